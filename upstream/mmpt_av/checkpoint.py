@@ -1,0 +1,138 @@
+"""The encoder checkpoint, the one artefact that travels between stages: write and read it, strictly and safely.
+
+A `.pt` file with `format`, `version`, `config`, `state_dict` (the encoder's alone) and `provenance`. Reading never runs
+code from the file (`weights_only=True`), and nothing is guessed: whatever does not fit is an error of one line.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+from .config import EncoderConfig
+from .encoder import Encoder
+
+FORMAT = "mmpt_av"
+VERSION = 1
+KEYS = {"format", "version", "config", "state_dict", "provenance"}
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be used. The message is one line and begins with the file's name."""
+
+    def __init__(self, path: str | os.PathLike, problem: str):
+        super().__init__(f"{path}: {' '.join(problem.split())}")
+
+
+def write_atomically(value: object, path: str | os.PathLike) -> None:
+    """`torch.save` under a temporary name, synced, then renamed: `path` never holds half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp's own mode would hide the file from everybody else
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_plain(path: str | os.PathLike) -> object:
+    """`torch.load` of tensors and plain Python values only, on the CPU.
+
+    Raises:
+        CheckpointError: there is no such file, it is damaged, or it holds anything that would have to be executed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(path, "no such file" if not path.exists() else "is a folder, not a checkpoint file")
+    if path.stat().st_size == 0:
+        raise CheckpointError(path, "is empty (0 bytes)")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise CheckpointError(path, "may not be read (permission denied)") from None
+    except Exception as error:  # torch raises a dozen kinds for damaged files
+        if "weights_only" in str(error) or "Unsupported" in str(error):
+            raise CheckpointError(path, "refused: holds more than tensors and plain values, loading it could run code") from None
+        raise CheckpointError(path, f"cannot be read, damaged or not a PyTorch file ({type(error).__name__})") from None
+
+
+def save_encoder(encoder: Encoder, path: str | os.PathLike, provenance: dict) -> None:
+    """Writes an encoder checkpoint, atomically.
+
+    Args:
+        provenance: where the weights come from, in plain values: `stages`, one entry each with what it was trained on.
+    """
+    state = {name: tensor.detach().cpu().clone() for name, tensor in encoder.state_dict().items()}
+    content = {"format": FORMAT, "version": VERSION, "config": encoder.config.to_dict(), "state_dict": state, "provenance": provenance}
+    write_atomically(content, path)
+
+
+def load_encoder(path: str | os.PathLike) -> Encoder:
+    """An encoder from its checkpoint, in evaluation mode, with the file's `provenance` as an attribute.
+
+    Raises:
+        CheckpointError: damaged, foreign, truncated, of an unknown version, unsafe to load, or with keys, shapes or
+            values that do not fit.
+    """
+    content = read_plain(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(path, describe_foreign(content))
+    if content.get("version") != VERSION:
+        raise CheckpointError(path, f"has version {content.get('version')!r}; this code reads version {VERSION}")
+    if set(content) != KEYS:
+        raise CheckpointError(path, f"keys missing or unknown: {', '.join(sorted(map(str, KEYS ^ set(content))))}")
+    if not isinstance(content["config"], dict) or not isinstance(content["provenance"], dict):
+        raise CheckpointError(path, "config and provenance must be dictionaries")
+    try:
+        encoder = Encoder(EncoderConfig.from_dict(content["config"]))
+    except ValueError as error:
+        raise CheckpointError(path, f"config: {error}") from None
+    check_state(path, content["state_dict"], encoder.state_dict())
+    encoder.load_state_dict(content["state_dict"])
+    encoder.provenance = content["provenance"]
+    return encoder.eval()
+
+
+def describe_foreign(content: object) -> str:
+    """What a file that is not an encoder checkpoint seems to be."""
+    if isinstance(content, dict) and content.get("format") == "mmpt_av_training":
+        return "is a training checkpoint, not an encoder; export one with `python scripts/export.py RUN --out encoder.pt`"
+    kind = f"a dictionary with {', '.join(map(str, list(content)[:4])) or 'nothing in it'}" if isinstance(content, dict) else type(content).__name__
+    return f"is not an encoder checkpoint (format {FORMAT!r}) but {kind}"
+
+
+def check_state(path: str | os.PathLike, state: object, expected: dict) -> None:
+    """Raises CheckpointError unless `state` has exactly the expected keys, shapes and kinds, and only finite values."""
+    if not isinstance(state, dict):
+        raise CheckpointError(path, f"state_dict is a {type(state).__name__}, not a dictionary")
+    missing, unexpected = sorted(set(expected) - set(state)), sorted(map(str, set(state) - set(expected)))
+    for what, names in (("missing", missing), ("unexpected", unexpected)):
+        if names:
+            raise CheckpointError(path, f"{len(names)} {what} key{'s' * (len(names) > 1)}, first {names[0]}")
+    for name, wanted in expected.items():
+        tensor = state[name]
+        if not isinstance(tensor, torch.Tensor) or tensor.is_floating_point() != wanted.is_floating_point():
+            raise CheckpointError(path, f"{name} is not a tensor of kind {wanted.dtype}")
+        if tensor.shape != wanted.shape:
+            raise CheckpointError(path, f"{name} has shape {tuple(tensor.shape)}, the config asks for {tuple(wanted.shape)}")
+        if not tensor.isfinite().all():
+            raise CheckpointError(path, f"{name} holds NaN or infinite values")
+
+
+def file_hash(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, in hexadecimal: how provenance names a parent checkpoint."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,93 @@
+"""What an encoder looks like: the plain numbers that its checkpoint stores."""
+
+import dataclasses
+from dataclasses import dataclass
+
+HOP_SAMPLES = 640  # 10 ms frames, sub-sampled by four
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes of the front end and the Conformer. Defaults are the paper's (Jain et al. 2024, section 4): 42.95 M parameters.
+
+    Args:
+        n_mels: mel bins of the front end.
+        normalisation: "utterance" (over the utterance's own frames) or "global" (feature_mean and feature_std).
+        feature_mean, feature_std: (n_mels,) statistics of log energies of 16-bit-scaled audio, for "global" only.
+        conv_channels: channels between the two sub-sampling convolutions, before their gate.
+        conv_kernel: kernel of both, in frames.
+        d_model, n_layers, n_heads, ffn_dim, depthwise_kernel, dropout: the Conformer's.
+    """
+
+    n_mels: int = 80
+    normalisation: str = "utterance"
+    feature_mean: tuple[float, ...] | None = None
+    feature_std: tuple[float, ...] | None = None
+    conv_channels: int = 1024
+    conv_kernel: int = 5
+    d_model: int = 256
+    n_layers: int = 16
+    n_heads: int = 4
+    ffn_dim: int = 2048
+    depthwise_kernel: int = 31
+    dropout: float = 0.1
+
+    def __post_init__(self):
+        for field in ("n_mels", "conv_channels", "conv_kernel", "d_model", "n_layers", "n_heads", "ffn_dim", "depthwise_kernel"):
+            value = getattr(self, field)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{field} must be a whole number of at least 1, got {value!r}")
+        if self.d_model % self.n_heads or self.d_model % 2:
+            raise ValueError(f"d_model ({self.d_model}) must be even and a multiple of n_heads ({self.n_heads})")
+        if self.conv_channels % 2 or self.conv_kernel != 5:
+            # The rule ceil(frames / 4), and the gap that packing leaves, hold for kernel 5 only.
+            raise ValueError("conv_channels must be even (they are gated in halves) and conv_kernel 5")
+        if self.depthwise_kernel % 2 == 0:
+            raise ValueError(f"depthwise_kernel must be odd, got {self.depthwise_kernel}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout!r}")
+        if self.normalisation not in ("utterance", "global"):
+            raise ValueError(f"normalisation must be 'utterance' or 'global', got {self.normalisation!r}")
+        statistics = (self.feature_mean, self.feature_std)
+        if self.normalisation == "utterance":
+            if statistics != (None, None):
+                raise ValueError("feature_mean and feature_std belong to normalisation 'global'")
+        elif any(s is None or len(s) != self.n_mels for s in statistics) or min(self.feature_std) <= 0:
+            raise ValueError(f"normalisation 'global' needs {self.n_mels} values each of feature_mean and feature_std (positive)")
+
+    @classmethod
+    def preset(cls, name: str) -> "EncoderConfig":
+        """"base" (the paper's) or "tiny" (for the samples, tests and laptops).
+
+        Raises:
+            ValueError: an unknown name.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"unknown preset {name!r}: choose from {', '.join(PRESETS)}")
+        return cls(**PRESETS[name])
+
+    def to_dict(self) -> dict:
+        """Plain numbers, strings and lists, as stored in checkpoints."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "EncoderConfig":
+        """The reverse of `to_dict`, strictly.
+
+        Raises:
+            ValueError: keys are missing or unknown, or a value is out of range.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        wrong = sorted(names.symmetric_difference(values), key=str)
+        if wrong:
+            raise ValueError(f"config keys missing or unknown: {', '.join(map(str, wrong))}")
+        try:
+            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+
+
+PRESETS = {
+    "base": {},
+    "tiny": {"conv_channels": 256, "d_model": 128, "n_layers": 4, "ffn_dim": 512, "depthwise_kernel": 15},
+}

@@ -1,0 +1,145 @@
+"""The Conformer's parts, on packed batches (see packing.py): sub-sampling, positions and one block.
+
+Follows fairseq's `s2t_conformer` (Gulati et al. 2020 with absolute positions), which the paper builds on; parameters are
+laid out so that its weights map one to one.
+"""
+
+import math
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .packing import Packing
+
+
+class Subsampler(nn.Module):
+    """Two convolutions of stride 2 with gated channels: feature frames to a quarter as many states.
+
+    Padding-invariant: between utterances lie zeros wide enough for the kernel, restored after the first convolution.
+    """
+
+    def __init__(self, n_mels: int, channels: int, d_model: int, kernel: int):
+        super().__init__()
+        self.conv1 = nn.Conv1d(n_mels, channels, kernel, stride=2, padding=kernel // 2)
+        self.conv2 = nn.Conv1d(channels // 2, 2 * d_model, kernel, stride=2, padding=kernel // 2)
+
+    def forward(self, feats: Tensor, frames: Packing, states: Packing) -> Tensor:
+        """feats: (frames.total, n_mels) packed. Returns (states.total, d_model), where an utterance of F frames has
+        ceil(F / 4) states."""
+        # Each utterance owns 4 * (T + 1) places, so that both convolutions keep their stride across utterances and at
+        # least the last 4 places (2 after the first convolution) are empty.
+        starts = [0, *accumulate(t + 1 for t in states.lengths[:-1])]
+        places = states.total + len(states.lengths)
+        x = feats.new_zeros(4 * places, feats.shape[1]).index_copy(0, frames.place([4 * s for s in starts]), feats)
+        x = F.glu(self.conv1(x.T.unsqueeze(0)), dim=1)
+        halves = Packing([math.ceil(n / 2) for n in frames.lengths], feats.device)
+        valid = x.new_zeros(2 * places).index_fill(0, halves.place([2 * s for s in starts]), 1.0)
+        x = F.glu(self.conv2(x * valid), dim=1).squeeze(0).T  # (states.total + B, d_model)
+        return states.gather(x, 1)
+
+
+def sinusoids(length: int, d_model: int, device: torch.device) -> Tensor:
+    """Sinusoidal positions (length, d_model), sines then cosines, counted from 2 as fairseq does."""
+    half = d_model // 2
+    rates = torch.exp(torch.arange(half, device=device, dtype=torch.float32) * (-math.log(10_000) / max(half - 1, 1)))
+    angles = torch.arange(2, length + 2, device=device, dtype=torch.float32)[:, None] * rates[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention inside each utterance."""
+
+    def __init__(self, d_model: int, n_heads: int, dropout: float):
+        super().__init__()
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.norm = nn.LayerNorm(d_model)
+        self.qkv = nn.Linear(d_model, 3 * d_model)
+        self.out = nn.Linear(d_model, d_model)
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        """x: (total, C). Returns the same shape."""
+        qkv = self.qkv(self.norm(x)).view(packing.total, 3, self.n_heads, -1)
+        dropout = self.dropout if self.training else 0.0
+        if packing.dense:
+            q, k, v = qkv.view(len(packing.lengths), packing.longest, *qkv.shape[1:]).permute(2, 0, 3, 1, 4)
+            heads = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2)
+        else:
+            # One call an utterance: no mask, no padding, and memory that stays linear in its length.
+            heads = torch.cat([
+                F.scaled_dot_product_attention(*one.permute(1, 2, 0, 3).unsqueeze(1), dropout_p=dropout)[0].transpose(0, 1)
+                for one in qkv.split(packing.lengths)
+            ])
+        return self.out(heads.reshape(x.shape))
+
+
+class FrameBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation over valid frames. A lone frame has no variance: it is normalised by the running statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (total, C). Returns the same shape."""
+        if self.training and x.shape[0] == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
+class Convolution(nn.Module):
+    """The Conformer's convolution module: gate, depthwise convolution inside each utterance, batch norm, SiLU."""
+
+    def __init__(self, d_model: int, kernel: int, dropout: float):
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model)
+        self.expand = nn.Linear(d_model, 2 * d_model, bias=False)
+        self.depthwise = nn.Conv1d(d_model, d_model, kernel, padding=kernel // 2, groups=d_model, bias=False)
+        self.batch_norm = FrameBatchNorm(d_model)
+        self.project = nn.Linear(d_model, d_model, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        """x: (total, C). Returns the same shape."""
+        x = F.glu(self.expand(self.norm(x)), dim=-1)
+        if packing.dense:
+            x = x.view(len(packing.lengths), packing.longest, -1).transpose(1, 2)
+            x = self.depthwise(x).transpose(1, 2).reshape(packing.total, -1)
+        else:
+            gap = self.depthwise.kernel_size[0] // 2
+            x = self.depthwise(packing.spread(x, gap).T.unsqueeze(0)).squeeze(0).T
+            x = packing.gather(x, gap)
+        return self.dropout(self.project(F.silu(self.batch_norm(x))))
+
+
+class FeedForward(nn.Sequential):
+    """LayerNorm, Linear, SiLU, Linear with dropout after both."""
+
+    def __init__(self, d_model: int, ffn_dim: int, dropout: float):
+        super().__init__(
+            nn.LayerNorm(d_model),
+            nn.Linear(d_model, ffn_dim),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Linear(ffn_dim, d_model),
+            nn.Dropout(dropout),
+        )
+
+
+class ConformerBlock(nn.Module):
+    """Half feed-forward, attention, convolution, half feed-forward, LayerNorm (Gulati et al. 2020, section 2)."""
+
+    def __init__(self, d_model: int, n_heads: int, ffn_dim: int, depthwise_kernel: int, dropout: float):
+        super().__init__()
+        self.ffn1 = FeedForward(d_model, ffn_dim, dropout)
+        self.attention = Attention(d_model, n_heads, dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.convolution = Convolution(d_model, depthwise_kernel, dropout)
+        self.ffn2 = FeedForward(d_model, ffn_dim, dropout)
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        """x: (total, C). Returns the same shape."""
+        x = x + 0.5 * self.ffn1(x)
+        x = x + self.dropout(self.attention(x, packing))
+        x = x + self.convolution(x, packing)
+        x = x + 0.5 * self.ffn2(x)
+        return self.norm(x)

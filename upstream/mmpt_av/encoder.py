@@ -1,0 +1,100 @@
+"""The audio encoder: waveforms to hidden states."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .config import HOP_SAMPLES, EncoderConfig
+from .conformer import ConformerBlock, Subsampler, sinusoids
+from .filterbank import Filterbank
+from .packing import Packing
+
+
+@dataclass
+class EncoderOutput:
+    """What an encoder returns.
+
+    hidden_states: the input of the first block, then each block's output; each (B, T, C), zero past an item's length.
+    lengths: valid states of each item, (B,).
+    """
+
+    hidden_states: tuple[Tensor, ...]
+    lengths: Tensor
+
+
+class Encoder(nn.Module):
+    """Log-mel filterbank, convolutional sub-sampling by four, Conformer blocks. One state every 640 samples (40 ms).
+
+    An utterance's states do not depend on what else is in the batch: padding is never computed on (see packing.py).
+
+    >>> encoder = Encoder(EncoderConfig.preset("base")).eval()
+    >>> encoder([torch.randn(16000)]).hidden_states[-1].shape
+    torch.Size([1, 25, 256])
+    """
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.config = config
+        self.filterbank = Filterbank(config.n_mels, HOP_SAMPLES, config.feature_mean, config.feature_std)
+        self.subsampler = Subsampler(config.n_mels, config.conv_channels, config.d_model, config.conv_kernel)
+        self.linear = nn.Linear(config.d_model, config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            ConformerBlock(config.d_model, config.n_heads, config.ffn_dim, config.depthwise_kernel, config.dropout)
+            for _ in range(config.n_layers)
+        )
+
+    @property
+    def hop(self) -> int:
+        """Samples of waveform under one state."""
+        return HOP_SAMPLES
+
+    def forward(self, wavs: list[Tensor]) -> EncoderOutput:
+        """States of waveforms.
+
+        Args:
+            wavs: 1-D float tensors (samples,), 16 kHz, in [-1, 1]; any length from one sample.
+        Returns:
+            hidden_states of T = ceil(longest / 640) states, and each item's ceil(samples / 640).
+        Raises:
+            ValueError: an empty list, or a waveform that is empty or not one-dimensional.
+        """
+        feats, frames = self.filterbank(wavs)
+        return self.encode_features([item[:n] for item, n in zip(feats, frames)])
+
+    def encode_features(self, feats: list[Tensor]) -> EncoderOutput:
+        """States of normalised features: a list of (frames, n_mels); F frames give ceil(F / 4) states.
+
+        Raises:
+            ValueError: an empty list, or features of no frame or of another number of bins.
+        """
+        x, packing = self.embed(feats)
+        states = [packing.unpack(x)]
+        for block in self.blocks:
+            x = block(x, packing)
+            states.append(packing.unpack(x))
+        return EncoderOutput(tuple(states), torch.tensor(packing.lengths, device=x.device))
+
+    def embed(self, feats: list[Tensor]) -> tuple[Tensor, Packing]:
+        """The input of the first block, packed (total states, C), and where each utterance lies."""
+        if len(feats) == 0:
+            raise ValueError("no features given")
+        for one in feats:
+            if one.dim() != 2 or one.shape[0] == 0 or one.shape[1] != self.config.n_mels:
+                raise ValueError(f"features must be (frames, {self.config.n_mels}), got shape {tuple(one.shape)}")
+        device = feats[0].device
+        frames = Packing([one.shape[0] for one in feats], device)
+        packing = Packing([math.ceil(n / 4) for n in frames.lengths], device)
+        x = self.subsampler(torch.cat(feats), frames, packing) * math.sqrt(self.config.d_model)
+        positions = sinusoids(packing.longest, self.config.d_model, device)
+        x = x + torch.cat([positions[:n] for n in packing.lengths])
+        return self.dropout(self.linear(x)), packing
+
+    def encode_packed(self, x: Tensor, packing: Packing) -> Tensor:
+        """Runs the blocks over embedded states (total, C) and returns the last block's output, packed: what training
+        needs, without keeping every block's padded output."""
+        for block in self.blocks:
+            x = block(x, packing)
+        return x

@@ -1,0 +1,123 @@
+"""The front end: waveforms to normalised log-mel filterbank features, batched, on the waveform's own device.
+
+One piece for all three stages. The energies are Kaldi's (25 ms Povey window, 10 ms hop, 80 bins, pre-emphasis 0.97, no
+dither) as `torchaudio.compliance.kaldi.fbank` computes them, but for a whole batch at once and without torchaudio.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+SAMPLE_RATE = 16_000
+WINDOW_SAMPLES = 400
+SHIFT_SAMPLES = 160
+FFT_SAMPLES = 512
+LOW_HZ = 20.0
+PRE_EMPHASIS = 0.97
+ENERGY_FLOOR = 1.1920928955078125e-07  # Kaldi's: the float32 epsilon
+VARIANCE_FLOOR = 1e-10
+CHUNK_FRAMES = 8192  # spectra of so many frames are held at once: an hour of speech then costs no more than a minute
+
+
+def speech_frames(samples: int) -> int:
+    """Frames that lie wholly inside `samples`, at least one: these are Kaldi's, and they alone are normalised over."""
+    return max(1, 1 + (samples - WINDOW_SAMPLES) // SHIFT_SAMPLES)
+
+
+def mel_banks(n_mels: int) -> Tensor:
+    """Kaldi's triangular mel filters over the FFT's bins: (n_mels, 257), the last (Nyquist) bin unused."""
+
+    def mel(hz: Tensor) -> Tensor:
+        return 1127.0 * torch.log(1.0 + hz / 700.0)
+
+    bounds = mel(torch.tensor([LOW_HZ, SAMPLE_RATE / 2], dtype=torch.float64))
+    edges = torch.linspace(bounds[0].item(), bounds[1].item(), n_mels + 2, dtype=torch.float64)
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    bins = mel(torch.arange(FFT_SAMPLES // 2, dtype=torch.float64) * SAMPLE_RATE / FFT_SAMPLES)[None]
+    triangles = torch.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clamp(min=0)
+    return nn.functional.pad(triangles, (0, 1)).float()
+
+
+def povey_window() -> Tensor:
+    """Kaldi's window, a Hann window to the power 0.85: (400,)."""
+    return torch.hann_window(WINDOW_SAMPLES, periodic=False, dtype=torch.float64).pow(0.85).float()
+
+
+class Filterbank(nn.Module):
+    """Waveforms in [-1, 1] at 16 kHz to normalised features.
+
+    An utterance of N samples is padded with zeros to `640 * ceil(N / 640) + 240`, which gives `4 * ceil(N / 640)` frames.
+    The first `speech_frames(N)` are speech; the few that follow are zero after normalisation and count as valid, so that
+    the encoder's output has exactly ceil(N / 640) states.
+
+    Args:
+        n_mels: number of mel bins.
+        hop: samples of waveform under one state of the encoder; features come in multiples of hop / 160 frames.
+        mean, std: fixed statistics (n_mels,) each. Without them every utterance is normalised by its own.
+    """
+
+    def __init__(self, n_mels: int, hop: int, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None):
+        super().__init__()
+        if (mean is None) != (std is None):
+            raise ValueError("a fixed normalisation needs both mean and std")
+        self.hop = hop
+        # Constants of the method, not weights: a checkpoint does not carry them.
+        self.register_buffer("window", povey_window(), persistent=False)
+        self.register_buffer("mel", mel_banks(n_mels).T.contiguous(), persistent=False)
+        self.register_buffer("mean", None if mean is None else torch.tensor(mean), persistent=False)
+        self.register_buffer("std", None if std is None else torch.tensor(std), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, wavs: list[Tensor]) -> tuple[Tensor, list[int]]:
+        """Features of a batch.
+
+        Args:
+            wavs: 1-D tensors (samples,), 16 kHz, in [-1, 1], on one device; any length from one sample.
+        Returns:
+            feats (B, F, n_mels) float32 with F = 4 * ceil(longest / 640), zero past each item's own frames, and each
+            item's number of frames.
+        Raises:
+            ValueError: the list is empty, or a waveform is empty or not one-dimensional.
+        """
+        if len(wavs) == 0:
+            raise ValueError("no waveform given")
+        for wav in wavs:
+            if wav.dim() != 1 or wav.numel() == 0:
+                raise ValueError(f"a waveform must be a non-empty 1-D tensor (samples,), got shape {tuple(wav.shape)}")
+        samples = [wav.numel() for wav in wavs]
+        states = [math.ceil(n / self.hop) for n in samples]
+        frames_a_state = self.hop // SHIFT_SAMPLES
+        padded = max(states) * self.hop + WINDOW_SAMPLES - SHIFT_SAMPLES
+        with torch.autocast(wavs[0].device.type, enabled=False):  # half precision would cost the log energies 3 digits
+            batch = pad_sequence([wav.float() for wav in wavs], batch_first=True)
+            batch = nn.functional.pad(batch, (0, padded - batch.shape[1])) * 32768.0
+            speech = torch.tensor([speech_frames(n) for n in samples], device=batch.device)
+            feats = self.normalise(self.energies(batch), speech)
+        return feats, [t * frames_a_state for t in states]
+
+    def energies(self, batch: Tensor) -> Tensor:
+        """Log-mel energies (B, F, n_mels) of 16-bit-scaled waveforms (B, samples), by Kaldi's framing (whole windows)."""
+        frames = batch.unfold(1, WINDOW_SAMPLES, SHIFT_SAMPLES)  # (B, F, 400), a view
+        return torch.cat([self.frame_energies(chunk) for chunk in frames.split(CHUNK_FRAMES, dim=1)], dim=1)
+
+    def frame_energies(self, frames: Tensor) -> Tensor:
+        frames = frames - frames.mean(dim=-1, keepdim=True)
+        previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)  # Kaldi repeats the first sample
+        frames = (frames - PRE_EMPHASIS * previous) * self.window
+        power = torch.fft.rfft(frames, n=FFT_SAMPLES).abs().square()
+        return (power @ self.mel).clamp(min=ENERGY_FLOOR).log()
+
+    def normalise(self, feats: Tensor, speech: Tensor) -> Tensor:
+        """Zero mean and unit variance over each item's first `speech` frames (B,); everything after them becomes zero."""
+        mask = (torch.arange(feats.shape[1], device=feats.device)[None] < speech[:, None]).unsqueeze(-1)  # (B, F, 1)
+        if self.mean is not None:
+            return ((feats - self.mean) / self.std).masked_fill(~mask, 0.0)
+        count = speech[:, None, None]
+        # Centred twice: of digital silence one pass leaves the mean's rounding, which the variance floor blows up.
+        for _ in range(2):
+            mean = feats.masked_fill(~mask, 0.0).sum(dim=1, keepdim=True) / count
+            feats = (feats - mean).masked_fill(~mask, 0.0)
+        variance = feats.square().sum(dim=1, keepdim=True) / count
+        return feats / variance.clamp(min=VARIANCE_FLOOR).sqrt()

@@ -1,0 +1,69 @@
+"""Batches without padding: utterances one after another in one long sequence.
+
+Whatever looks at one frame at a time (linear layers, norms, batch statistics) sees valid frames only, because there are
+no others. Whatever looks at neighbours (attention, convolution) is told where utterances end by this class.
+"""
+
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+
+class Packing:
+    """Where the utterances of a batch lie in the packed sequence.
+
+    Args:
+        lengths: frames of each utterance, all at least 1.
+        device: where the index tensors live.
+    """
+
+    def __init__(self, lengths: list[int], device: torch.device):
+        self.lengths = lengths
+        self.device = device
+        self.total = sum(lengths)
+        self.longest = max(lengths)
+        self.dense = min(lengths) == self.longest  # no padding to save: plain reshapes do
+        self._slots: dict[int, Tensor] = {}  # the same for every block, so worked out once
+        self._cells: Tensor | None = None
+
+    def place(self, starts: list[int]) -> Tensor:
+        """Positions (total,) of the frames when utterance i begins at `starts[i]`."""
+        lengths = torch.tensor(self.lengths)
+        shift = torch.tensor(starts) - (lengths.cumsum(0) - lengths)
+        return (torch.arange(self.total) + shift.repeat_interleave(lengths)).to(self.device)
+
+    def slots(self, gap: int) -> Tensor:
+        """Positions (total,) of the frames when each utterance is followed by `gap` empty places."""
+        if gap not in self._slots:
+            self._slots[gap] = self.place([0, *accumulate(n + gap for n in self.lengths[:-1])])
+        return self._slots[gap]
+
+    def cells(self) -> Tensor:
+        """Positions (total,) of the frames in a flattened (B * longest) padded batch."""
+        if self._cells is None:
+            self._cells = self.place([i * self.longest for i in range(len(self.lengths))])
+        return self._cells
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """(B, longest, C) to (total, C)."""
+        flat = padded.reshape(-1, padded.shape[-1])
+        return flat if self.dense else flat[self.cells()]
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """(total, C) to (B, longest, C), zero past each utterance's end."""
+        shape = (len(self.lengths), self.longest, packed.shape[-1])
+        if self.dense:
+            return packed.reshape(shape)
+        flat = packed.new_zeros(shape[0] * shape[1], shape[2])
+        return flat.index_copy(0, self.cells(), packed).reshape(shape)
+
+    def spread(self, packed: Tensor, gap: int) -> Tensor:
+        """(total, C) to (total + B * gap, C): `gap` rows of zeros after each utterance, so that a convolution that
+        reaches no further than `gap` frames never meets a neighbour."""
+        spread = packed.new_zeros(self.total + gap * len(self.lengths), packed.shape[-1])
+        return spread.index_copy(0, self.slots(gap), packed)
+
+    def gather(self, spread: Tensor, gap: int) -> Tensor:
+        """The reverse of `spread`."""
+        return spread[self.slots(gap)]
