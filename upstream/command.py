@@ -1,0 +1,28 @@
+"""How every command of the project ends: bad input is one line on standard error and exit status 2, never a traceback."""
+
+import functools
+import sys
+from collections.abc import Callable
+
+from mmpt.upstream.mmpt_av import CheckpointError
+
+
+class InputError(Exception):
+    """Something the user gave cannot work. The message is one line: what, where, what to do."""
+
+
+def clean_exit(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Wraps a command's `main`: returns its exit status, 2 after an InputError or CheckpointError, 130 after Ctrl-C."""
+
+    @functools.wraps(main)
+    def wrapped(*args, **kwargs) -> int:
+        try:
+            return main(*args, **kwargs) or 0
+        except (InputError, CheckpointError) as error:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+
+    return wrapped
