@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Write the length tables that S3PRL's ASR task sorts its batches by: len_for_bucket/<split>.csv.
+
+S3PRL keeps the script for them outside its wheel, and that script needs a torchaudio which is gone. The tables are
+the same: longest file first, columns `,file_path,length,label`, paths relative to the LibriSpeech folder, lengths
+in samples, no label. In S3PRL's config: `libri_root: ROOT` and `bucket_file: OUT`.
+"""
+
+import argparse
+import csv
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+SPLITS = ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other")
+RATE = 16000
+
+
+class LengthsError(Exception):
+    """What is wrong, where, and what to do, in one line."""
+
+
+def write_lengths(root: Path, out: Path, splits: list[str] | None = None, jobs: int = 8) -> dict[str, int]:
+    """Write out/<split>.csv for each split of a LibriSpeech folder; returns the number of files of each.
+
+    splits: None takes those of the seven that are there. jobs: files whose headers are read at the same time.
+    LengthsError if the folder or a split is missing, has no .flac, or one that is unreadable or not 16 kHz.
+    """
+    if not root.is_dir():
+        raise LengthsError(f"{root}: no such folder; --root must name the LibriSpeech folder that holds train-clean-100")
+    splits = splits or [name for name in SPLITS if (root / name).is_dir()]
+    if not splits:
+        raise LengthsError(f"{root}: holds none of {', '.join(SPLITS)}; --root must name the folder right above them")
+    counts = {}
+    for name in splits:
+        rows = read_lengths(root, name, jobs)
+        write_table(out / f"{name}.csv", rows)
+        counts[name] = len(rows)
+    return counts
+
+
+def read_lengths(root: Path, name: str, jobs: int) -> list[tuple[str, int]]:
+    """(path relative to root, samples) of each .flac of a split, longest first, then by path."""
+    if not (root / name).is_dir():
+        there = [split for split in SPLITS if (root / split).is_dir()]
+        raise LengthsError(f"{root / name}: no such split; there are: {', '.join(there) or 'none'}")
+    paths = sorted((root / name).rglob("*.flac"))
+    if not paths:
+        raise LengthsError(f"{root / name}: no .flac files; was LibriSpeech unpacked?")
+    # Reading a header waits on the disk, not on Python: threads are enough, and start at once.
+    with ThreadPoolExecutor(jobs) as pool:
+        counted = tqdm(pool.map(samples_in, paths), total=len(paths), desc=f"lengths of {name}", unit="file")
+        lengths = list(counted)
+    rows = [(path.relative_to(root).as_posix(), length) for path, length in zip(paths, lengths, strict=True)]
+    return sorted(rows, key=lambda row: (-row[1], row[0]))
+
+
+def samples_in(path: Path) -> int:
+    """Length in samples, from the file's header."""
+    try:
+        header = soundfile.info(path)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise LengthsError(f"{path}: cannot be read ({error}); unpack LibriSpeech again") from None
+    if header.samplerate != RATE:
+        raise LengthsError(f"{path}: {header.samplerate} Hz, but LibriSpeech and S3PRL's ASR have {RATE} Hz")
+    return header.frames
+
+
+def write_table(path: Path, rows: list[tuple[str, int]]) -> None:
+    """Write one table under a temporary name first, so that an interrupted run leaves no half table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with half.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("", "file_path", "length", "label"))
+            writer.writerows((index, name, length, "") for index, (name, length) in enumerate(rows))
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  python scripts/prepare/librispeech_lengths.py --root /data/LibriSpeech --out data/len_for_bucket",
+    )
+    parser.add_argument("--root", type=Path, required=True, help="the LibriSpeech folder, which holds train-clean-100 …")
+    parser.add_argument("--out", type=Path, help="where the tables go (default: ROOT/len_for_bucket)")
+    parser.add_argument("--splits", nargs="+", metavar="SPLIT", help="splits to list (default: all that are there)")
+    parser.add_argument("--jobs", type=int, default=8, help="files read at the same time (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, not {options.jobs}")
+    out = options.out or options.root / "len_for_bucket"
+    try:
+        counts = write_lengths(options.root, out, options.splits, options.jobs)
+    except (LengthsError, OSError) as error:
+        print(f"librispeech_lengths: {error}", file=sys.stderr)
+        return 2
+    for name, count in counts.items():
+        print(f"{out / name}.csv: {count} files")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Build the sample corpora: samples/ → the folders that the published corpora have, for every stage to run on.
+
+DIR gets audio-visual clips (av), MuST-C (must_c), Speech Commands, Fluent Speech Commands, LibriSpeech and
+two-speaker mixtures (diarization), all with one split; its README.md says what is real and what is rendered.
+A minute or two on two cores. The same samples give the same bytes. DIR appears only when it is complete; called
+again, the command finds it complete and does nothing.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from mmpt.scripts.prepare.librispeech_lengths import LengthsError
+from mmpt.scripts.samples import (
+    av_clips,
+    diarization,
+    fluent_commands,
+    librispeech,
+    must_c,
+    readme,
+    speech_commands,
+    stamp,
+)
+from mmpt.scripts.samples.errors import SamplesError
+from mmpt.scripts.samples.provenance import write_provenance
+from mmpt.scripts.samples.recordings import Store
+from mmpt.scripts.samples.tables import Recording, read_recordings
+from mmpt.scripts.samples.workers import Workers
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DECODED = ".decoded"
+
+
+def build_samples(out: Path, samples: Path, jobs: int, fresh: bool = False) -> str:
+    """Build `out` from `samples` unless it is there already; returns what was done, in one line.
+
+    Raises SamplesError for sources that cannot be used, and for an `out` that is something else than this build.
+    """
+    final_root = Path(os.path.abspath(out))  # not resolved: a link that the user names stays what the tables name
+    recordings = read_recordings(samples)
+    sources = stamp.hash_sources(samples)
+    if not fresh and is_built(final_root, sources):
+        return f"{out}: built already, nothing to do"
+    refuse_foreign(final_root, fresh)
+
+    started = time.monotonic()
+    try:
+        final_root.parent.mkdir(parents=True, exist_ok=True)
+        # A sibling, because only within one file system can the finished folder be renamed at one stroke.
+        workshop = Path(tempfile.mkdtemp(prefix=f".{final_root.name}.building-", dir=final_root.parent))
+    except OSError as error:
+        raise SamplesError(f"{final_root.parent}: cannot be written to ({error.strerror}); choose another --out") from None
+    try:
+        root = workshop / final_root.name
+        build_corpora(recordings, root, samples, final_root, jobs)
+        stamp.write_stamp(root, sources, final_root)
+        put_in_place(root, final_root, workshop, sources)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+    return f"{out}: built in {time.monotonic() - started:.0f} s"
+
+
+def build_corpora(recordings: list[Recording], root: Path, samples: Path, final_root: Path, jobs: int) -> None:
+    """Write every corpus, provenance.tsv and README.md under root, which is to become final_root."""
+    store = Store(samples, root / DECODED)
+    with Workers(jobs) as workers:
+        workers.run("decoding", store.fill, [item.source for item in recordings] + list(speech_commands.NOISE_SOURCES))
+        built = []
+        for corpus in (av_clips, must_c, speech_commands, fluent_commands, librispeech):
+            built += corpus.build(recordings, root, store, workers)
+        built += diarization.build(recordings, root, store, workers, final_root)
+    shutil.rmtree(store.folder)
+    write_provenance(root, built)
+    readme.write_readme(root, built, samples)
+
+
+def is_built(root: Path, sources: str) -> bool:
+    """Whether root is a whole build of these sources by this builder; mends wav.scp if the folder was moved."""
+    found = stamp.read_stamp(root)
+    if found is None or (found.version, found.sources) != (stamp.VERSION, sources):
+        return False
+    if found.files != stamp.count_files(root):
+        return False
+    if found.root != str(root):
+        diarization.write_wav_scp(root, root)
+        stamp.write_stamp(root, sources, root)
+    return True
+
+
+def refuse_foreign(root: Path, fresh: bool) -> None:
+    """SamplesError unless root is free to be written: absent, empty, or built samples that --fresh gives up."""
+    if not os.path.lexists(root) or (root.is_dir() and not any(root.iterdir())):
+        return
+    if stamp.read_stamp(root) is None:
+        raise SamplesError(f"{root}: exists and is not a built samples folder; nothing was touched, choose another --out")
+    if not fresh:
+        raise SamplesError(f"{root}: built from other samples, by another version, or damaged; --fresh builds it anew")
+
+
+def put_in_place(root: Path, final_root: Path, workshop: Path, sources: str) -> None:
+    """Rename the finished folder to its place; what was there goes into the workshop and with it."""
+    if final_root.is_dir():
+        final_root.rename(workshop / "replaced")
+    try:
+        root.rename(final_root)
+    except OSError:
+        # Another build may have finished first; the same result is as good as ours.
+        if not is_built(final_root, sources):
+            raise SamplesError(f"{final_root}: appeared while it was being built; look at it and start again") from None
+
+
+def stop(*_) -> None:
+    """Make a termination signal an exception, so that the half-built folder is cleared away."""
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  python scripts/samples/build.py --out data/samples",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to build")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all %(default)s cores)")
+    parser.add_argument("--fresh", action="store_true", help="build anew over built samples (nothing else is ever deleted)")
+    parser.add_argument(
+        "--samples",
+        type=Path,
+        default=REPOSITORY / "samples",
+        metavar="DIR",
+        help="the recordings (default: the repository's samples folder)",
+    )
+    options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, not {options.jobs}")
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        print(build_samples(options.out, options.samples, options.jobs, options.fresh))
+    except (SamplesError, LengthsError) as error:
+        print(f"build.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("build.py: interrupted; nothing was left behind", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""Kaldi folders of two-speaker mixtures: diarization/{train,dev,test}/ with wav.scp, segments, rttm and the rest.
+
+Two voices of one split take turns, with pauses and overlaps. Recordings are trimmed to their speech first, so that
+the silence at their ends does not count as speech; pauses inside an utterance do, as in LibriMix.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mmpt.scripts.samples.provenance import Built
+from mmpt.scripts.samples.recordings import RATE, Store, write_sound
+from mmpt.scripts.samples.split import SPLITS
+from mmpt.scripts.samples.tables import Recording
+from mmpt.scripts.samples.workers import Workers
+
+ROOT = "diarization"
+MIXTURES = {"train": 60, "dev": 12, "test": 12}
+SEED = 20240607
+
+GRID = 16  # samples: all times are whole milliseconds, which is how the tables write them
+TARGET_S = (10.0, 16.0)  # a mixture ends with the utterance that passes its target
+LONGEST_UTTERANCE_S = 6.0  # so that a mixture stays below about 20 s and both voices get turns
+OVERLAP_CHANCE = 0.4
+OVERLAP_S = (0.3, 1.2)
+PAUSE_S = (0.1, 0.9)
+LEVEL_RMS = 0.05
+LEVEL_SPREAD_DB = 3.0
+
+TRIM_FRAME = 160
+TRIM_DB = 35.0  # below the loudest frame
+TRIM_MARGIN = 480  # samples kept on either side: 30 ms
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One utterance in a mixture; times in samples."""
+
+    source: str
+    speaker: str
+    start: int
+    skip: int  # samples trimmed from the recording's beginning
+    samples: int
+    gain: float
+
+    @property
+    def end(self) -> int:
+        return self.start + self.samples
+
+
+@dataclass(frozen=True)
+class Mixture:
+    name: str
+    split: str
+    turns: tuple[Turn, ...]
+    samples: int
+
+    @property
+    def path(self) -> str:
+        """The wav inside the built folder."""
+        return f"{ROOT}/{self.split}/wav/{self.name}.wav"
+
+
+def build(recordings: list[Recording], root: Path, store: Store, workers: Workers, final_root: Path) -> list[Built]:
+    """Write the mixtures and their tables; wav.scp names the files where they will lie, under final_root."""
+    mixtures = []
+    for number, name in enumerate(SPLITS):
+        voices = group_by_speaker([item for item in recordings if item.split == name])
+        draw = np.random.default_rng([SEED, number])
+        mixtures += [plan_mixture(f"{name}_{i:03d}", name, voices, store, draw) for i in range(MIXTURES[name])]
+    workers.run("diarization (wav)", partial(write_mixture, root, store), mixtures)
+    for name in SPLITS:
+        write_tables(root / ROOT / name, [mixture for mixture in mixtures if mixture.split == name])
+    write_wav_scp(root, final_root)
+    return [
+        Built(ROOT, mixture.split, mixture.path, tuple(turn.source for turn in mixture.turns)) for mixture in mixtures
+    ]
+
+
+def group_by_speaker(recordings: list[Recording]) -> dict[str, list[Recording]]:
+    voices: dict[str, list[Recording]] = {}
+    for item in recordings:
+        voices.setdefault(item.speaker, []).append(item)
+    return voices
+
+
+def plan_mixture(
+    name: str, split: str, voices: dict[str, list[Recording]], store: Store, draw: np.random.Generator
+) -> Mixture:
+    """Draw two voices and alternate their utterances until the mixture is long enough."""
+    pair = draw.choice(sorted(voices), size=2, replace=False)
+    gains = {voice: 10 ** (draw.uniform(-LEVEL_SPREAD_DB, LEVEL_SPREAD_DB) / 20) for voice in pair}
+    queues = {voice: list(draw.permutation(len(voices[voice]))) for voice in pair}
+    target = draw.uniform(*TARGET_S) * RATE
+    turns: list[Turn] = []
+    free_from = dict.fromkeys(pair, 0)  # where each voice has ended: nobody overlaps with himself
+    position = on_grid(draw.uniform(*PAUSE_S) * RATE)
+    while position < target:
+        voice = pair[len(turns) % 2]
+        if not queues[voice]:
+            break
+        recording = voices[voice][queues[voice].pop()]
+        wav = store.load(recording.source)
+        skip, samples = speech_span(wav)
+        if samples > LONGEST_UTTERANCE_S * RATE:
+            continue
+        loudness = float(np.sqrt(np.mean(wav[skip : skip + samples] ** 2)))
+        start = max(position, free_from[voice])
+        turn = Turn(recording.source, str(voice), start, skip, samples, gains[voice] * LEVEL_RMS / loudness)
+        turns.append(turn)
+        free_from[voice] = turn.end
+        ends = max(free_from.values())
+        if draw.random() < OVERLAP_CHANCE:
+            position = max(turn.start, ends - on_grid(draw.uniform(*OVERLAP_S) * RATE))
+        else:
+            position = ends + on_grid(draw.uniform(*PAUSE_S) * RATE)
+    total = max(turn.end for turn in turns) + on_grid(PAUSE_S[0] * RATE)
+    return Mixture(name, split, tuple(turns), total)
+
+
+def on_grid(samples: float) -> int:
+    return round(samples / GRID) * GRID
+
+
+def speech_span(wav: np.ndarray) -> tuple[int, int]:
+    """(first sample, number of samples) of a recording without the silence at its ends, on the grid."""
+    frames = len(wav) // TRIM_FRAME
+    power = np.mean(wav[: frames * TRIM_FRAME].reshape(frames, TRIM_FRAME) ** 2, axis=1)
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-TRIM_DB / 10))
+    first = max(0, loud[0] * TRIM_FRAME - TRIM_MARGIN)
+    last = min(len(wav), (loud[-1] + 1) * TRIM_FRAME + TRIM_MARGIN)
+    return int(first), int((last - first) // GRID * GRID)
+
+
+def write_mixture(root: Path, store: Store, mixture: Mixture) -> None:
+    wav = np.zeros(mixture.samples, dtype=np.float32)
+    for turn in mixture.turns:
+        speech = store.load(turn.source)[turn.skip : turn.skip + turn.samples]
+        wav[turn.start : turn.end] += np.float32(turn.gain) * speech
+    # Loud peaks of two voices may add up past full scale: turn the mixture down rather than clip it.
+    peak = float(np.abs(wav).max())
+    write_sound(root / mixture.path, wav * min(1.0, 0.99 / peak))
+
+
+def write_tables(folder: Path, mixtures: list[Mixture]) -> None:
+    """Write segments, utt2spk, spk2utt, reco2dur and rttm of a split, sorted as Kaldi wants them."""
+    segments, spoken_by, durations, rttm = [], {}, [], []
+    for mixture in mixtures:
+        durations.append(f"{mixture.name} {mixture.samples / RATE:.3f}")
+        for number, turn in enumerate(mixture.turns):
+            start, end = turn.start / RATE, turn.end / RATE
+            utterance = f"{turn.speaker}_{mixture.name}_{number:02d}"
+            segments.append(f"{utterance} {mixture.name} {start:.3f} {end:.3f}")
+            spoken_by[utterance] = turn.speaker
+            rttm.append(
+                f"SPEAKER {mixture.name} 1 {start:.3f} {end - start:.3f} <NA> <NA> {turn.speaker} <NA> <NA>"
+            )
+    utterances: dict[str, list[str]] = {}
+    for utterance in sorted(spoken_by):
+        utterances.setdefault(spoken_by[utterance], []).append(utterance)
+    tables = {
+        "segments": sorted(segments),
+        "utt2spk": sorted(f"{utterance} {speaker}" for utterance, speaker in spoken_by.items()),
+        "spk2utt": sorted(f"{speaker} {' '.join(names)}" for speaker, names in utterances.items()),
+        "reco2dur": durations,
+        "rttm": rttm,
+    }
+    for name, lines in tables.items():
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def write_wav_scp(root: Path, final_root: Path) -> None:
+    """Write wav.scp of each split under root, with the absolute paths of the wavs under final_root.
+
+    Kaldi tables name sound by absolute path (S3PRL opens a relative one from wherever it runs), so this is done
+    again when a built folder is found at another place.
+    """
+    for name in SPLITS:
+        folder = root / ROOT / name
+        lines = [
+            f"{path.stem} {final_root / path.relative_to(root)}\n" for path in sorted((folder / "wav").glob("*.wav"))
+        ]
+        (folder / "wav.scp").write_text("".join(lines), encoding="utf-8")
+
+
+def overlap_share(folder: Path) -> float:
+    """Share of the speech time of a built split in which both voices speak, from its rttm."""
+    both = single = 0
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for line in (folder / "rttm").read_text(encoding="utf-8").splitlines():
+        fields = line.split()
+        start, length = round(float(fields[3]) * 1000), round(float(fields[4]) * 1000)
+        spans.setdefault(fields[1], []).append((start, start + length))
+    for turns in spans.values():
+        voices = np.zeros(max(end for _, end in turns), dtype=int)
+        for start, end in turns:
+            voices[start:end] += 1
+        both += int(np.sum(voices > 1))
+        single += int(np.sum(voices > 0))
+    return both / single

@@ -1,0 +1,127 @@
+"""LibriSpeech as it is published: FLAC and transcripts by reader and chapter, and what S3PRL's ASR and PR add.
+
+Training holds Modified Rhyme Test clips; dev and test hold none, because their carrier sentence is the same 1,200
+times and would make word errors look small.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mmpt.scripts.prepare.librispeech_lengths import write_lengths
+from mmpt.scripts.samples.errors import SamplesError
+from mmpt.scripts.samples.provenance import Built
+from mmpt.scripts.samples.recordings import RATE, Store, write_sound
+from mmpt.scripts.samples.tables import Recording
+from mmpt.scripts.samples.words import read_lexicon, to_words
+from mmpt.scripts.samples.workers import Workers
+
+ROOT = "LibriSpeech"
+LEXICON = f"{ROOT}/lexicon/samples-lexicon.txt"
+LENGTHS = f"{ROOT}/len_for_bucket"
+
+# (kind of recording, split) → folder. Prompts are the clean half, the readers' assorted channels the other one.
+FOLDERS = {
+    ("prompt", "train"): "train-clean-100",
+    ("reader", "train"): "train-clean-100",
+    ("mrt", "train"): "train-clean-100",
+    ("prompt", "dev"): "dev-clean",
+    ("prompt", "test"): "test-clean",
+    ("reader", "dev"): "dev-other",
+    ("reader", "test"): "test-other",
+}
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One FLAC: `<reader>-<chapter>-<number>` under LibriSpeech/<folder>/<reader>/<chapter>/."""
+
+    recording: Recording
+    folder: str
+    reader: int
+    chapter: int
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.reader}-{self.chapter}-{self.number:04d}"
+
+    @property
+    def place(self) -> str:
+        """Its folder inside the built folder."""
+        return f"{ROOT}/{self.folder}/{self.reader}/{self.chapter}"
+
+
+def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[Built]:
+    """Write the utterances, transcripts, SPEAKERS.TXT, length tables and the lexicon."""
+    utterances = plan_utterances(recordings)
+    workers.run("LibriSpeech (flac)", partial(write_flac, root, store), utterances)
+    write_transcripts(root, utterances)
+    write_speakers(root, utterances, store)
+    write_lengths(root / ROOT, root / LENGTHS, jobs=workers.jobs)
+    write_lexicon(root, utterances, read_lexicon(store.samples))
+    return [
+        Built(ROOT, item.recording.split, f"{item.place}/{item.name}.flac", (item.recording.source,))
+        for item in utterances
+    ]
+
+
+def plan_utterances(recordings: list[Recording]) -> list[Utterance]:
+    """Number readers from 1 by name; a chapter is what one reader has of one kind in one folder."""
+    english = [item for item in recordings if item.language == "en" and (item.kind, item.split) in FOLDERS]
+    readers = {name: number for number, name in enumerate(sorted({item.speaker for item in english}), start=1)}
+    chapters: dict[tuple, int] = {}
+    sizes: dict[int, int] = {}
+    utterances = []
+    for item in english:
+        folder = FOLDERS[item.kind, item.split]
+        # 101, 102, …: unlike any reader's number, so that the two cannot be mistaken for each other.
+        chapter = chapters.setdefault((folder, item.speaker, item.kind), 101 + len(chapters))
+        number = sizes.get(chapter, 0)
+        sizes[chapter] = number + 1
+        utterances.append(Utterance(item, folder, readers[item.speaker], chapter, number))
+    return utterances
+
+
+def write_flac(root: Path, store: Store, utterance: Utterance) -> None:
+    path = root / utterance.place / f"{utterance.name}.flac"
+    write_sound(path, store.load(utterance.recording.source))
+
+
+def write_transcripts(root: Path, utterances: list[Utterance]) -> None:
+    """Write <reader>-<chapter>.trans.txt into each chapter."""
+    lines: dict[Path, list[str]] = {}
+    for item in utterances:
+        path = root / item.place / f"{item.reader}-{item.chapter}.trans.txt"
+        lines.setdefault(path, []).append(f"{item.name} {to_words(item.recording.text)}\n")
+    for path, transcript in lines.items():
+        path.write_text("".join(transcript), encoding="utf-8")
+
+
+def write_speakers(root: Path, utterances: list[Utterance], store: Store) -> None:
+    """Write SPEAKERS.TXT: the published columns, one line for each reader and folder, NAME as in samples/."""
+    samples: dict[tuple, int] = {}
+    sexes: dict[str, str] = {}
+    for item in utterances:
+        key = (item.reader, item.folder, item.recording.speaker)
+        samples[key] = samples.get(key, 0) + len(store.load(item.recording.source))
+        sexes.setdefault(item.recording.speaker, item.recording.sex)
+    lines = [
+        "; Readers of the sample LibriSpeech. NAME is the speaker's label in samples/, an unproven identity.",
+        "; SEX is - where the source does not say it.",
+        ";ID  |SEX| SUBSET           |MINUTES| NAME",
+    ]
+    for (reader, folder, speaker), length in sorted(samples.items()):
+        lines.append(f"{reader:<5}| {sexes[speaker]} | {folder:<17}| {length / RATE / 60:<6.2f}| {speaker}")
+    (root / ROOT / "SPEAKERS.TXT").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_lexicon(root: Path, utterances: list[Utterance], lexicon: dict[str, str]) -> None:
+    """Write WORD, tab, phones for every word of the transcripts; SamplesError names words without phones."""
+    words = sorted({word for item in utterances for word in to_words(item.recording.text).split()})
+    missing = [word for word in words if word not in lexicon]
+    if missing:
+        raise SamplesError(f"lexicon.txt: no phones for {', '.join(missing)}; add them to samples/lexicon_extra.txt")
+    path = root / LEXICON
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{word}\t{lexicon[word]}\n" for word in words), encoding="utf-8")

@@ -1,0 +1,108 @@
+"""MuST-C as it is published, from the English prompts and their translations.
+
+must_c/en-<lang>/data/<split>/{wav/*.wav, txt/<split>.yaml, txt/<split>.en, txt/<split>.<lang>}. Several prompts are
+strung to one "talk". A prompt without a translation stays in the sound and has no segment, as in MuST-C.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mmpt.scripts.samples.provenance import Built
+from mmpt.scripts.samples.recordings import RATE, Store, write_sound
+from mmpt.scripts.samples.tables import TARGET_LANGUAGES, Recording
+from mmpt.scripts.samples.workers import Workers
+
+FOLDERS = {"train": "train", "dev": "dev", "test": "tst-COMMON"}
+SEGMENTS_PER_TALK = 8
+SILENCE_SAMPLES = 6400  # 0.4 s before, between and after the segments
+
+
+@dataclass(frozen=True)
+class Talk:
+    """One wav: prompts in order, and where each starts, in samples."""
+
+    number: int  # from 1, over all splits, as MuST-C counts its TED talks
+    split: str
+    prompts: tuple[Recording, ...]
+    starts: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return f"ted_{self.number}.wav"
+
+    def path(self, language: str) -> str:
+        """The wav inside the built folder."""
+        return f"must_c/en-{language}/data/{FOLDERS[self.split]}/wav/{self.name}"
+
+
+def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[Built]:
+    """Write the six languages: the sound once, hard-linked into the others (copied where links are impossible)."""
+    talks = plan_talks([item for item in recordings if item.kind == "prompt" and item.language == "en"], store)
+    first, *others = TARGET_LANGUAGES
+    workers.run("MuST-C (wav)", partial(write_talk, root, store, first), talks)
+    for language in others:
+        for talk in talks:
+            link(root / talk.path(first), root / talk.path(language))
+    for language in TARGET_LANGUAGES:
+        for name in FOLDERS:
+            write_texts(root, language, name, [talk for talk in talks if talk.split == name])
+    return [
+        Built("must_c", talk.split, talk.path(language), tuple(prompt.source for prompt in talk.prompts))
+        for language in TARGET_LANGUAGES
+        for talk in talks
+    ]
+
+
+def plan_talks(prompts: list[Recording], store: Store) -> list[Talk]:
+    """String the prompts of each split together, in the order of their table."""
+    talks = []
+    for name in FOLDERS:
+        members = [prompt for prompt in prompts if prompt.split == name]
+        for start in range(0, len(members), SEGMENTS_PER_TALK):
+            group = tuple(members[start : start + SEGMENTS_PER_TALK])
+            lengths = tuple(len(store.load(prompt.source)) for prompt in group)
+            ends = np.cumsum([length + SILENCE_SAMPLES for length in lengths])
+            starts = tuple(int(end) - length for end, length in zip(ends, lengths, strict=True))
+            talks.append(Talk(len(talks) + 1, name, group, starts, lengths))
+    return talks
+
+
+def write_talk(root: Path, store: Store, language: str, talk: Talk) -> None:
+    wav = np.zeros(talk.starts[-1] + talk.lengths[-1] + SILENCE_SAMPLES, dtype=np.float32)
+    for prompt, start, length in zip(talk.prompts, talk.starts, talk.lengths, strict=True):
+        wav[start : start + length] = store.load(prompt.source)
+    write_sound(root / talk.path(language), wav)
+
+
+def link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
+
+
+def write_texts(root: Path, language: str, name: str, talks: list[Talk]) -> None:
+    """Write the segment list and the two texts of a split, line by line the same segments."""
+    segments, english, translated = [], [], []
+    for talk in talks:
+        for prompt, start, length in zip(talk.prompts, talk.starts, talk.lengths, strict=True):
+            if language not in prompt.translations:
+                continue
+            segments.append(
+                f"- {{duration: {length / RATE:.6f}, offset: {start / RATE:.6f}, rW: {len(prompt.text.split())}, "
+                f"uW: 0, speaker_id: spk.{talk.number}, wav: {talk.name}}}"
+            )
+            english.append(prompt.text)
+            translated.append(prompt.translations[language])
+    folder = root / f"must_c/en-{language}/data/{FOLDERS[name]}/txt"
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, lines in (("yaml", segments), ("en", english), (language, translated)):
+        text = "".join(f"{line}\n" for line in lines)
+        (folder / f"{FOLDERS[name]}.{suffix}").write_text(text, encoding="utf-8")

@@ -1,0 +1,116 @@
+"""The README.md of the built folder: what is real, what is rendered, and what the numbers over it may not claim."""
+
+from collections import Counter
+from pathlib import Path
+
+from mmpt.scripts.samples import av_clips, diarization, speech_commands, split
+from mmpt.scripts.samples.provenance import Built
+from mmpt.scripts.samples.stamp import VERSION
+
+# Licences and credits that the parts must keep, as they lie in samples/.
+LICENCES = (
+    "mrt/LICENSE.txt",
+    "asterisk/LICENSE.txt",
+    "asterisk/CREDITS.txt",
+    "readers/LICENSE.harvard.txt",
+    "readers/LICENSE.librivox-cards.txt",
+    "noise/LICENSE.txt",
+    "lexicon.LICENSE.txt",
+)
+
+TEXT = """\
+# Built sample corpora
+
+Small corpora in the layouts of the published ones, so that every stage can be run offline. **Numbers obtained on
+them prove that the pipeline works, not anything about the paper**: there are a few minutes of speech by a dozen
+voices, the tasks' content is stood in for, and the source of a recording goes with its speaker.
+
+Written by `python scripts/samples/build.py` (version {version}) from the repository's `samples/`, whose README.md
+says where each recording comes from and what is unproven about it. Do not edit: it is rebuilt from there.
+
+## Real and rendered
+- All speech is human and real. Sound is changed as follows only: decoded to 16 kHz mono, cut, strung together with silence
+  (must_c), trimmed, scaled and mixed (diarization), re-encoded (AAC in av, 16-bit WAV or FLAC elsewhere).
+- **All video is rendered**: {notice}. Opening, width and teeth follow energy and spectrum of the
+  sound, 25 times a second; no text, phone or label takes part. Each speaker has a look (skin, lips, background,
+  sizes) drawn from a hash of the name; it says nothing about the person.
+- German and Dutch texts are machine translations; the other texts are as samples/README.md says.
+
+## Files by corpus and split
+{counts}
+
+`provenance.tsv` names, for every sound file, the source clips in it (`#a-b`: those seconds of a noise). Files in
+different languages of must_c are one file, hard-linked.
+
+## One split for all stages
+An utterance that is dev or test in any task is in no stage's training.
+- Modified Rhyme Test (MRT), by speaker: {mrt_split}.
+- English prompts (Allison): the column `split` of samples/asterisk/prompts.tsv. French, Italian and Russian prompts: as
+  the English prompt of the same id; train where there is none.
+- Readers: {reader_split}.
+- Noise is split by seconds: the test's silence class is cut from seconds that training does not hold.
+
+## The corpora
+- `av/`: every clip, H.264 ({size} × {size} pixels, 25 frames a second, key frame every 2 s) and AAC in one mp4; `manifest.tsv`
+  has the columns {manifest} (paths from its own folder).
+- `must_c/en-<lang>/data/{{train,dev,tst-COMMON}}/`: English prompts strung to talks of up to 8 segments with 0.4 s of silence.
+  A prompt without a translation is in the wav, not in the segment list.
+- `speech_commands_v0.01/`, `speech_commands_test_set_v0.01/`: MRT words stand in the folders of the command words:
+  {stand_ins}.
+  The unknown class holds {unknown}. Each clip is one second around the word and so begins within the
+  carrier sentence. Training has 4 clips of each of the twelve classes, test 2; dev has 2, and for silence the training noise,
+  which S3PRL uses for both. With 24 test clips one clip is 4 points of accuracy.
+  S3PRL splits by a hash of the file name, so speakers bear aliases:
+  {aliases}.
+- `fluent_speech_commands_dataset/`: all MRT clips; action, object and location are onset, vowel and coda of the word ("none" where
+  it has no onset or coda). The 274 words are the same in training and test, the speakers are not.
+- `LibriSpeech/`: train-clean-100 holds prompts, readers and MRT clips of the training split; dev-clean and test-clean are
+  prompts, dev-other and test-other readers. Dev and test hold no MRT, whose carrier sentence repeats. SPEAKERS.TXT maps readers to
+  the names used in samples/. `len_for_bucket/` is for S3PRL's ASR, `lexicon/` for its phone recognition.
+- `diarization/`: mixtures of two voices of the same split, all languages. Both speak in {overlap} of the
+  speech time (train, dev, test). `wav.scp` holds absolute paths, as Kaldi's does: after moving this folder run build.py
+  on it again, which mends them. Segments are trimmed to speech by energy; short pauses inside an utterance count as speech.
+
+## Licences and credits to keep
+The parts keep their own licences; copies are in `licences/`.
+{licences}
+"""
+
+
+def write_readme(root: Path, built: list[Built], samples: Path) -> None:
+    """Write README.md and copy the licences beside it."""
+    for name in LICENCES:
+        target = root / "licences" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((samples / name).read_bytes())
+    text = TEXT.format(
+        version=VERSION,
+        notice=av_clips.NOTICE,
+        size=av_clips.mouths.SIZE,
+        counts=count_table(built),
+        mrt_split=listed(split.MRT_SPEAKERS.items()),
+        reader_split=listed((f"{source} {name}", side) for (source, name), side in split.READERS.items()),
+        manifest=", ".join(av_clips.MANIFEST_COLUMNS),
+        stand_ins=", ".join(f"{command} = {word}" for command, word in speech_commands.STAND_INS.items()),
+        unknown="; ".join(f"{name}: {', '.join(words)}" for name, words in speech_commands.UNKNOWN_WORDS.items()),
+        aliases=", ".join(
+            f"{name} ({side}) {speech_commands.alias(name, side)}" for name, side in split.MRT_SPEAKERS.items()
+        ),
+        overlap=", ".join(f"{diarization.overlap_share(root / 'diarization' / name):.0%}" for name in split.SPLITS),
+        licences="\n".join(f"- licences/{name}" for name in LICENCES),
+    )
+    (root / "README.md").write_text(text, encoding="utf-8")
+
+
+def listed(pairs) -> str:
+    return ", ".join(f"{name} {side}" for name, side in pairs)
+
+
+def count_table(built: list[Built]) -> str:
+    """A Markdown table corpus × split of sound files."""
+    counts = Counter((row.corpus, row.split) for row in built)
+    corpora = list(dict.fromkeys(row.corpus for row in built))
+    lines = ["| corpus | train | dev | test |", "|---|---|---|---|"]
+    for corpus in corpora:
+        lines.append(f"| {corpus} | " + " | ".join(str(counts[corpus, name]) for name in split.SPLITS) + " |")
+    return "\n".join(lines)

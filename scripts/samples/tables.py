@@ -1,0 +1,144 @@
+"""The tables of samples/ as one list of recordings, each with its split."""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmpt.scripts.samples import split
+from mmpt.scripts.samples.errors import SamplesError
+
+TARGET_LANGUAGES = ("it", "fr", "es", "ru", "de", "nl")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recorded clip. `source` is its path inside samples/, which names it everywhere."""
+
+    source: str
+    kind: str  # mrt, prompt or reader
+    clip: str
+    speaker: str
+    language: str
+    text: str
+    split: str
+    sex: str = "-"  # as the sources label it; "-" where they say nothing
+    arpabet: str = ""  # MRT only, and the next three
+    word: str = ""
+    word_onset_s: float = 0.0
+    word_duration_s: float = 0.0
+    translations: dict[str, str] = field(default_factory=dict)  # English prompts only; only what exists
+
+    @property
+    def key(self) -> str:
+        """Unique among all recordings, and safe as a file name: prompts of four languages share their ids."""
+        return f"{self.speaker}_{self.clip}" if self.kind == "prompt" else self.clip
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Rows of a tab-separated table with a header; SamplesError if it is missing or lacks one of `columns`."""
+    if not path.is_file():
+        raise SamplesError(f"{path}: no such table; --samples must name the repository's samples folder")
+    with path.open(encoding="utf-8", newline="") as lines:
+        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise SamplesError(f"{path}: column missing: {', '.join(missing)}")
+        rows = list(reader)
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise SamplesError(f"{path}: line {line} has not {len(reader.fieldnames)} columns")
+    return rows
+
+
+def read_recordings(samples: Path) -> list[Recording]:
+    """Every clip of samples/ in the order of its tables; SamplesError names what is missing."""
+    if not samples.is_dir():
+        raise SamplesError(f"{samples}: no such folder; --samples must name the repository's samples folder")
+    recordings = [*read_mrt(samples), *read_prompts(samples), *read_readers(samples)]
+    for recording in recordings:
+        if not (samples / recording.source).is_file():
+            raise SamplesError(f"{samples / recording.source}: listed in its table but missing; restore samples/")
+    return recordings
+
+
+def read_mrt(samples: Path) -> list[Recording]:
+    table = samples / "mrt/clips.tsv"
+    columns = ("clip", "speaker", "sex", "word", "arpabet", "text", "word_onset_s", "word_duration_s")
+    return [
+        Recording(
+            source=f"mrt/audio/{row['clip']}.opus",
+            kind="mrt",
+            clip=row["clip"],
+            speaker=row["speaker"],
+            language="en",
+            text=row["text"],
+            split=known(split.of_mrt, table, row["speaker"]),
+            sex=row["sex"][0].upper(),
+            arpabet=row["arpabet"],
+            word=row["word"],
+            word_onset_s=float(row["word_onset_s"]),
+            word_duration_s=float(row["word_duration_s"]),
+        )
+        for row in read_table(table, columns)
+    ]
+
+
+def read_prompts(samples: Path) -> list[Recording]:
+    table = samples / "asterisk/prompts.tsv"
+    english = read_table(table, ("id", "en", "split", *TARGET_LANGUAGES))
+    for row in english:
+        if row["split"] not in split.SPLITS:
+            raise SamplesError(f"{table}: {row['id']} has the split {row['split']!r}, not train, dev or test")
+    prompts = [
+        Recording(
+            source=f"asterisk/en/{row['id']}.g722",
+            kind="prompt",
+            clip=row["id"],
+            speaker="Allison",
+            language="en",
+            text=row["en"],
+            split=row["split"],
+            translations={language: row[language] for language in TARGET_LANGUAGES if row[language].strip()},
+        )
+        for row in english
+    ]
+    english_split = {row["id"]: row["split"] for row in english}
+    others = read_table(samples / "asterisk/others.tsv", ("language", "speaker", "id", "text"))
+    return prompts + [
+        Recording(
+            source=f"asterisk/{row['language']}/{row['id']}.g722",
+            kind="prompt",
+            clip=row["id"],
+            speaker=row["speaker"],
+            language=row["language"],
+            text=row["text"],
+            split=split.of_other_language(row["id"], english_split),
+        )
+        for row in others
+    ]
+
+
+def read_readers(samples: Path) -> list[Recording]:
+    table = samples / "readers/clips.tsv"
+    return [
+        Recording(
+            source=f"readers/{row['clip']}.flac",
+            kind="reader",
+            clip=row["clip"],
+            speaker=row["speaker"],
+            language="en",
+            text=row["text"],
+            split=known(split.of_reader, table, row["source"], row["speaker"]),
+            # Only the Harvard talkers' labels say it: F1 F2 M1 M2.
+            sex=row["speaker"][0] if row["source"] == "harvard" else "-",
+        )
+        for row in read_table(table, ("clip", "source", "speaker", "text"))
+    ]
+
+
+def known(split_of, table: Path, *names: str) -> str:
+    """split_of(*names), or the error that says which table has a voice without a split."""
+    try:
+        return split_of(*names)
+    except KeyError:
+        raise SamplesError(f"{table}: {' '.join(names)} has no split in scripts/samples/split.py") from None
