@@ -1,0 +1,124 @@
+"""S3PRL's experiment folders: which checkpoint is the best one, and what it scored.
+
+Scores are computed from the prediction files that S3PRL writes, not from what it prints. For KS and IC those files
+hold the latest weights' predictions after a training; only after `-m evaluate` on the best checkpoint do
+they, and so `score`, speak of that one.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mmpt.upstream.stock.errors import StockRunnerError
+from mmpt.upstream.stock.tasks import TASKS, find_task
+
+
+def best_checkpoint(expdir: str | Path, task: str | None = None) -> tuple[Path, bool]:
+    """The checkpoint to evaluate, and whether it is the best on dev.
+
+    It is not where S3PRL never wrote a best one (ASR: dev WER never under 100; KS and IC: no dev clip right
+    yet); the last `states-*.ckpt` stands in then. `task` is any name of it; None takes whichever is there.
+
+    Raises:
+        StockRunnerError: the folder is missing, or holds no checkpoint at all.
+    """
+    folder = Path(expdir)
+    if not folder.is_dir():
+        raise StockRunnerError(f"{folder}: no such experiment folder")
+    known = find_task(task)
+    for name in dict.fromkeys(item.best_checkpoint for item in ([known] if known else TASKS)):
+        if (folder / name).is_file():
+            return folder / name, True
+    return last_checkpoint(folder), False
+
+
+def last_checkpoint(expdir: str | Path) -> Path:
+    """The `states-*.ckpt` of the highest step, the one that S3PRL itself resumes from."""
+    found = [path for path in Path(expdir).glob("states-*.ckpt") if _step(path) is not None]
+    if not found:
+        raise StockRunnerError(f"{expdir}: holds no checkpoint (neither a best one nor states-*.ckpt)")
+    return max(found, key=_step)
+
+
+def score(expdir: str | Path, task: str, split: str | None = None) -> dict:
+    """The figures of the predictions that lie in an experiment folder.
+
+    Returns a dictionary with `utterances` (SD: recordings) and, all as fractions: `acc` for KS and IC, `per` for PR,
+    `wer` and `cer` for ASR (with a language model: `wer_lm`, `cer_lm`), `der` and
+    `acc` for SD. PER, WER and CER are edits summed over the split by reference length, as the leaderboard has
+    them; SD's are frame by frame, the mean over recordings, as S3PRL prints them.
+
+    Args:
+        split: default the leaderboard's (`test`; ASR `test-clean`). SD has predictions for `test` only.
+
+    Raises:
+        StockRunnerError: files are missing, or predictions and references do not match.
+    """
+    folder, known = Path(expdir), find_task(task)
+    if known is None:
+        raise StockRunnerError(f"'{task}' is none of the tasks {', '.join(item.name for item in TASKS)}")
+    split = split or known.test_split
+    if known.name in ("ks", "ic"):
+        suffix = "txt" if known.name == "ks" else "csv"
+        return _accuracy(folder / f"{split}_predict.{suffix}", folder / f"{split}_truth.{suffix}")
+    if known.name == "pr":
+        hypotheses, references = _transcripts(folder, split)
+        return {"per": _error_rate(hypotheses, references, str.split), "utterances": len(references)}
+    if known.name == "asr":
+        return _recognition(folder, split)
+    from mmpt.upstream.stock.diarization import diarization_score
+
+    return diarization_score(folder)
+
+
+def _accuracy(predict: Path, truth: Path) -> dict:
+    predicted, true = _lines(predict), _lines(truth)
+    if len(predicted) != len(true) or not true:
+        raise StockRunnerError(f"{predict}: {len(predicted)} lines, but {len(true)} in {truth.name}")
+    return {"acc": sum(map(str.__eq__, predicted, true)) / len(true), "utterances": len(true)}
+
+
+def _recognition(folder: Path, split: str) -> dict:
+    scores = {}
+    for decoder, suffix in (("noLM", ""), ("LM", "_lm")):
+        name = f"{split}-{decoder}"
+        if decoder == "noLM" and not (folder / f"{split}-LM-hyp.ark").is_file() or (folder / f"{name}-hyp.ark").is_file():
+            hypotheses, references = _transcripts(folder, name)
+            scores[f"wer{suffix}"] = _error_rate(hypotheses, references, str.split)
+            scores[f"cer{suffix}"] = _error_rate(hypotheses, references, list)
+            scores["utterances"] = len(references)
+    return scores
+
+
+def _transcripts(folder: Path, name: str) -> tuple[list[str], list[str]]:
+    """Texts of `name`-hyp.ark and -ref.ark, utterance by utterance."""
+    pairs = []
+    for kind in ("hyp", "ref"):
+        lines = (line.partition(" ") for line in _lines(folder / f"{name}-{kind}.ark"))
+        pairs.append([(utterance, " ".join(text.split())) for utterance, _, text in lines])
+    hypotheses, references = pairs
+    if [utterance for utterance, _ in hypotheses] != [utterance for utterance, _ in references] or not references:
+        raise StockRunnerError(f"{folder / name}-hyp.ark and -ref.ark do not hold the same utterances")
+    return [text for _, text in hypotheses], [text for _, text in references]
+
+
+def _error_rate(hypotheses: list[str], references: list[str], tokens) -> float:
+    """Edits over reference tokens, both summed over the utterances; references may be empty."""
+    import editdistance
+
+    pairs = [(tokens(hypothesis), tokens(reference)) for hypothesis, reference in zip(hypotheses, references)]
+    edits = sum(editdistance.eval(hypothesis, reference) for hypothesis, reference in pairs)
+    return edits / max(1, sum(len(reference) for _, reference in pairs))
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise StockRunnerError(f"{file}: {error.strerror}; S3PRL writes it with -m evaluate") from error
+
+
+def _step(path: Path) -> int | None:
+    match = re.fullmatch(r"states-(\d+)\.ckpt", path.name)
+    return int(match.group(1)) if match else None

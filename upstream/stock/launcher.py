@@ -1,0 +1,135 @@
+"""`run_downstream.py`: S3PRL's own `main()`, with `mmpt_av` registered and the command line filled in.
+
+In order: parse (`arguments`), fill in what was not given (`defaults`, `data`), mend what today's libraries lack
+(`repairs`), register our upstream (`registration`), and hand over to s3prl.run_downstream.main().
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from mmpt.upstream.stock import arguments, defaults
+from mmpt.upstream.stock.errors import StockRunnerError
+from mmpt.upstream.stock.experiment import best_checkpoint
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the stock runner; returns the exit status: 0, or 2 after one line about bad input."""
+    program = Path(sys.argv[0]).name
+    try:
+        plan = defaults.fill(arguments.parse(argv, program), surroundings())
+        for note in plan.notes:
+            _say(note)
+        run_stock(plan.values)
+        if plan.values["mode"] == "train" and plan.task is not None and plan.values.get("local_rank", 0) == 0:
+            _say_how_to_evaluate(plan)
+    except Exception as error:
+        if not _is_bad_input(error):
+            raise
+        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run_stock(values: dict) -> None:
+    """Call S3PRL's `main()` in this process with `values` (destination → value) as its command line."""
+    if values.get("device") == "cpu":
+        # S3PRL's evaluation selects a CUDA device wherever one is visible (s3prl/downstream/runner.py:447).
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    from mmpt.upstream.stock import distributed, registration, repairs
+
+    repairs.apply()
+    if (values.get("hub") == "huggingface" or values.get("push_to_hf_hub")) and repairs.hub_is_placeholder():
+        raise StockRunnerError("--hub huggingface and --push_to_hf_hub need an older library: pip install 'huggingface_hub<1.0'")
+    registration.register()
+    if "local_rank" in values:
+        distributed.repair()
+    _check_upstream(values)
+    import s3prl.run_downstream
+
+    typed = sys.argv
+    sys.argv = [typed[0], *arguments.to_stock_argv(values)]
+    try:
+        s3prl.run_downstream.main()
+    finally:
+        sys.argv = typed
+
+
+def surroundings() -> defaults.Surroundings:
+    """This process's working directory, environment, samples, device and checkpoint reader."""
+    return defaults.Surroundings(Path.cwd(), os.environ, _samples, _device, read_checkpoint)
+
+
+def read_checkpoint(path: Path) -> dict:
+    """A checkpoint of S3PRL's, tensors left on disk; StockRunnerError where the file is not one."""
+    import torch
+
+    from mmpt.upstream.stock import repairs
+
+    repairs.repair_checkpoint_loading()
+    try:
+        content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        if vars(content["Args"]) and content["Config"]["runner"]:
+            return content
+    except Exception as error:  # torch.load answers to bad files with errors of many kinds
+        raise StockRunnerError(f"{path}: not a whole checkpoint of S3PRL's runner ({type(error).__name__})") from error
+    raise StockRunnerError(f"{path}: not a checkpoint of S3PRL's runner")
+
+
+def _samples() -> Path:
+    from mmpt.upstream.samples import built_samples
+
+    return built_samples()
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _check_upstream(values: dict) -> None:
+    """An upstream that S3PRL does not know, told in one line; `-e` restores its own."""
+    name = values.get("upstream")
+    if name is None or "past_exp" in values or values.get("hub") == "huggingface":
+        return
+    import s3prl.hub
+
+    if not callable(getattr(s3prl.hub, name, None)):
+        nearest = difflib.get_close_matches(name, [*s3prl.hub.options(), "mmpt_av"], 3)
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "python -c 'import s3prl.hub' lists none like it"
+        raise StockRunnerError(f"-u {name}: no such upstream; {hint}")
+
+
+def _say_how_to_evaluate(plan: defaults.Plan) -> None:
+    try:
+        checkpoint, is_best = best_checkpoint(plan.expdir, plan.task.name)
+    except StockRunnerError:
+        return  # a run shorter than its first save_step: S3PRL wrote none
+    program = sys.argv[0] if sys.argv[0].endswith(".py") else Path(sys.argv[0]).name
+    start = f"python {shlex.quote(program)}" if program.endswith(".py") else shlex.quote(program)
+    split = "" if plan.task.test_split == "test" else f" -t {plan.task.test_split}"
+    if not is_best:
+        _say(f"no best checkpoint was written; the last one is {checkpoint}")
+    _say(f"evaluate it:  {start} -m evaluate -e {shlex.quote(str(checkpoint))}{split}")
+
+
+def _is_bad_input(error: Exception) -> bool:
+    """Whether the error speaks of something the user gave, so that a traceback would only hide it."""
+    if type(error) is StockRunnerError or StockRunnerError in type(error).__mro__:
+        return True
+    from mmpt.upstream.mmpt_av import CheckpointError
+
+    return CheckpointError in type(error).__mro__
+
+
+def _say(text: str) -> None:
+    print(f"[mmpt] {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

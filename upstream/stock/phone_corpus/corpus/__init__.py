@@ -1,0 +1,1 @@
+"""Seen by S3PRL as `s3prl.downstream.ctc.corpus`."""

@@ -1,0 +1,54 @@
+"""Names that S3PRL's stock runner looks up, set from outside: the upstream `mmpt_av` and PR's corpus.
+
+The runner finds an upstream with `getattr(s3prl.hub, name)` (s3prl/downstream/runner.py:141) and PR's data
+class with `from .corpus.libriphone import ...` (s3prl/downstream/ctc/data.py:55), a package that the wheel
+leaves out. An attribute and a search path are therefore all that a registration takes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+UPSTREAM = "mmpt_av"
+PHONE_CORPUS = Path(__file__).parent / "phone_corpus"
+
+
+def mmpt_av(ckpt, model_config=None, refresh=False, **kwargs):
+    """S3PRL's entry point: the frozen encoder of checkpoint `ckpt` behind S3PRL's upstream interface.
+
+    `model_config` is what `-g` gives; `refresh` (`-r`, download again) means nothing for a local file.
+    """
+    from mmpt.upstream.mmpt_av.expert import UpstreamExpert
+
+    return UpstreamExpert(ckpt, model_config=model_config, **kwargs)
+
+
+def register() -> None:
+    """Make `-u mmpt_av` and `-d ctc` known to S3PRL in this process. `repairs.apply()` must have run."""
+    import s3prl.downstream.ctc
+    import s3prl.hub
+
+    setattr(s3prl.hub, UPSTREAM, mmpt_av)
+    _keep_phone_workers()
+    search_path = s3prl.downstream.ctc.__path__
+    # At the end: an S3PRL installed from its git tree has the package itself, and that one is found first.
+    if str(PHONE_CORPUS) not in search_path:
+        search_path.append(str(PHONE_CORPUS))
+
+
+def _keep_phone_workers() -> None:
+    """PR's first loader takes `num_workers` out of the configuration, and every later one starts 12 processes.
+
+    Serves s3prl/downstream/ctc/data.py:76 by handing each loader a copy. The name must be replaced
+    before s3prl.downstream.ctc.expert imports it.
+    """
+    from s3prl.downstream.ctc import data
+
+    if not hasattr(data.load_dataset, "mmpt_original"):
+        original = data.load_dataset
+
+        def load_dataset(split, tokenizer, corpus):
+            return original(split, tokenizer, dict(corpus))
+
+        load_dataset.mmpt_original = original
+        data.load_dataset = load_dataset
