@@ -35,8 +35,9 @@ class Subsampler(nn.Module):
         x = feats.new_zeros(4 * places, feats.shape[1]).index_copy(0, frames.place([4 * s for s in starts]), feats)
         x = F.glu(self.conv1(x.T.unsqueeze(0)), dim=1)
         halves = Packing([math.ceil(n / 2) for n in frames.lengths], feats.device)
-        valid = x.new_zeros(2 * places).index_fill(0, halves.place([2 * s for s in starts]), 1.0)
-        x = F.glu(self.conv2(x * valid), dim=1).squeeze(0).T  # (states.total + B, d_model)
+        empty = torch.ones(2 * places, dtype=torch.bool, device=x.device).index_fill(0, halves.place([2 * s for s in starts]), False)
+        # Filled, not multiplied: a NaN in one utterance must not reach the next.
+        x = F.glu(self.conv2(x.masked_fill(empty, 0.0)), dim=1).squeeze(0).T  # (states.total + B, d_model)
         return states.gather(x, 1)
 
 
