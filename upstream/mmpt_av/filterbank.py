@@ -18,7 +18,7 @@ LOW_HZ = 20.0
 PRE_EMPHASIS = 0.97
 ENERGY_FLOOR = 1.1920928955078125e-07  # Kaldi's: the float32 epsilon
 VARIANCE_FLOOR = 1e-10
-CHUNK_FRAMES = 8192  # spectra of so many frames are held at once: an hour of speech then costs no more than a minute
+CHUNK_FRAMES = 8192  # spectra of so many frames of the whole batch are held at once: an hour then costs little more than a minute
 
 
 def speech_frames(samples: int) -> int:
@@ -100,7 +100,7 @@ class Filterbank(nn.Module):
     def energies(self, batch: Tensor) -> Tensor:
         """Log-mel energies (B, F, n_mels) of 16-bit-scaled waveforms (B, samples), by Kaldi's framing (whole windows)."""
         frames = batch.unfold(1, WINDOW_SAMPLES, SHIFT_SAMPLES)  # (B, F, 400), a view
-        return torch.cat([self.frame_energies(chunk) for chunk in frames.split(CHUNK_FRAMES, dim=1)], dim=1)
+        return torch.cat([self.frame_energies(chunk) for chunk in frames.split(max(1, CHUNK_FRAMES // len(batch)), dim=1)], dim=1)
 
     def frame_energies(self, frames: Tensor) -> Tensor:
         frames = frames - frames.mean(dim=-1, keepdim=True)
