@@ -5,8 +5,11 @@ code from the file (`weights_only=True`), and nothing is guessed: whatever does 
 """
 
 import hashlib
+import json
 import os
+import pickle
 import tempfile
+import zipfile
 from pathlib import Path
 
 import torch
@@ -53,17 +56,30 @@ def read_plain(path: str | os.PathLike) -> object:
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(path, "no such file" if not path.exists() else "is a folder, not a checkpoint file")
+        raise CheckpointError(path, "is a folder, not a checkpoint file" if path.is_dir() else "no such file")
     if path.stat().st_size == 0:
         raise CheckpointError(path, "is empty (0 bytes)")
     try:
+        damaged = damaged_member(path)
+        if damaged:
+            raise CheckpointError(path, f"is damaged: the checksum of {damaged} is wrong")
         return torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except PermissionError:
         raise CheckpointError(path, "may not be read (permission denied)") from None
-    except Exception as error:  # torch raises a dozen kinds for damaged files
-        if "weights_only" in str(error) or "Unsupported" in str(error):
-            raise CheckpointError(path, "refused: holds more than tensors and plain values, loading it could run code") from None
-        raise CheckpointError(path, f"cannot be read, damaged or not a PyTorch file ({type(error).__name__})") from None
+    except zipfile.BadZipFile:
+        raise CheckpointError(path, "is truncated, damaged or not a PyTorch checkpoint") from None
+    except pickle.UnpicklingError:
+        raise CheckpointError(path, "refused: holds more than tensors and plain values, loading it could run code") from None
+    except Exception as error:  # torch raises a dozen kinds for archives that are not its own
+        raise CheckpointError(path, f"is damaged or not a PyTorch checkpoint ({type(error).__name__})") from None
+
+
+def damaged_member(path: Path) -> str | None:
+    """The first part of the archive whose checksum is wrong: torch.load itself would load flipped bits as weights."""
+    with zipfile.ZipFile(path) as archive:
+        return archive.testzip()
 
 
 def save_encoder(encoder: Encoder, path: str | os.PathLike, provenance: dict) -> None:
@@ -71,7 +87,10 @@ def save_encoder(encoder: Encoder, path: str | os.PathLike, provenance: dict) ->
 
     Args:
         provenance: where the weights come from, in plain values: `stages`, one entry each with what it was trained on.
+    Raises:
+        TypeError: the provenance holds something that JSON has no word for; the file could not be loaded again.
     """
+    provenance = json.loads(json.dumps(provenance))  # numpy's and torch's own kinds of str and float become plain ones
     state = {name: tensor.detach().cpu().clone() for name, tensor in encoder.state_dict().items()}
     content = {"format": FORMAT, "version": VERSION, "config": encoder.config.to_dict(), "state_dict": state, "provenance": provenance}
     write_atomically(content, path)
@@ -87,8 +106,9 @@ def load_encoder(path: str | os.PathLike) -> Encoder:
     content = read_plain(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(path, describe_foreign(content))
-    if content.get("version") != VERSION:
-        raise CheckpointError(path, f"has version {content.get('version')!r}; this code reads version {VERSION}")
+    version = content.get("version")
+    if type(version) is not int or version != VERSION:
+        raise CheckpointError(path, f"has version {version!r}; this code reads version {VERSION}")
     if set(content) != KEYS:
         raise CheckpointError(path, f"keys missing or unknown: {', '.join(sorted(map(str, KEYS ^ set(content))))}")
     if not isinstance(content["config"], dict) or not isinstance(content["provenance"], dict):
@@ -97,6 +117,8 @@ def load_encoder(path: str | os.PathLike) -> Encoder:
         encoder = Encoder(EncoderConfig.from_dict(content["config"]))
     except ValueError as error:
         raise CheckpointError(path, f"config: {error}") from None
+    except (RuntimeError, TypeError, MemoryError) as error:
+        raise CheckpointError(path, f"config: no encoder of these sizes can be built ({type(error).__name__})") from None
     check_state(path, content["state_dict"], encoder.state_dict())
     encoder.load_state_dict(content["state_dict"])
     encoder.provenance = content["provenance"]
@@ -121,12 +143,17 @@ def check_state(path: str | os.PathLike, state: object, expected: dict) -> None:
             raise CheckpointError(path, f"{len(names)} {what} key{'s' * (len(names) > 1)}, first {names[0]}")
     for name, wanted in expected.items():
         tensor = state[name]
-        if not isinstance(tensor, torch.Tensor) or tensor.is_floating_point() != wanted.is_floating_point():
+        if not is_dense(tensor) or tensor.is_floating_point() != wanted.is_floating_point() or tensor.is_complex():
             raise CheckpointError(path, f"{name} is not a tensor of kind {wanted.dtype}")
         if tensor.shape != wanted.shape:
             raise CheckpointError(path, f"{name} has shape {tuple(tensor.shape)}, the config asks for {tuple(wanted.shape)}")
-        if not tensor.isfinite().all():
+        if not tensor.to(wanted.dtype).isfinite().all():
             raise CheckpointError(path, f"{name} holds NaN or infinite values")
+
+
+def is_dense(value: object) -> bool:
+    """Whether `value` is an ordinary tensor with its values in memory: not sparse, quantised or empty of data ("meta")."""
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
 
 
 def file_hash(path: str | os.PathLike) -> str:

@@ -1,6 +1,7 @@
 """What an encoder looks like: the plain numbers that its checkpoint stores."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 HOP_SAMPLES = 640  # 10 ms frames, sub-sampled by four
@@ -44,7 +45,7 @@ class EncoderConfig:
             raise ValueError("conv_channels must be even (they are gated in halves) and conv_kernel 5")
         if self.depthwise_kernel % 2 == 0:
             raise ValueError(f"depthwise_kernel must be odd, got {self.depthwise_kernel}")
-        if not 0 <= self.dropout < 1:
+        if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout!r}")
         if self.normalisation not in ("utterance", "global"):
             raise ValueError(f"normalisation must be 'utterance' or 'global', got {self.normalisation!r}")
@@ -52,8 +53,8 @@ class EncoderConfig:
         if self.normalisation == "utterance":
             if statistics != (None, None):
                 raise ValueError("feature_mean and feature_std belong to normalisation 'global'")
-        elif any(s is None or len(s) != self.n_mels for s in statistics) or min(self.feature_std) <= 0:
-            raise ValueError(f"normalisation 'global' needs {self.n_mels} values each of feature_mean and feature_std (positive)")
+        elif not all(are_numbers(s, self.n_mels) for s in statistics) or min(self.feature_std) <= 0:
+            raise ValueError(f"normalisation 'global' needs {self.n_mels} numbers each in feature_mean and feature_std (positive)")
 
     @classmethod
     def preset(cls, name: str) -> "EncoderConfig":
@@ -85,6 +86,11 @@ class EncoderConfig:
             return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
         except TypeError as error:
             raise ValueError(str(error)) from None
+
+
+def are_numbers(values: object, count: int) -> bool:
+    """Whether `values` is a sequence of `count` finite numbers."""
+    return isinstance(values, (tuple, list)) and len(values) == count and all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)
 
 
 PRESETS = {
