@@ -21,10 +21,11 @@ MIXTURES = {"train": 60, "dev": 12, "test": 12}
 SEED = 20240607
 
 GRID = 16  # samples: all times are whole milliseconds, which is how the tables write them
-TARGET_S = (10.0, 16.0)  # a mixture ends with the utterance that passes its target
-LONGEST_UTTERANCE_S = 6.0  # so that a mixture stays below about 20 s and both voices get turns
-OVERLAP_CHANCE = 0.4
-OVERLAP_S = (0.3, 1.2)
+SHORTEST_S = 10.0
+TARGET_S = (10.0, 14.0)  # a mixture ends with the utterance that passes its target
+LONGEST_UTTERANCE_S = 6.0  # so that a mixture stays below 20 s and both voices get turns
+OVERLAP_CHANCE = 0.6
+OVERLAP_S = (0.4, 1.5)
 PAUSE_S = (0.1, 0.9)
 LEVEL_RMS = 0.05
 LEVEL_SPREAD_DB = 3.0
@@ -65,11 +66,7 @@ class Mixture:
 
 def build(recordings: list[Recording], root: Path, store: Store, workers: Workers, final_root: Path) -> list[Built]:
     """Write the mixtures and their tables; wav.scp names the files where they will lie, under final_root."""
-    mixtures = []
-    for number, name in enumerate(SPLITS):
-        voices = group_by_speaker([item for item in recordings if item.split == name])
-        draw = np.random.default_rng([SEED, number])
-        mixtures += [plan_mixture(f"{name}_{i:03d}", name, voices, store, draw) for i in range(MIXTURES[name])]
+    mixtures = [mixture for name in SPLITS for mixture in plan_mixtures(name, recordings, store)]
     workers.run("diarization (wav)", partial(write_mixture, root, store), mixtures)
     for name in SPLITS:
         write_tables(root / ROOT / name, [mixture for mixture in mixtures if mixture.split == name])
@@ -77,6 +74,19 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
     return [
         Built(ROOT, mixture.split, mixture.path, tuple(turn.source for turn in mixture.turns)) for mixture in mixtures
     ]
+
+
+def plan_mixtures(name: str, recordings: list[Recording], store: Store) -> list[Mixture]:
+    """The mixtures of one split, from its own recordings and its own row of random numbers."""
+    voices = group_by_speaker([item for item in recordings if item.split == name])
+    draw = np.random.default_rng([SEED, SPLITS.index(name)])
+    mixtures: list[Mixture] = []
+    while len(mixtures) < MIXTURES[name]:
+        mixture = plan_mixture(f"{name}_{len(mixtures):03d}", name, voices, store, draw)
+        # Voices with a few clips may run out of them early: draw another pair, rather than say a clip twice.
+        if mixture.samples >= SHORTEST_S * RATE:
+            mixtures.append(mixture)
+    return mixtures
 
 
 def group_by_speaker(recordings: list[Recording]) -> dict[str, list[Recording]]:

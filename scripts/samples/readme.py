@@ -22,8 +22,8 @@ TEXT = """\
 # Built sample corpora
 
 Small corpora in the layouts of the published ones, so that every stage can be run offline. **Numbers obtained on
-them prove that the pipeline works, not anything about the paper**: there are a few minutes of speech by a dozen
-voices, the tasks' content is stood in for, and the source of a recording goes with its speaker.
+them prove that the pipeline works, not anything about the paper**: there is under an hour of speech by
+a dozen voices, stand-ins take the place of the tasks' content, and the recording channel goes with the speaker.
 
 Written by `python scripts/samples/build.py` (version {version}) from the repository's `samples/`, whose README.md
 says where each recording comes from and what is unproven about it. Do not edit: it is rebuilt from there.
@@ -31,9 +31,9 @@ says where each recording comes from and what is unproven about it. Do not edit:
 ## Real and rendered
 - All speech is human and real. Sound is changed as follows only: decoded to 16 kHz mono, cut, strung together with silence
   (must_c), trimmed, scaled and mixed (diarization), re-encoded (AAC in av, 16-bit WAV or FLAC elsewhere).
-- **All video is rendered**: {notice}. Opening, width and teeth follow energy and spectrum of the
-  sound, 25 times a second; no text, phone or label takes part. Each speaker has a look (skin, lips, background,
-  sizes) drawn from a hash of the name; it says nothing about the person.
+- **All video is rendered.** Opening, width and teeth of a drawn mouth follow energy and spectrum of the sound, 25
+  times a second; no text, phone or label takes part. Each speaker has a look (skin, lips, background, sizes) drawn from a
+  hash of the name; it says nothing about the person. Every mp4 says in its title and comment: "{notice}".
 - German and Dutch texts are machine translations; the other texts are as samples/README.md says.
 
 ## Files by corpus and split
@@ -57,8 +57,8 @@ An utterance that is dev or test in any task is in no stage's training.
   A prompt without a translation is in the wav, not in the segment list.
 - `speech_commands_v0.01/`, `speech_commands_test_set_v0.01/`: MRT words stand in the folders of the command words:
   {stand_ins}.
-  The unknown class holds {unknown}. Each clip is one second around the word and so begins within the
-  carrier sentence. Training has 4 clips of each of the twelve classes, test 2; dev has 2, and for silence the training noise,
+  The unknown class holds {unknown}.
+  Each clip is one second around the word and so begins within the carrier sentence. Training has 4 clips of each of the twelve classes, test 2; dev has 2, and for silence the training noise,
   which S3PRL uses for both. With 24 test clips one clip is 4 points of accuracy.
   S3PRL splits by a hash of the file name, so speakers bear aliases:
   {aliases}.

@@ -7,6 +7,7 @@ from pathlib import Path
 from mmpt.scripts.samples import split
 from mmpt.scripts.samples.errors import SamplesError
 
+TABLES = ("mrt/clips.tsv", "asterisk/prompts.tsv", "asterisk/others.tsv", "readers/clips.tsv")
 TARGET_LANGUAGES = ("it", "fr", "es", "ru", "de", "nl")
 
 
@@ -54,15 +55,11 @@ def read_recordings(samples: Path) -> list[Recording]:
     """Every clip of samples/ in the order of its tables; SamplesError names what is missing."""
     if not samples.is_dir():
         raise SamplesError(f"{samples}: no such folder; --samples must name the repository's samples folder")
-    recordings = [*read_mrt(samples), *read_prompts(samples), *read_readers(samples)]
-    for recording in recordings:
-        if not (samples / recording.source).is_file():
-            raise SamplesError(f"{samples / recording.source}: listed in its table but missing; restore samples/")
-    return recordings
+    return [*read_mrt(samples), *read_prompts(samples), *read_readers(samples)]
 
 
 def read_mrt(samples: Path) -> list[Recording]:
-    table = samples / "mrt/clips.tsv"
+    table = samples / TABLES[0]
     columns = ("clip", "speaker", "sex", "word", "arpabet", "text", "word_onset_s", "word_duration_s")
     return [
         Recording(
@@ -84,7 +81,7 @@ def read_mrt(samples: Path) -> list[Recording]:
 
 
 def read_prompts(samples: Path) -> list[Recording]:
-    table = samples / "asterisk/prompts.tsv"
+    table = samples / TABLES[1]
     english = read_table(table, ("id", "en", "split", *TARGET_LANGUAGES))
     for row in english:
         if row["split"] not in split.SPLITS:
@@ -103,7 +100,7 @@ def read_prompts(samples: Path) -> list[Recording]:
         for row in english
     ]
     english_split = {row["id"]: row["split"] for row in english}
-    others = read_table(samples / "asterisk/others.tsv", ("language", "speaker", "id", "text"))
+    others = read_table(samples / TABLES[2], ("language", "speaker", "id", "text"))
     return prompts + [
         Recording(
             source=f"asterisk/{row['language']}/{row['id']}.g722",
@@ -119,7 +116,7 @@ def read_prompts(samples: Path) -> list[Recording]:
 
 
 def read_readers(samples: Path) -> list[Recording]:
-    table = samples / "readers/clips.tsv"
+    table = samples / TABLES[3]
     return [
         Recording(
             source=f"readers/{row['clip']}.flac",

@@ -1,6 +1,7 @@
 """Run one function over many jobs on all cores, with a progress bar."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -13,7 +14,10 @@ class Workers:
 
     def __init__(self, jobs: int):
         # Spawned, not forked: a caller such as a test run may hold threads (PyTorch's), which a fork would break.
-        self.pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+        spawn = multiprocessing.get_context("spawn")
+        # Ctrl-C reaches every process of the terminal; the parent alone answers it, with one line.
+        ignore = (signal.SIGINT, signal.SIG_IGN)
+        self.pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=signal.signal, initargs=ignore)
         self.jobs = jobs
 
     def __enter__(self) -> "Workers":
