@@ -27,22 +27,28 @@ class RunFolder:
         self.log_file = path / "log.jsonl"
         self.encoder_file = path / "encoder.pt"
 
-    def prepare(self, config: dict, resume: bool, fresh: bool) -> None:
-        """Makes the folder, or takes up the one that is there.
+    def check(self, resume: bool, fresh: bool) -> None:
+        """Whether the folder may be used, before anything slow begins.
 
         Raises:
-            InputError: it holds a run and neither `resume` nor `fresh` says what to do with it; `fresh` would delete
-                something that is no run.
+            InputError: it holds a run and neither `resume` nor `fresh` says what to do with it; there is none to resume;
+                `fresh` would delete something that is no run.
         """
-        if self.path.exists() and any(self.path.iterdir()):
-            if fresh:
-                if not (self.path / "config.yaml").is_file():
-                    raise InputError(f"{self.path}: is not a run folder, --fresh will not delete it")
-                shutil.rmtree(self.path)
-            elif not resume:
-                raise InputError(f"{self.path}: holds a run already: --resume goes on with it, --fresh starts again, --out names another folder")
+        if not self.path.exists() or not any(self.path.iterdir()):
+            if resume:
+                raise InputError(f"{self.path}: no run to resume here; leave --resume out to start one")
+        elif not (self.path / "config.yaml").is_file():
+            raise InputError(f"{self.path}: is not empty and not a run folder; name another with --out")
+        elif not resume and not fresh:
+            raise InputError(f"{self.path}: holds a run already: --resume goes on with it, --fresh starts again, --out names another folder")
+
+    def prepare(self, config: dict, fresh: bool) -> None:
+        """Makes the folder, emptied first if `fresh`, and writes the resolved config. Call `check` before."""
+        if fresh and self.path.exists():
+            shutil.rmtree(self.path)
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        write_text(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        if not (self.path / "config.yaml").is_file():
+            write_text(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
         self.board = SummaryWriter(str(self.path / "tensorboard"))
 
     def log(self, step: int, split: str, values: dict[str, float]) -> None:
