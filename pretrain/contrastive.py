@@ -1,0 +1,53 @@
+"""The contrastive objective (CLR): which sound belongs to which picture."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MAX_SCALE = 100.0  # CLIP's bound on 1 / temperature
+
+
+class InfoNCE(nn.Module):
+    """Symmetric InfoNCE with a learned temperature (Radford et al. 2021): cross entropy of each sound against all pictures
+    of the batch, and of each picture against all sounds, averaged."""
+
+    def __init__(self, temperature: float = 0.07):
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
+
+    def forward(self, audio: Tensor, video: Tensor) -> Tensor:
+        """audio, video: (B, C) unit vectors, row i of both from one clip. Returns the loss, a scalar."""
+        logits = audio @ video.T * self.log_scale.clamp(max=math.log(MAX_SCALE)).exp()
+        own = torch.arange(len(audio), device=audio.device)
+        return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
+def retrieval(similarity: Tensor, groups: list[str]) -> dict[str, float]:
+    """How often the clip's own other half is among the best 1, 5 and 10, both ways, over all clips and inside each group.
+
+    Args:
+        similarity: (N, N), rows are sounds, columns are pictures, the diagonal belongs together.
+        groups: of each clip; groups of fewer than 20 clips are too easy and stand out of the `within` figures.
+    Returns:
+        shares in [0, 1]: `audio_to_video_r1` …, `within_…` (over clips), and `chance_r1`, `within_chance_r1` beside them.
+    """
+    everything = torch.arange(len(groups))
+    members = [torch.tensor([i for i, g in enumerate(groups) if g == name]) for name in sorted(set(groups))]
+    figures = {}
+    for prefix, sets in (("", [everything]), ("within_", [m for m in members if len(m) >= 20])):
+        clips = sum(len(m) for m in sets)
+        if not clips:
+            continue
+        for name, matrix in (("audio_to_video", similarity), ("video_to_audio", similarity.T)):
+            ranks = torch.cat([rank_of_own(matrix[m][:, m]) for m in sets])
+            figures |= {f"{prefix}{name}_r{k}": (ranks < k).float().mean().item() for k in (1, 5, 10)}
+        figures[f"{prefix}chance_r1"] = len(sets) / clips
+    return figures
+
+
+def rank_of_own(similarity: Tensor) -> Tensor:
+    """How many others score at least as high as the own one (N,): ties count against it."""
+    own = similarity.diagonal()[:, None]
+    return (similarity >= own).sum(1) - 1
