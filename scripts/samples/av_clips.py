@@ -21,7 +21,7 @@ NOTICE = "rendered mouth driven by audio energy and spectrum; not a recording of
 
 KEY_FRAME_EVERY = 2 * FPS
 VIDEO_OPTIONS = {
-    "preset": "veryfast",
+    "preset": "superfast",
     "crf": "20",
     # A key frame every 2 s and nowhere else, so that every clip is sought alike; one thread, so that the
     # bytes do not depend on the number of cores.

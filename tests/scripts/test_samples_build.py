@@ -1,0 +1,167 @@
+"""The command: the same bytes twice, nothing left half, bad input in one line."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmpt.scripts.samples import av_clips, build, diarization, librispeech, must_c, speech_commands, stamp
+from mmpt.scripts.samples.errors import SamplesError
+from mmpt.scripts.samples.recordings import Store
+from mmpt.scripts.samples.tables import read_recordings
+from mmpt.scripts.samples.workers import Workers
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SAMPLES = REPOSITORY / "samples"
+COMMAND = [sys.executable, str(REPOSITORY / "scripts/samples/build.py")]
+
+
+def run(*arguments) -> subprocess.CompletedProcess:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True)
+
+
+def one_line(result: subprocess.CompletedProcess) -> str:
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
+    return result.stderr
+
+
+def build_subset(root: Path, jobs: int) -> None:
+    """Some of every corpus: a few audio-visual clips, and everything made of the prompts and readers."""
+    recordings = [item for item in read_recordings(SAMPLES) if item.kind != "mrt" or item.clip.endswith("b01_w1")]
+    prompts = [item for item in recordings if item.kind == "prompt" and item.language == "en"]
+    chosen = [item for item in recordings if item.kind != "prompt"] + [
+        item for name in ("train", "dev", "test") for item in [i for i in prompts if i.split == name][:9]
+    ]
+    store = Store(SAMPLES, root / ".decoded")
+    with Workers(jobs) as workers:
+        workers.run("decoding", store.fill, [item.source for item in chosen])
+        av_clips.build(chosen[::6], root, store, workers)
+        must_c.build(chosen, root, store, workers)
+        librispeech.build(chosen, root, store, workers)
+        diarization.build(chosen, root, store, workers, Path("/final"))
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_same_bytes_with_any_number_of_processes(tmp_path):
+    for name, jobs in (("one", 1), ("two", 2)):
+        build_subset(tmp_path / name, jobs)
+    one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
+    assert {Path(name).suffix for name in one} >= {".mp4", ".wav", ".flac", ".yaml", ".tsv"}
+    assert one == two
+
+
+def test_subset_has_the_bytes_of_the_whole_build(tmp_path, built_samples):
+    """A clip's bytes depend on its recording alone."""
+    recording = next(item for item in read_recordings(SAMPLES) if item.clip == "M4_b10_w1")
+    store = Store(SAMPLES, tmp_path / "decoded")
+    store.fill(recording.source)
+    av_clips.write_clip(tmp_path, store, recording)
+    name = f"av/{av_clips.clip_path(recording)}"
+    assert (tmp_path / name).read_bytes() == (built_samples / name).read_bytes()
+
+
+def test_built_folder_is_found_complete(built_samples):
+    result = run("--out", built_samples)
+    assert result.returncode == 0 and "built already" in result.stdout
+    assert stamp.read_stamp(built_samples).root == str(built_samples)
+    assert not (built_samples / build.DECODED).exists()
+    assert not list(built_samples.parent.glob(f".{built_samples.name}.building-*"))
+
+
+def test_foreign_folder_is_refused_even_fresh(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for arguments in ((), ("--fresh",)):
+        assert "not a built samples folder" in one_line(run("--out", tmp_path, *arguments))
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_other_build_needs_fresh(tmp_path):
+    out = tmp_path / "samples"
+    out.mkdir()
+    stamp.write_stamp(out, "other sources", out)
+    assert "--fresh" in one_line(run("--out", out))
+    build.refuse_foreign(out, fresh=True)
+
+
+def test_incomplete_folder_is_not_taken_for_built(tmp_path):
+    (tmp_path / "a.wav").touch()
+    stamp.write_stamp(tmp_path, "sources", tmp_path)
+    assert build.is_built(tmp_path, "sources")
+    (tmp_path / "a.wav").unlink()
+    assert not build.is_built(tmp_path, "sources")
+
+
+def test_moved_folder_gets_its_paths_mended(tmp_path):
+    root = tmp_path / "moved"
+    for name in ("train", "dev", "test"):
+        (root / f"diarization/{name}/wav").mkdir(parents=True)
+        (root / f"diarization/{name}/wav/{name}_000.wav").touch()
+    diarization.write_wav_scp(root, Path("/old/place"))
+    stamp.write_stamp(root, "sources", Path("/old/place"))
+    assert build.is_built(root, "sources")
+    table = (root / "diarization/dev/wav.scp").read_text()
+    assert table == f"dev_000 {root}/diarization/dev/wav/dev_000.wav\n"
+    assert stamp.read_stamp(root).root == str(root)
+
+
+@pytest.mark.parametrize(
+    "missing", ["mrt/clips.tsv", "asterisk/prompts.tsv", "readers/clips.tsv", "lexicon.txt", "mrt/audio/F1_b01_w1.opus"]
+)
+def test_missing_source_is_one_line(tmp_path, missing):
+    samples = tmp_path / "samples"
+    shutil.copytree(SAMPLES, samples, copy_function=lambda source, target: Path(target).symlink_to(source))
+    (samples / missing).unlink()
+    assert missing in one_line(run("--samples", samples, "--out", tmp_path / "out"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["samples"]
+
+
+def test_missing_samples_folder_is_one_line(tmp_path):
+    assert "no such folder" in one_line(run("--samples", tmp_path / "nowhere", "--out", tmp_path / "out"))
+
+
+def test_unreadable_recording_is_one_line_and_leaves_nothing(tmp_path):
+    samples = tmp_path / "samples"
+    shutil.copytree(SAMPLES, samples, copy_function=lambda source, target: Path(target).symlink_to(source))
+    (samples / "mrt/audio/F1_b01_w1.opus").unlink()
+    (samples / "mrt/audio/F1_b01_w1.opus").write_bytes(b"not sound")
+    result = run("--samples", samples, "--out", tmp_path / "out", "--jobs", 1)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert "F1_b01_w1.opus: cannot be read as sound" in result.stderr.splitlines()[-1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["samples"]
+
+
+@pytest.mark.parametrize("line, problem", [("F9_b01_w1\tF9", "columns"), (None, "no split")])
+def test_bad_table_names_the_line(tmp_path, line, problem):
+    (tmp_path / "mrt").mkdir()
+    header, first = (SAMPLES / "mrt/clips.tsv").read_text().splitlines()[:2]
+    (tmp_path / "mrt/clips.tsv").write_text(f"{header}\n{line or first.replace('F1', 'F9')}\n")
+    with pytest.raises(SamplesError, match=problem):
+        read_recordings(tmp_path)
+
+
+def test_help_teaches():
+    result = run("--help")
+    assert result.returncode == 0
+    assert "example:" in result.stdout and "--fresh" in result.stdout
+
+
+def test_stand_in_words_are_fit():
+    """Two takes a speaker, proven, and different in at least two of onset, vowel and coda."""
+    from itertools import combinations
+
+    from mmpt.scripts.samples.words import onset_vowel_coda
+
+    unproven = {"dip", "sup", "seethe", "bat", "pub", "mat", "race", "buck", "sat", "bun"}
+    mrt = [item for item in read_recordings(SAMPLES) if item.kind == "mrt" and item.speaker == "F1"]
+    sounds = {item.word: onset_vowel_coda(item.arpabet) for item in mrt}
+    words = list(speech_commands.STAND_INS.values())
+    assert len(set(words)) == 10 and not unproven & set(words)
+    assert all(sum(item.word == word for item in mrt) == 2 for word in words)
+    for one, other in combinations(words, 2):
+        assert sum(a != b for a, b in zip(sounds[one], sounds[other], strict=True)) >= 2, (one, other)
