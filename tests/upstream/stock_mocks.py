@@ -7,7 +7,7 @@ import soundfile
 
 RATE = 16000
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-WORDS = {"HELLO": "HH AH0 L OW1", "WORLD": "W ER1 L D", "AGAIN": "AH0 G EH1 N"}
+WORDS = {"HELLO": "HH AH0 L OW1", "WORLD": "W ER1 L D", "A": "AH0"}
 
 
 def noise(file: Path, seconds: float = 0.5) -> None:

@@ -83,23 +83,24 @@ def placeholders(config: dict, prefix: str = "config") -> dict[str, object]:
     return found
 
 
-def wants_data(value: object) -> bool:
-    """Whether a placeholder's value stands for a corpus rather than for a vocabulary of ours."""
-    first = value[0] if isinstance(value, list) else value
-    return _corpus_of(first) != VOCABULARY
+def corpora(found: dict[str, object]) -> set[str]:
+    """The corpora that placeholders stand for; a vocabulary of ours is none."""
+    texts = (text for item in found.values() for text in (item if isinstance(item, list) else [item]))
+    return {_corpus_of(text) for text in texts} - {VOCABULARY, None}
 
 
-def locate(data_root: str | None, task: str, folder: Path, samples: Callable[[], Path]) -> DataSource:
-    """The data of `task`, as named by the user, by `folder`/data.yaml, or else the built samples."""
+def locate(data_root: str | None, task: str, wanted: set[str], folder: Path, samples: Callable[[], Path]) -> DataSource:
+    """The `wanted` corpora of `task`, as named by the user, by `folder`/data.yaml, or else the built samples."""
     if data_root is not None:
         root = (folder / Path(data_root).expanduser()).absolute()
         if not root.is_dir():
             raise StockRunnerError(f"--data-root {data_root}: no such folder")
         return DataSource(f"--data-root {data_root}", root)
     file = folder / "data.yaml"
-    source = _from_file(file, task) if file.exists() else None
-    if source is not None:
-        return source
+    if file.exists():
+        source = _from_file(file, task)
+        if source.root is not None or wanted & source.folders.keys():
+            return source
     try:
         return DataSource("the built samples", samples().absolute())
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
@@ -111,8 +112,8 @@ def fill(found: dict[str, object], source: DataSource | None) -> dict[str, objec
     return {key: _fill_value(item, source) for key, item in found.items()}
 
 
-def _from_file(file: Path, task: str) -> DataSource | None:
-    """What data.yaml says of the task; None where it says nothing that could concern it."""
+def _from_file(file: Path, task: str) -> DataSource:
+    """What data.yaml says of the task, which may be nothing."""
     entries = read_yaml(file)
     known = ["root", *(item.name for item in TASKS), *(item.downstream for item in TASKS), *CORPORA]
     for key, item in entries.items():
@@ -126,7 +127,7 @@ def _from_file(file: Path, task: str) -> DataSource | None:
     names = next(((item.name, item.downstream) for item in TASKS if item.name == task), (task, task))
     root = next((paths[name] for name in names if name in paths), paths.get("root"))
     folders = {name: path for name, path in paths.items() if name in CORPORA}
-    return DataSource("data.yaml", root, folders) if root or folders else None
+    return DataSource("data.yaml", root, folders)
 
 
 def _fill_value(value: object, source: DataSource | None) -> object:

@@ -152,8 +152,9 @@ def _fill_data(plan: Plan, data_root: str | None, world: Surroundings) -> None:
         raise StockRunnerError(f"-d {values['downstream']}: there is no configuration of ours for it; give one with -c")
     found = {key: item for key, item in found.items() if key not in overrides.read(values.get("override"))}
     source = None
-    if any(data.wants_data(item) for item in found.values()):
-        source = data.locate(data_root, task.name if task else values["downstream"], world.folder, world.samples)
+    wanted = data.corpora(found)
+    if wanted:
+        source = data.locate(data_root, task.name if task else values["downstream"], wanted, world.folder, world.samples)
         plan.notes.append(f"data: {source.root or source.said}" + (f" ({source.said})" if source.root else ""))
     ours = data.fill(found, source)
     on_samples = source is not None and source.holds_samples()
@@ -235,9 +236,9 @@ def _fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings
         plan.expdir = ours["args.expdir"] = str(checkpoint.parent.absolute())  # the folder was moved, or we are elsewhere
     if plan.task is not None:
         if data_root is not None:
-            found = _task_placeholders(plan.task)
-            source = data.locate(data_root, plan.task.name, world.folder, world.samples)
-            ours.update(data.fill({key: item for key, item in found.items() if data.wants_data(item)}, source))
+            found = {key: item for key, item in _task_placeholders(plan.task).items() if data.corpora({key: item})}
+            source = data.locate(data_root, plan.task.name, data.corpora(found), world.folder, world.samples)
+            ours.update(data.fill(found, source))
         _keep_phone_workers(plan.task, config, ours)
     given = overrides.read(values.get("override"))
     encoder = stored.get("upstream_ckpt")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import jiwer
+
 from mmpt.upstream.stock.errors import StockRunnerError
 from mmpt.upstream.stock.tasks import TASKS, find_task
 
@@ -63,8 +65,8 @@ def score(expdir: str | Path, task: str, split: str | None = None) -> dict:
         suffix = "txt" if known.name == "ks" else "csv"
         return _accuracy(folder / f"{split}_predict.{suffix}", folder / f"{split}_truth.{suffix}")
     if known.name == "pr":
-        hypotheses, references = _transcripts(folder, split)
-        return {"per": _error_rate(hypotheses, references, str.split), "utterances": len(references)}
+        references, hypotheses = _transcripts(folder, split)
+        return {"per": jiwer.wer(references, hypotheses), "utterances": len(references)}  # phones, parted by blanks
     if known.name == "asr":
         return _recognition(folder, split)
     from mmpt.upstream.stock.diarization import diarization_score
@@ -84,32 +86,23 @@ def _recognition(folder: Path, split: str) -> dict:
     for decoder, suffix in (("noLM", ""), ("LM", "_lm")):
         name = f"{split}-{decoder}"
         if decoder == "noLM" and not (folder / f"{split}-LM-hyp.ark").is_file() or (folder / f"{name}-hyp.ark").is_file():
-            hypotheses, references = _transcripts(folder, name)
-            scores[f"wer{suffix}"] = _error_rate(hypotheses, references, str.split)
-            scores[f"cer{suffix}"] = _error_rate(hypotheses, references, list)
+            references, hypotheses = _transcripts(folder, name)
+            scores[f"wer{suffix}"] = jiwer.wer(references, hypotheses)
+            scores[f"cer{suffix}"] = jiwer.cer(references, hypotheses)
             scores["utterances"] = len(references)
     return scores
 
 
 def _transcripts(folder: Path, name: str) -> tuple[list[str], list[str]]:
-    """Texts of `name`-hyp.ark and -ref.ark, utterance by utterance."""
-    pairs = []
-    for kind in ("hyp", "ref"):
+    """Texts of `name`-ref.ark and of `name`-hyp.ark, utterance by utterance."""
+    tables = []
+    for kind in ("ref", "hyp"):
         lines = (line.partition(" ") for line in _lines(folder / f"{name}-{kind}.ark"))
-        pairs.append([(utterance, " ".join(text.split())) for utterance, _, text in lines])
-    hypotheses, references = pairs
-    if [utterance for utterance, _ in hypotheses] != [utterance for utterance, _ in references] or not references:
+        tables.append([(utterance, text) for utterance, _, text in lines])
+    references, hypotheses = tables
+    if [utterance for utterance, _ in references] != [utterance for utterance, _ in hypotheses] or not references:
         raise StockRunnerError(f"{folder / name}-hyp.ark and -ref.ark do not hold the same utterances")
-    return [text for _, text in hypotheses], [text for _, text in references]
-
-
-def _error_rate(hypotheses: list[str], references: list[str], tokens) -> float:
-    """Edits over reference tokens, both summed over the utterances; references may be empty."""
-    import editdistance
-
-    pairs = [(tokens(hypothesis), tokens(reference)) for hypothesis, reference in zip(hypotheses, references)]
-    edits = sum(editdistance.eval(hypothesis, reference) for hypothesis, reference in pairs)
-    return edits / max(1, sum(len(reference) for _, reference in pairs))
+    return [text for _, text in references], [text for _, text in hypotheses]
 
 
 def _lines(file: Path) -> list[str]:
