@@ -106,7 +106,7 @@ class Filterbank(nn.Module):
         frames = frames - frames.mean(dim=-1, keepdim=True)
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)  # Kaldi repeats the first sample
         frames = (frames - PRE_EMPHASIS * previous) * self.window
-        power = torch.fft.rfft(frames, n=FFT_SAMPLES).abs().square()
+        power = torch.view_as_real(torch.fft.rfft(frames, n=FFT_SAMPLES)).square().sum(-1)  # abs() would take a root first
         return (power @ self.mel).clamp(min=ENERGY_FLOOR).log()
 
     def normalise(self, feats: Tensor, speech: Tensor) -> Tensor:
