@@ -3,9 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
-from mmpt.scripts.samples import av_clips, diarization, speech_commands, split
+from mmpt.scripts.samples import av_clips, diarization, must_c, speech_commands, split
 from mmpt.scripts.samples.provenance import Built
 from mmpt.scripts.samples.stamp import VERSION
+from mmpt.scripts.samples.tables import TARGET_LANGUAGES
 
 # Licences and credits that the parts must keep, as they lie in samples/.
 LICENCES = (
@@ -36,7 +37,7 @@ says where each recording comes from and what is unproven about it. Do not edit:
   hash of the name; it says nothing about the person. Every mp4 says in its title and comment: "{notice}".
 - German and Dutch texts are machine translations; the other texts are as samples/README.md says.
 
-## Files by corpus and split
+## Sound files by corpus and split
 {counts}
 
 `provenance.tsv` names, for every sound file, the source clips in it (`#a-b`: those seconds of a noise). Files in
@@ -54,7 +55,7 @@ An utterance that is dev or test in any task is in no stage's training.
 - `av/`: every clip, H.264 ({size} × {size} pixels, 25 frames a second, key frame every 2 s) and AAC in one mp4; `manifest.tsv`
   has the columns {manifest} (paths from its own folder).
 - `must_c/en-<lang>/data/{{train,dev,tst-COMMON}}/`: English prompts strung to talks of up to 8 segments with 0.4 s of silence.
-  A prompt without a translation is in the wav, not in the segment list.
+  A prompt without a translation is in the wav, not in the segment list. Segments: {segments}.
 - `speech_commands_v0.01/`, `speech_commands_test_set_v0.01/`: MRT words stand in the folders of the command words:
   {stand_ins}.
   The unknown class holds {unknown}.
@@ -91,6 +92,7 @@ def write_readme(root: Path, built: list[Built], samples: Path) -> None:
         mrt_split=listed(split.MRT_SPEAKERS.items()),
         reader_split=listed((f"{source} {name}", side) for (source, name), side in split.READERS.items()),
         manifest=", ".join(av_clips.MANIFEST_COLUMNS),
+        segments=", ".join(f"{language} {must_c.count_segments(root, language)}" for language in TARGET_LANGUAGES),
         stand_ins=", ".join(f"{command} = {word}" for command, word in speech_commands.STAND_INS.items()),
         unknown="; ".join(f"{name}: {', '.join(words)}" for name, words in speech_commands.UNKNOWN_WORDS.items()),
         aliases=", ".join(

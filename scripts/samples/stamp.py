@@ -8,12 +8,12 @@ from pathlib import Path
 FILE_NAME = "built.json"
 FORMAT = "mmpt-samples"
 # Raise it with every change of the builder that changes what it writes: folders of other versions are built anew.
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """Identity of a build; `files` counts what lies beside built.json, `root` is the place it was built for."""
+    """Identity of a build; `files` counts what was built beside built.json, `root` is the place it was built for."""
 
     format: str
     version: int

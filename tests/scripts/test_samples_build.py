@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mmpt.scripts.samples.errors import SamplesError
 from mmpt.scripts.samples.recordings import Store
 from mmpt.scripts.samples.tables import read_recordings
 from mmpt.scripts.samples.workers import Workers
+from mmpt.scripts.samples.workshop import open_workshop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "samples"
@@ -93,7 +95,10 @@ def test_incomplete_folder_is_not_taken_for_built(tmp_path):
     (tmp_path / "a.wav").touch()
     stamp.write_stamp(tmp_path, "sources", tmp_path)
     assert build.is_built(tmp_path, "sources")
+    (tmp_path / "cache").touch()
+    assert build.is_built(tmp_path, "sources")
     (tmp_path / "a.wav").unlink()
+    (tmp_path / "cache").unlink()
     assert not build.is_built(tmp_path, "sources")
 
 
@@ -134,6 +139,34 @@ def test_unreadable_recording_is_one_line_and_leaves_nothing(tmp_path):
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "F1_b01_w1.opus: cannot be read as sound" in result.stderr.splitlines()[-1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples"]
+
+
+def test_terminated_build_leaves_nothing(tmp_path):
+    process = subprocess.Popen([*COMMAND, "--out", tmp_path / "out", "--jobs", "1"], stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: list(tmp_path.glob(".out.building-*/out/.decoded/*.npy")))
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert not list(tmp_path.iterdir())
+
+
+def test_abandoned_workshops_are_cleared_and_others_kept(tmp_path):
+    for name in (".out.building-dead", ".out.building-new"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".out.building-dead/lock").touch()
+    with open_workshop(tmp_path / "out") as first, open_workshop(tmp_path / "out"):
+        assert first.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [".out.building-new"]
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("line, problem", [("F9_b01_w1\tF9", "columns"), (None, "no split")])

@@ -131,7 +131,6 @@ class TestLibriSpeech:
         for split, count in self.COUNTS.items():
             arguments = {"libri_root": str(root), "bucket_file": str(root / "len_for_bucket"), split: [split]}
             dataset = SequenceDataset(split, 1, dictionary, **arguments)
-            # Stock code drops nothing at a batch size of one but the very last, lone utterance.
             names = [Path(path).stem for batch in dataset.X for path in batch]
             assert len(set(names)) == count
             assert set(names) <= set(self.transcripts(root, split))
