@@ -135,9 +135,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     cores = len(os.sched_getaffinity(0))
     add("--out", type=Path, required=True, metavar="DIR", help="the folder to build")
-    add("--jobs", type=int, default=cores, metavar="N", help="processes at work (default: one for each core, %(default)s)")
+    add("--jobs", type=int, default=cores, metavar="N", help="processes (default: one for each core, %(default)s)")
     add("--fresh", action="store_true", help="build anew over built samples (nothing else is ever deleted)")
-    add("--samples", type=Path, default=REPOSITORY / "samples", metavar="DIR", help="the recordings (default: the repository's)")
+    recordings = REPOSITORY / "samples"
+    add("--samples", type=Path, default=recordings, metavar="DIR", help="the recordings (default: the repository's)")
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         parser.error(f"--jobs must be at least 1, not {options.jobs}")
