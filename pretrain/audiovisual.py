@@ -115,7 +115,8 @@ class AudioVisualTask:
                 dataset.warm(threads=os.cpu_count() or 1)
 
     def loader(self, dataset: ClipDataset, batches) -> DataLoader:
-        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=self.settings.data.workers)
+        # A generator of its own: a loader draws its workers' seed when it starts, and a resumed epoch starts elsewhere.
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=self.settings.data.workers, generator=torch.Generator())
 
     def batches(self, epoch: int, skip: int) -> Iterator[ClipBatch]:
         data = self.settings.data

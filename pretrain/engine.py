@@ -70,7 +70,6 @@ def train(task: Task, settings: TrainSettings, folder: RunFolder, resume: bool) 
         }, is_best, settings.keep_checkpoints)
 
     while step < settings.optim.steps:
-        before = step
         batches = iter(task.batches(epoch, position))
         while step < settings.optim.steps:
             started = time.perf_counter()
@@ -116,7 +115,7 @@ def train(task: Task, settings: TrainSettings, folder: RunFolder, resume: bool) 
                 bar.close()
                 print(f"Stopped by signal {stop.received} at step {step}, saved; go on with --resume")
                 raise SystemExit(128 + stop.received)
-        if step == before:
+        if position == 0:
             raise InputError("an epoch gave no batch: fewer training items than data.batch_size")
         if step < settings.optim.steps:
             epoch, position = epoch + 1, 0

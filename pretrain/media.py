@@ -70,7 +70,7 @@ def decode_video(path: Path, start_s: float, end_s: float, short_side: int) -> t
                     continue
                 if frame.time >= end_s and frames:
                     break
-                if frame.time < start_s:  # decoded on the way from the key frame; the last one is still on screen at start_s
+                if frame.time <= start_s + 1e-6:  # decoded on the way from the key frame; the last one is still on screen at start_s
                     frames.clear(), times.clear()
                 scale = min(1.0, short_side / min(frame.width, frame.height))
                 frame_rgb = frame.reformat(round(frame.width * scale), round(frame.height * scale), format="rgb24")

@@ -1,0 +1,57 @@
+"""Writes an encoder checkpoint (encoder.pt): out of a training run, or an untrained one to compare with."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from mmpt.pretrain.run_folder import RunFolder, export_encoder, git_revision
+from mmpt.upstream.command import InputError, clean_exit
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
+from mmpt.upstream.mmpt_av.config import PRESETS
+
+EXAMPLES = """\
+examples:
+  python scripts/export.py runs/midtrain/it-samples --out encoder.pt --which average
+  python scripts/export.py runs/pretrain/clr-samples/checkpoints/best.pt --out encoder.pt
+  python scripts/export.py --untrained tiny --seed 0 --out untrained.pt
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("run", nargs="?", type=Path, metavar="RUN", help="run folder of stage 1 or 2, or one training checkpoint of it")
+    p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the encoder checkpoint to write")
+    p.add_argument("--which", choices=["last", "best", "average"], default="last", help="which of a run folder's checkpoints (default: last)")
+    p.add_argument("--untrained", choices=sorted(PRESETS), metavar="PRESET", help="instead of a run: random weights of these sizes (base or tiny)")
+    p.add_argument("--seed", type=int, default=0, help="of --untrained's weights (default: 0)")
+    p.add_argument("--fresh", action="store_true", help="replace FILE if it is there")
+    return p
+
+
+@clean_exit
+def main(argv: list[str] | None = None) -> int:
+    """Exports; returns the exit status."""
+    arguments = parser().parse_args(argv)
+    if (arguments.run is None) == (arguments.untrained is None):
+        raise InputError("give either a RUN or --untrained PRESET")
+    if arguments.out.exists() and not arguments.fresh:
+        raise InputError(f"{arguments.out}: is there already; --fresh replaces it")
+    if arguments.untrained:
+        torch.manual_seed(arguments.seed)
+        encoder = Encoder(EncoderConfig.preset(arguments.untrained))
+        stage = {"stage": "untrained", "preset": arguments.untrained, "seed": arguments.seed, "steps": 0, "revision": git_revision(), "parent_sha256": None}
+        save_encoder(encoder, arguments.out, {"stages": [stage]})
+    elif arguments.run.is_dir():
+        folder = RunFolder(arguments.run)
+        export_encoder(folder.which(arguments.which, len(folder.kept())), arguments.out)
+    else:
+        export_encoder([arguments.run], arguments.out)
+    print(f"Encoder: {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Stage 1 from the command line: it learns, goes on where it was, leaves an encoder, and refuses bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from clip_files import write_manifest
+from mmpt.pretrain.audiovisual import AudioVisualTask, PretrainSettings
+from mmpt.pretrain.engine import learning_rate, make_optimizer
+from mmpt.pretrain.run import CONFIGS, main
+from mmpt.pretrain.run_folder import RunFolder, read_training
+from mmpt.pretrain.settings import OptimSettings, load_settings
+from mmpt.scripts.export import main as export
+from mmpt.upstream.mmpt_av import load_encoder
+
+SMALL = ["data.batch_size=4", "video.size=16", "video.n_layers=1", "optim.warmup_steps=0", "validate_every=4", "checkpoint_every=2", "log_every=1"]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    clips = [(f"t{i}", 1.0 + 0.1 * i, "train", "ab"[i % 2]) for i in range(9)] + [(f"d{i}", 1.2, "dev", "c") for i in range(3)]
+    return write_manifest(tmp_path_factory.mktemp("clips"), clips)
+
+
+def run(manifest, out, *more) -> int:
+    return main(["--objective", "clr", "--data", str(manifest), "--out", str(out), *SMALL, *more])
+
+
+def test_three_steps_lower_the_loss_on_one_batch(manifest, tmp_path):
+    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL, "optim.lr=1e-4"])
+    task = AudioVisualTask(settings, manifest, RunFolder(tmp_path))
+    batch = next(task.batches(0, 0))
+    optimizer = make_optimizer(task.model, settings.optim)
+    task.model.eval()  # without dropout the loss may only fall
+    losses = []
+    for _ in range(4):
+        loss = task.loss(batch)["loss"]
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in task.model.parameters())
+        optimizer.step()
+    assert losses[0] > losses[1] > losses[2] > losses[3]
+
+
+@pytest.fixture(scope="module")
+def unbroken(manifest, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "unbroken"
+    assert run(manifest, out, "optim.steps=6") == 0
+    return out
+
+
+def test_run_folder_has_what_the_design_says(unbroken):
+    lines = [json.loads(line) for line in (unbroken / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["split"] == "train"] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in lines if line["split"] == "dev"] == [4, 6]
+    assert {"loss", "lr", "gradient_norm", "clips_per_s", "data_wait_percent"} <= set(lines[0])
+    names = {p.name for p in (unbroken / "checkpoints").iterdir()}
+    assert {"latest.pt", "best.pt"} <= names and not any(n.endswith(".tmp") for n in names)
+    assert read_training(unbroken / "checkpoints" / "latest.pt")["step"] == 6
+    assert (unbroken / "pictures" / "retrieval_00000006.png").stat().st_size > 1000
+    assert any((unbroken / "tensorboard").iterdir())
+    stage = load_encoder(unbroken / "encoder.pt").provenance["stages"][-1]
+    assert (stage["stage"], stage["objective"], stage["data"], stage["steps"]) == ("pretrain", "clr", "mock", 6)
+
+
+def test_encoder_and_export_are_the_checkpoint_s(unbroken, tmp_path):
+    trained = read_training(unbroken / "checkpoints" / "latest.pt")["model"]
+    state = load_encoder(unbroken / "encoder.pt").state_dict()
+    assert all(torch.equal(trained["encoder." + name], value) for name, value in state.items())
+    assert export([str(unbroken), "--out", str(tmp_path / "e.pt"), "--which", "average"]) == 0
+    kept = [read_training(file)["model"] for file in RunFolder(unbroken).kept()]
+    name = "linear.weight"
+    mean = torch.stack([c["encoder." + name] for c in kept]).double().mean(0).float()
+    assert len(kept) == 3 and torch.equal(load_encoder(tmp_path / "e.pt").state_dict()[name], mean)
+    assert export([str(unbroken), "--out", str(tmp_path / "e.pt")]) == 2  # never overwritten without --fresh
+
+
+def test_interrupted_run_goes_on_to_the_same_end(manifest, unbroken, tmp_path):
+    """SIGTERM after the first checkpoint, then --resume: the bits of a run without the interruption."""
+    out = tmp_path / "broken"
+    command = [sys.executable, "-m", "mmpt.pretrain.run", "--objective", "clr", "--data", str(manifest), "--out", str(out), *SMALL, "optim.steps=6"]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())})
+    deadline = time.monotonic() + 120
+    while not list((out / "checkpoints").glob("step_*.pt")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=120) in (0, 128 + signal.SIGTERM)  # 0: it was at its end already
+    assert run(manifest, out, "optim.steps=6", "--resume") == 0
+    ours, reference = (load_encoder(folder / "encoder.pt").state_dict() for folder in (out, unbroken))
+    for name, value in reference.items():
+        assert torch.equal(ours[name], value), name
+
+
+def test_existing_runs_are_not_overwritten(manifest, unbroken, capsys):
+    before = (unbroken / "encoder.pt").read_bytes()
+    assert run(manifest, unbroken, "optim.steps=6") == 2
+    assert "--resume" in capsys.readouterr().err
+    assert run(manifest, unbroken, "optim.steps=6", "optim.lr=0.5", "--resume") == 2
+    assert "other settings" in capsys.readouterr().err
+    assert (unbroken / "encoder.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    (["--data", "nowhere.tsv"], "no such manifest"),
+    (["--resume"], "no run to resume"),
+    (["--config", "nowhere.yaml"], "no such config"),
+    (["device=quantum"], "device=quantum"),
+])
+def test_bad_input_is_one_line(manifest, tmp_path: Path, capsys, arguments, complaint):
+    assert main(["--data", str(manifest), "--out", str(tmp_path / "run"), *arguments]) == 2
+    error = capsys.readouterr().err.strip()
+    assert complaint in error and "\n" not in error
+
+
+def test_too_many_bad_clips_stop_the_run(tmp_path, capsys):
+    manifest = write_manifest(tmp_path / "clips", [(f"t{i}", 1.0, "train", "a") for i in range(8)] + [(f"d{i}", 1.0, "dev", "a") for i in range(3)])
+    for name in ("t1", "t5"):
+        (manifest.parent / f"{name}.mp4").write_bytes(b"broken")
+    assert run(manifest, tmp_path / "run", "optim.steps=4") == 2
+    assert "max_bad_share" in capsys.readouterr().err
+    assert run(manifest, tmp_path / "run", "optim.steps=4", "data.max_bad_share=0.5", "--fresh") == 0
+    listed = [json.loads(line)["id"] for line in (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()]
+    assert sorted(listed) == ["t1", "t5"]
+
+
+def test_learning_rate_warms_up_and_decays():
+    cosine = OptimSettings(steps=100, lr=1.0, warmup_steps=10)
+    assert [learning_rate(s, cosine) for s in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert learning_rate(55, cosine) == pytest.approx(0.5) and learning_rate(99, cosine) < 1e-3
+    root = OptimSettings(steps=100, lr=1.0, warmup_steps=10, schedule="inverse_sqrt")
+    assert learning_rate(39, root) == pytest.approx(0.5)
