@@ -1,0 +1,136 @@
+"""`midtrain/run.py`: a run, an interrupted one, what it leaves, and what it says of bad input."""
+
+import os
+import signal
+
+import mock_must_c
+import pytest
+import torch
+import yaml
+from mmpt.midtrain import run
+from mmpt.midtrain.translation import TranslationTask
+from mmpt.pretrain.run_folder import read_training
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder, save_encoder
+from mmpt.upstream.mmpt_av.checkpoint import file_hash
+
+TINY = EncoderConfig(conv_channels=16, d_model=16, n_layers=2, n_heads=2, ffn_dim=32, depthwise_kernel=3)
+CONFIG = {
+    "device": "cpu", "log_every": 1, "validate_every": 2, "checkpoint_every": 1, "keep_checkpoints": 2,
+    "optim": {"steps": 4, "warmup_steps": 2, "schedule": "inverse_sqrt", "weight_decay": 0.0},
+    "data": {"workers": 0, "batch_frames": 500, "vocabulary_size": 40},
+    "decoder": {"n_layers": 1, "n_heads": 2, "ffn_dim": 16},
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working folder with a corpus, a config and a stage-1 run."""
+    monkeypatch.chdir(tmp_path)
+    mock_must_c.corpus(tmp_path / "must_c")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    torch.manual_seed(0)
+    stages = [{"stage": "pretrain", "objective": "clr", "data": "mock", "steps": 3}]
+    save_encoder(Encoder(TINY), tmp_path / "stage1" / "encoder.pt", {"stages": stages})
+    return tmp_path
+
+
+def midtrain(*arguments, out="run"):
+    return run.main(["--target-lang", "it", "--data", "must_c", "--config", "config.yaml", "--init", "stage1", "--out", out, *arguments])
+
+
+def test_a_run_leaves_the_mean_of_its_last_checkpoints(place, capsys):
+    parent = file_hash(place / "stage1" / "encoder.pt")
+    assert midtrain() == 0
+    encoder = load_encoder("run/encoder.pt")
+    assert encoder.config == TINY and encoder([torch.randn(1000)]).lengths.tolist() == [2]
+    before, last = encoder.provenance["stages"]
+    assert before["stage"] == "pretrain" and before["data"] == "mock"
+    assert last["stage"] == "midtrain" and last["language"] == "en-it" and last["data"] == "must_c en-it"
+    assert last["steps"] == 4 and last["segments"] == 12 and last["parent_sha256"] == parent and last["averaged_steps"] == [3, 4]
+    states = [read_training(place / f"run/checkpoints/step_0000000{n}.pt")["model"] for n in (3, 4)]
+    name = "blocks.0.ffn1.1.weight"
+    assert torch.allclose(encoder.state_dict()[name], sum(s["encoder." + name] for s in states) / 2)
+    for file in ("config.yaml", "vocabulary.model", "init.pt", "log.jsonl", "translations_dev.txt", "translations_tst-COMMON.txt"):
+        assert (place / "run" / file).is_file(), file
+    said = capsys.readouterr().out
+    assert "must_c en-it, train: 12 segments" in said and "tst-COMMON, last weights" in said
+
+
+@pytest.mark.parametrize("after", [1, 2])  # inside an epoch, and at its end
+def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeypatch, after):
+    assert midtrain(out="whole") == 0
+    with monkeypatch.context() as patch:
+        real, calls = TranslationTask.loss, []
+
+        def interrupted(task, batch):
+            calls.append(batch)
+            if task.model.training and len(calls) == after:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return real(task, batch)
+
+        patch.setattr(TranslationTask, "loss", interrupted)
+        with pytest.raises(SystemExit) as stop:
+            midtrain(out="broken")
+        assert stop.value.code == 128 + signal.SIGTERM
+    (place / "stage1" / "encoder.pt").unlink()  # the run has its own copy
+    assert run.main(["--out", "broken", "--resume"]) == 0
+    whole, broken = (read_training(place / out / "checkpoints" / "step_00000004.pt") for out in ("whole", "broken"))
+    for name, tensor in whole["model"].items():
+        assert torch.equal(tensor, broken["model"][name]), name
+    states = [load_encoder(place / out / "encoder.pt").state_dict() for out in ("whole", "broken")]
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+    assert load_encoder("whole/encoder.pt").provenance == load_encoder("broken/encoder.pt").provenance
+
+
+def test_a_run_without_init_is_seeded(place):
+    for out in ("one", "two"):
+        assert midtrain("--init", "none", "preset=tiny", "optim.steps=1", out=out) == 0
+    one, two = (load_encoder(f"{out}/encoder.pt") for out in ("one", "two"))
+    assert all(torch.equal(tensor, two.state_dict()[name]) for name, tensor in one.state_dict().items())
+    assert one.provenance["stages"][0]["parent_sha256"] is None and not os.path.exists("one/init.pt")
+
+
+def other_sizes():
+    content = torch.load("stage1/encoder.pt", weights_only=True)
+    content["config"]["ffn_dim"] = 64
+    torch.save(content, "other.pt")
+    return "--init", "other.pt"
+
+
+def misaligned():
+    file = "must_c/en-it/data/dev/txt/dev.it"
+    with open(file, "a", encoding="utf-8") as text:
+        text.write("in più\n")
+    return ()
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (("--target-lang", "de"), "no target language 'de' here (there is it)"),
+    (("--data", "nowhere"), "nowhere: no such folder"),
+    (("--init", "nowhere"), "nowhere: no such run or encoder"),
+    (("--init", "must_c"), "holds no encoder.pt"),
+    (("--init", "config.yaml"), "config.yaml: is truncated, damaged or not"),
+    (other_sizes, "other.pt: blocks.0.ffn1.1.weight has shape (32, 16), the config asks for (64, 16)"),
+    (misaligned, "dev.it: 5 lines, but dev.yaml lists 4 segments"),
+    (("data.batch_frame=3",), "did you mean data.batch_frames?"),
+    (("decoder.n_heads=3",), "does not divide the encoder's width 16"),
+    (("data.vocabulary_size=4",), "no vocabulary of data.vocabulary_size=4"),
+    (("--resume",), "no run to resume"),
+    (("--out", "stage1"), "not a run folder"),
+])
+def test_bad_input_is_one_line(place, capsys, arguments, said):
+    assert midtrain(*(arguments() if callable(arguments) else arguments)) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and error.startswith("error: ")
+
+
+def test_language_is_asked_for(place, capsys):
+    assert run.main([]) == 2
+    assert "--target-lang: into which language" in capsys.readouterr().err
+
+
+def test_resuming_with_another_language_is_refused(place, capsys):
+    assert midtrain("optim.steps=1") == 0
+    mock_must_c.corpus(place / "must_c", "de")
+    assert run.main(["--out", "run", "--resume", "--target-lang", "de"]) == 2
+    assert "other settings (target_lang)" in capsys.readouterr().err
