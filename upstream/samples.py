@@ -19,7 +19,9 @@ def built_samples() -> Path:
     if not BUILDER.is_file():
         raise FileNotFoundError("no data named, and the sample recordings are only in the repository: name your data, or work in a clone")
     folder = Path(os.environ.get("MMPT_SAMPLES") or REPOSITORY / "data" / "samples").absolute()
-    if not (folder / "README.md").is_file():
+    built = (folder / "README.md").is_file()
+    if not built:
         print(f"No data named: building the sample corpora in {folder}", file=sys.stderr)
-        subprocess.run([sys.executable, str(BUILDER), "--out", str(folder)], check=True)
+    # The builder is asked either way: it alone knows whether what is there is whole and up to date, which takes it a second.
+    subprocess.run([sys.executable, str(BUILDER), "--out", str(folder)], check=True, stdout=subprocess.DEVNULL if built else None)
     return folder

@@ -65,7 +65,7 @@ An utterance that is dev or test in any task is in no stage's training.
   {aliases}.
 - `fluent_speech_commands_dataset/`: all MRT clips; action, object and location are onset, vowel and coda of the word ("none" where
   it has no onset or coda). The 274 words are the same in training and test, the speakers are not.
-- `LibriSpeech/`: train-clean-100 holds prompts, readers and MRT clips of the training split; dev-clean and test-clean are
+- `LibriSpeech/`: train-clean-100 holds prompts, readers and half of the MRT clips (F1 odd lists, M3 even) of the training split; dev-clean and test-clean are
   prompts, dev-other and test-other readers. Dev and test hold no MRT, whose carrier sentence repeats. SPEAKERS.TXT maps readers to
   the names used in samples/. `len_for_bucket/` is for S3PRL's ASR, `lexicon/` for its phone recognition.
 - `diarization/`: mixtures of two voices of the same split, all languages. Both speak in {overlap} of the

@@ -112,7 +112,7 @@ class TestFluentCommands:
 
 
 class TestLibriSpeech:
-    COUNTS = {"train-clean-100": 796, "dev-clean": 25, "dev-other": 7, "test-clean": 25, "test-other": 7}
+    COUNTS = {"train-clean-100": 496, "dev-clean": 25, "dev-other": 7, "test-clean": 25, "test-other": 7}
 
     def transcripts(self, root: Path, split: str) -> dict[str, str]:
         texts = {}
