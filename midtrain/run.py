@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 @clean_exit
 def main(argv: list[str] | None = None) -> int:
     """Runs stage 2; returns the exit status."""
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_intermixed_args(argv)
     if arguments.resume and arguments.fresh:
         raise InputError("--resume goes on and --fresh starts again: give one of them")
     folder = RunFolder(arguments.out or default_folder(arguments))
@@ -110,7 +111,7 @@ def read_corpus(settings: MidtrainSettings) -> Corpus:
     """The splits of the settings' corpus and language, reported."""
     language, root, name = settings.target_lang, settings.data.root, f"must_c en-{settings.target_lang}"
     if root is None:
-        root, name = built_samples() / "must_c", f"samples {name} (real speech, tiny)"
+        root, name = samples() / "must_c", f"samples {name} (real speech, tiny)"
         print(f"No --data: training on the sample sentences in {root} (real speech, ten minutes)")
     root = Path(root)
     there = [split for split in (TRAIN, "dev", TEST) if split != TEST or (language_folder(root, language) / "data" / TEST).is_dir()]
@@ -118,6 +119,20 @@ def read_corpus(settings: MidtrainSettings) -> Corpus:
     for split in splits:
         print(f"{name}, {split.describe()}")
     return Corpus(name, splits[0], splits[1], splits[2] if len(splits) > 2 else None)
+
+
+def samples() -> Path:
+    """The built samples.
+
+    Raises:
+        InputError: they are not there and cannot be built.
+    """
+    try:
+        return built_samples()
+    except FileNotFoundError as error:
+        raise InputError(str(error)) from None
+    except subprocess.CalledProcessError:
+        raise InputError("the sample corpora could not be built, see above") from None
 
 
 def starting_encoder(settings: MidtrainSettings, folder: RunFolder, resume: bool) -> tuple[Encoder, Path | None]:

@@ -5,11 +5,11 @@ import math
 import mock_must_c
 import pytest
 import torch
-from mmpt.midtrain.batches import ordered_batches, pad, training_batches
+from mmpt.midtrain.batches import load, ordered_batches, pad, training_batches
 from mmpt.midtrain.decode import greedy
 from mmpt.midtrain.decoder import DecoderSettings, Past
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
-from mmpt.midtrain.must_c import Split, read_split
+from mmpt.midtrain.must_c import read_split
 from mmpt.midtrain.specaugment import SpecAugmentSettings, augment, item_generator
 from mmpt.midtrain.translation import Corpus, DataSettings, MidtrainSettings, TranslationTask
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, train_vocabulary
@@ -164,10 +164,9 @@ def test_validation_weighs_tokens_and_shows_translations(corpus, tmp_path):
     task.model.eval()
     with torch.no_grad():
         figures = task.validate(7)
-        single = dict(corpus.dev.__dict__)
         nll = tokens = 0
-        for segment in single["segments"]:
-            (batch,) = [b for b in task_batches(task, segment)]
+        for segment in corpus.dev.segments:
+            (batch,) = load([[segment]], task.vocabulary, None, 0)
             number = batch.outputs.numel()
             nll += task.loss(batch)["nll"].item() * number
             tokens += number
@@ -177,14 +176,6 @@ def test_validation_weighs_tokens_and_shows_translations(corpus, tmp_path):
     text = (tmp_path / "translations_dev.txt").read_text(encoding="utf-8")
     assert "after step 7" in text and "tok:13a" in text
     assert text.count("\n  ref ") == text.count("\n  hyp ") == len(corpus.dev.segments)
-
-
-def task_batches(task, segment):
-    alone = Corpus("", Split("train", [segment], {}), None, None)
-    before, task.corpus = task.corpus, alone
-    batches = list(task.batches(0, 0))
-    task.corpus = before
-    return batches
 
 
 def test_a_vocabulary_comes_out_the_same_and_says_when_it_cannot():
