@@ -103,8 +103,10 @@ def locate(data_root: str | None, task: str, wanted: set[str], folder: Path, sam
             return source
     try:
         return DataSource("the built samples", samples().absolute())
-    except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        raise StockRunnerError(f"the sample corpora could not be built ({error}); name your data with --data-root DIR") from error
+    except FileNotFoundError as error:
+        raise StockRunnerError(f"{error} (--data-root DIR, or data.yaml)") from error
+    except subprocess.CalledProcessError as error:  # the builder has said why
+        raise StockRunnerError("the sample corpora could not be built; --data-root DIR names other data") from error
 
 
 def fill(found: dict[str, object], source: DataSource | None) -> dict[str, object]:

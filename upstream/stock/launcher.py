@@ -6,10 +6,12 @@ In order: parse (`arguments`), fill in what was not given (`defaults`, `data`), 
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import os
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 from mmpt.upstream.stock import arguments, defaults
@@ -22,15 +24,16 @@ def main(argv: list[str] | None = None) -> int:
     program = Path(sys.argv[0]).name
     try:
         plan = defaults.fill(arguments.parse(argv, program), surroundings())
-        for note in plan.notes:
+        leads = plan.values.get("local_rank", 0) == 0
+        for note in plan.notes if leads else ():
             _say(note)
         run_stock(plan.values)
-        if plan.values["mode"] == "train" and plan.task is not None and plan.values.get("local_rank", 0) == 0:
+        if plan.values["mode"] == "train" and plan.task is not None and leads:
             _say_how_to_evaluate(plan)
     except Exception as error:
         if not _is_bad_input(error):
             raise
-        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        _tell(f"{program}: error: {' '.join(str(error).split())}")
         return 2
     return 0
 
@@ -42,6 +45,8 @@ def run_stock(values: dict) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from mmpt.upstream.stock import distributed, registration, repairs
 
+    # Said by every run about s3prl/downstream/runner.py:295, and nobody here can heed it.
+    warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
     repairs.apply()
     if (values.get("hub") == "huggingface" or values.get("push_to_hf_hub")) and repairs.hub_is_placeholder():
         raise StockRunnerError("--hub huggingface and --push_to_hf_hub need an older library: pip install 'huggingface_hub<1.0'")
@@ -51,12 +56,14 @@ def run_stock(values: dict) -> None:
     _check_upstream(values)
     import s3prl.run_downstream
 
-    typed = sys.argv
+    typed, plain_isinstance = sys.argv, builtins.isinstance
     sys.argv = [typed[0], *arguments.to_stock_argv(values)]
     try:
         s3prl.run_downstream.main()
     finally:
-        sys.argv = typed
+        # S3PRL replaces isinstance by one that asks the former one twice (s3prl/utility/helper.py:63): left in place, every
+        # further run in this process would double the time of each call.
+        sys.argv, builtins.isinstance = typed, plain_isinstance
 
 
 def surroundings() -> defaults.Surroundings:
@@ -128,7 +135,15 @@ def _is_bad_input(error: Exception) -> bool:
 
 
 def _say(text: str) -> None:
-    print(f"[mmpt] {text}", file=sys.stderr, flush=True)
+    _tell(f"[mmpt] {text}")
+
+
+def _tell(line: str) -> None:
+    """Write a line to standard error, past any progress bar that S3PRL has open there."""
+    if "tqdm" in sys.modules:
+        sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,169 @@
+"""S3PRL's runner itself, started as a user starts it, over a few steps on corpora of noise."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
+from mmpt.upstream.stock.experiment import score
+from stock_mocks import superb
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TWO_STEPS = "config.runner.total_steps=2,,config.runner.eval_step=2,,config.runner.save_step=1,,config.runner.log_step=1"
+TINY_ASR = ",,config.downstream_expert.datarc.batch_size=2,,config.downstream_expert.modelrc.RNNs.dim=[8,8]"
+
+# One process for all commands, since importing S3PRL takes longer than any of them.
+RUN_THEM = """
+import contextlib, io, json, sys, traceback
+from mmpt.upstream.stock.launcher import main
+sys.argv = ["run_downstream.py"]
+results = {}
+for name, argv in json.load(sys.stdin).items():
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(argv)
+        except BaseException:
+            status = traceback.format_exc()
+    results[name] = [status, out.getvalue(), err.getvalue()]
+json.dump(results, sys.stdout)
+"""
+
+
+def python(arguments, folder, stdin=None):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=folder, env=environment, input=stdin, capture_output=True, text=True, timeout=240
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A working directory with an untrained encoder in runs/, and corpora of noise."""
+    root = tmp_path_factory.mktemp("stock")
+    samples = superb(root / "noise")
+    (root / "runs" / "untrained").mkdir(parents=True)
+    torch.manual_seed(0)
+    save_encoder(Encoder(EncoderConfig.preset("tiny")), root / "runs" / "untrained" / "encoder.pt", {"stages": []})
+    return root, samples
+
+
+@pytest.fixture(scope="module")
+def runs(place):
+    """Outcome (status, standard output, standard error) of many commands, by name."""
+    root, samples = place
+    (root / "damaged.pt").write_bytes((root / "runs/untrained/encoder.pt").read_bytes()[:5000])
+    (root / "states-1.ckpt").write_text("no checkpoint")
+    (samples / "odd.txt").write_text("HELLO HH AH0 L OW1\n")
+    odd = f"config.downstream_expert.corpus.lexicon=['{samples / 'odd.txt'}']"
+    commands = {
+        "ks": ["-u", "mmpt_av", "-d", "ks", "-o", TWO_STEPS],
+        "ks evaluate": ["-m", "evaluate", "-e", "result/downstream/ks_mmpt_av_untrained"],
+    }
+    for task in ("ic", "pr", "sd", "asr"):
+        settings = TWO_STEPS + (TINY_ASR if task == "asr" else "")
+        commands[task] = ["-u", "fbank", "-d", task, "-o", settings]
+        commands[f"{task} evaluate"] = ["-m", "evaluate", "-e", f"result/downstream/{task}_fbank"]
+    more = TWO_STEPS.replace("total_steps=2", "total_steps=3")
+    commands["pr resumed"] = ["-u", "fbank", "-d", "pr", "-a", "-o", more]
+    commands["ic repeated"] = list(commands["ic"])
+    commands["asr states"] = ["-u", "mmpt_av", "-d", "asr", "-o", settings]
+    for command in commands.values():
+        command += ["--data-root", "noise"] if "-d" in command else []
+    commands["damaged encoder"] = ["-u", "mmpt_av", "-d", "ks", "-k", "damaged.pt", "--data-root", "noise"]
+    commands["damaged checkpoint"] = ["-m", "evaluate", "-e", "states-1.ckpt"]
+    commands["unknown upstream"] = ["-u", "fbnak", "-d", "ks", "--data-root", "noise"]
+    commands["word outside the lexicon"] = ["-u", "fbank", "-d", "pr", "-n", "odd", "-o", odd, "--data-root", "noise"]
+    result = python(["-c", RUN_THEM], root, stdin=json.dumps(commands))
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout[result.stdout.index("{") :])
+
+
+def test_keyword_spotting_with_our_encoder(place, runs):
+    root, _ = place
+    status, printed, said = runs["ks"]
+    assert status == 0, said
+    folder = root / "result/downstream/ks_mmpt_av_untrained"
+    stored = torch.load(folder / "states-2.ckpt", weights_only=False)
+    assert stored["Args"].upstream_ckpt == str(root / "runs/untrained/encoder.pt") and "Upstream" not in stored
+    assert "evaluate it:" in said and "downsample rate is 640" in said
+    assert runs["ks evaluate"][0] == 0, runs["ks evaluate"]
+    assert f"test acc: {score(folder, 'ks')['acc']}" in runs["ks evaluate"][1]
+    assert score(folder, "ks")["utterances"] == 12
+
+
+@pytest.mark.parametrize("task", ["ic", "pr", "sd", "asr"])
+def test_task_trains_and_evaluates(task, place, runs):
+    for name in (task, f"{task} evaluate"):
+        assert runs[name][0] == 0, runs[name]
+    root, _ = place
+    found = score(root / f"result/downstream/{task}_fbank", task)
+    printed = runs[f"{task} evaluate"][1]
+    if task == "sd":
+        figures = printed.splitlines()[-1].split()
+        assert found["acc"] == pytest.approx(float(figures[3]), abs=1e-6)
+        assert found["der"] == pytest.approx(float(figures[5]), abs=1e-6)
+    else:
+        key, factor = {"ic": ("acc", 1), "pr": ("per", 1), "asr": ("wer", 100)}[task]
+        value = next(line for line in printed.splitlines() if f" {key}: " in line).split(": ")[1]
+        assert found[key] * factor == pytest.approx(float(value), abs=1e-4)
+
+
+def test_asr_without_a_best_checkpoint_says_so(runs):
+    assert "the LAST one: no best was written" in runs["asr evaluate"][2]
+    assert "no best checkpoint was written" in runs["asr"][2] and "-t test-clean" in runs["asr"][2]
+
+
+def test_phone_loaders_keep_their_workers(place, runs):
+    """S3PRL alone drops num_workers from the configuration that it stores, and starts 12 from then on."""
+    stored = torch.load(place[0] / "result/downstream/pr_fbank/dev-best.ckpt", weights_only=False)
+    assert stored["Config"]["downstream_expert"]["corpus"]["num_workers"] == 0
+
+
+def test_a_run_is_gone_on_with(place, runs):
+    status, printed, said = runs["pr resumed"]
+    assert status == 0 and "going on with result/downstream/pr_fbank" in said and "Resume from" in printed
+    assert (place[0] / "result/downstream/pr_fbank/states-3.ckpt").is_file()
+
+
+def test_a_second_run_gets_a_name_of_its_own(place, runs):
+    assert runs["ic repeated"][0] == 0 and (place[0] / "result/downstream/ic_fbank-2/log.log").is_file()
+
+
+def test_our_states_reach_the_recogniser(runs):
+    assert runs["asr states"][0] == 0 and "downsample rate is 640" in runs["asr states"][2]
+
+
+@pytest.mark.parametrize("name, message", [
+    ("damaged encoder", "damaged.pt"),
+    ("damaged checkpoint", "states-1.ckpt: not a whole checkpoint of S3PRL's runner"),
+    ("unknown upstream", "-u fbnak: no such upstream; did you mean fbank"),
+    ("word outside the lexicon", "is in no lexicon"),
+])  # fmt: skip
+def test_bad_input_is_one_line_and_status_2(name, message, runs):
+    status, _, said = runs[name]
+    assert status == 2 and "Traceback" not in said
+    line = next(line for line in said.replace("\r", "\n").splitlines() if line.startswith("run_downstream.py: error: "))
+    assert message in line
+
+
+def test_two_processes_train_to_their_end(place):
+    """The typed command under torchrun, on CPUs: stock fails there at once, and its ranks above 0 never end anywhere."""
+    root, _ = place
+    typed = [REPOSITORY / "run_downstream.py", "-u", "mmpt_av", "-d", "ks", "--data-root", "noise", "-n", "ddp", "-o"]
+    typed.append(TWO_STEPS + ",,config.downstream_expert.datarc.batch_size=4")
+    result = python(["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *typed], root)
+    assert result.returncode == 0, result.stderr
+    stored = torch.load(root / "result/downstream/ddp/states-2.ckpt", weights_only=False)
+    assert stored["WorldSize"] == 2 and result.stderr.count("evaluate it:") == 1
+
+
+def test_the_script_in_the_root_answers_at_once(place):
+    result = python([REPOSITORY / "run_downstream.py", "-d", "ks"], place[0])
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr.startswith("run_downstream.py: error: -u is missing") and result.stderr.count("\n") == 1
