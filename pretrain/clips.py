@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from mmpt.pretrain.manifest import Clip
-from mmpt.pretrain.media import MediaError, decode_audio, decode_video, mean_rate
+from mmpt.pretrain.media import MediaError, VideoFile, decode_audio
 
 AUDIO_S = 10.0  # the paper's 1000 frames
 
@@ -83,16 +83,16 @@ class ClipDataset(Dataset):
     def decode(self, clip: Clip, index: int, generator: torch.Generator | None) -> tuple[Tensor, float, Tensor, Tensor]:
         """Waveform, frame rate, pictures and their times. Pictures of the wanted moments only, unless the clip is kept."""
         wav = decode_audio(clip.audio, clip.start_s, min(clip.duration_s, AUDIO_S))
-        rate = mean_rate(clip.video)
         short_side = round(self.sampling.size * 1.25)  # crops enlarge: some detail to spare
-        if not self.room_bytes:
-            state = generator.get_state() if generator else None
-            wanted = self.frame_times(clip, rate, generator)
-            if generator:
-                generator.set_state(state)  # the caller draws the same start again
-            frames, times = decode_video(clip.video, wanted[0].item(), wanted[-1].item() + 0.5 / rate, short_side)
-            return wav, rate, frames, times
-        frames, times = decode_video(clip.video, clip.start_s, clip.start_s + min(clip.duration_s, AUDIO_S), short_side)
+        with VideoFile(clip.video) as file:
+            rate = file.rate
+            if not self.room_bytes:
+                state = generator.get_state() if generator else None
+                wanted = self.frame_times(clip, rate, generator)
+                if generator:
+                    generator.set_state(state)  # the caller draws the same start again
+                return wav, rate, *file.decode(wanted[0].item(), wanted[-1].item() + 0.5 / rate, short_side)
+            frames, times = file.decode(clip.start_s, clip.start_s + min(clip.duration_s, AUDIO_S), short_side)
         decoded = (wav, rate, frames, times)
         size = wav.nbytes + frames.nbytes
         if size <= self.room_bytes:

@@ -8,7 +8,7 @@ import torch
 from clip_files import write_clip, write_manifest
 from mmpt.pretrain.clips import ClipDataset, EpochBatches, Sampling, Skipped, collate
 from mmpt.pretrain.manifest import Clip, read_manifest
-from mmpt.pretrain.media import MediaError, decode_audio, decode_video
+from mmpt.pretrain.media import MediaError, VideoFile, decode_audio
 from mmpt.upstream.command import InputError
 
 SAMPLING = Sampling(size=16, frames=16, stride=4, crop_min=0.5)
@@ -63,7 +63,8 @@ def test_part_of_a_file_is_cut_where_the_manifest_says(manifest):
     assert whole.shape[0] == pytest.approx(6 * 16000, abs=1100)
     assert part.shape == (24000,)
     assert (part - whole[48000:72000]).abs().mean() < 0.02 * whole.abs().mean()
-    frames, times = decode_video(file, 3.0, 4.0, 48)
+    with VideoFile(file) as video:
+        frames, times = video.decode(3.0, 4.0, 48)
     assert times[0].item() == pytest.approx(3.0) and len(frames) == 25
     assert (frames.float().mean(dim=(1, 2, 3)) / 5).round().int().tolist() == list(range(25, 50))
 
