@@ -1,0 +1,32 @@
+"""scripts/export.py: untrained encoders and bad input (runs are exported in tests/pretrain/test_training.py)."""
+
+import pytest
+import torch
+
+from mmpt.scripts.export import main
+from mmpt.upstream.mmpt_av import load_encoder
+
+
+def test_untrained_encoder_hangs_on_its_seed(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert main(["--untrained", "tiny", "--seed", str(seed), "--out", str(tmp_path / f"{name}.pt")]) == 0
+    a, b, c = (load_encoder(tmp_path / f"{name}.pt").state_dict()["linear.weight"] for name in "abc")
+    assert torch.equal(a, b) and not torch.equal(a, c)
+    assert load_encoder(tmp_path / "a.pt").provenance["stages"][0]["stage"] == "untrained"
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    ([], "either a RUN or --untrained"),
+    (["nowhere"], "nowhere"),
+    (["nowhere", "--untrained", "tiny"], "either"),
+])
+def test_bad_input_is_one_line(tmp_path, capsys, arguments, complaint):
+    assert main([*arguments, "--out", str(tmp_path / "e.pt")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert complaint in error and "\n" not in error
+
+
+def test_empty_run_folder_is_told(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    assert main([str(tmp_path / "run"), "--out", str(tmp_path / "e.pt")]) == 2
+    assert "no checkpoint" in capsys.readouterr().err
