@@ -63,7 +63,8 @@ def fill(given: dict, world: Surroundings) -> Plan:
     overrides.read(values.get("override"))  # a mistake in it is reported before anything else
     plan = Plan(values)
     values.setdefault("mode", "train")
-    _fill_machine(values, world)
+    if "LOCAL_RANK" in world.environment:  # set by torchrun; S3PRL knows the flag alone
+        values.setdefault("local_rank", int(world.environment["LOCAL_RANK"]))
     _fill_auto_resume(plan, world)
     if "past_exp" in values:
         _fill_from_checkpoint(plan, data_root, world)
@@ -71,16 +72,11 @@ def fill(given: dict, world: Surroundings) -> Plan:
         _fill_new(plan, data_root, world)
     if values["mode"] == "evaluate" and plan.task is not None:
         values.setdefault("evaluate_split", plan.task.test_split)
-    return plan
-
-
-def _fill_machine(values: dict, world: Surroundings) -> None:
-    if "device" not in values:
+    if "device" not in values:  # last, since asking takes seconds
         values["device"] = world.device()
-    if "LOCAL_RANK" in world.environment:  # set by torchrun; S3PRL knows the flag alone
-        values.setdefault("local_rank", int(world.environment["LOCAL_RANK"]))
-        if values["device"] == "cpu":
-            values.setdefault("backend", "gloo")
+    if "local_rank" in values and values["device"] == "cpu":
+        values.setdefault("backend", "gloo")
+    return plan
 
 
 def _fill_new(plan: Plan, data_root: str | None, world: Surroundings) -> None:

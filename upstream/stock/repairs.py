@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import sys
 import types
+import warnings
 
 
 def apply() -> None:
@@ -107,8 +108,9 @@ def hub_is_placeholder() -> bool:
 def _sox_works() -> bool:
     """Whether torchaudio still has sox effects and finds libsox.so to run them."""
     try:
-        effects = importlib.import_module("torchaudio.sox_effects")
-        return bool(effects.effect_names())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torchaudio 2.8 announces that 2.9 drops them
+            return bool(importlib.import_module("torchaudio.sox_effects").effect_names())
     except (ImportError, AttributeError, OSError, RuntimeError):
         return False
 
