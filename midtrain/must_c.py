@@ -14,7 +14,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE, SHIFT_SAMPLES, speech_frames
 
 TRAIN = "train"

@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary, save_vocabular
 from mmpt.pretrain.engine import train, validate
 from mmpt.pretrain.run_folder import RunFolder
 from mmpt.pretrain.settings import load_settings, to_plain
-from mmpt.upstream.command import InputError, clean_exit
+from mmpt.upstream.command import clean_exit
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
 from mmpt.upstream.samples import built_samples
@@ -111,7 +111,7 @@ def read_corpus(settings: MidtrainSettings) -> Corpus:
     """The splits of the settings' corpus and language, reported."""
     language, root, name = settings.target_lang, settings.data.root, f"must_c en-{settings.target_lang}"
     if root is None:
-        root, name = samples() / "must_c", f"samples {name} (real speech, tiny)"
+        root, name = built_samples() / "must_c", f"samples {name} (real speech, tiny)"
         print(f"No --data: training on the sample sentences in {root} (real speech, ten minutes)")
     root = Path(root)
     there = [split for split in (TRAIN, "dev", TEST) if split != TEST or (language_folder(root, language) / "data" / TEST).is_dir()]
@@ -119,20 +119,6 @@ def read_corpus(settings: MidtrainSettings) -> Corpus:
     for split in splits:
         print(f"{name}, {split.describe()}")
     return Corpus(name, splits[0], splits[1], splits[2] if len(splits) > 2 else None)
-
-
-def samples() -> Path:
-    """The built samples.
-
-    Raises:
-        InputError: they are not there and cannot be built.
-    """
-    try:
-        return built_samples()
-    except FileNotFoundError as error:
-        raise InputError(str(error)) from None
-    except subprocess.CalledProcessError:
-        raise InputError("the sample corpora could not be built, see above") from None
 
 
 def starting_encoder(settings: MidtrainSettings, folder: RunFolder, resume: bool) -> tuple[Encoder, Path | None]:

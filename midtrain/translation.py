@@ -18,7 +18,7 @@ from mmpt.midtrain.specaugment import SpecAugmentSettings, augment, item_generat
 from mmpt.midtrain.vocabulary import PAD, Vocabulary
 from mmpt.pretrain.run_folder import RunFolder, git_revision, write_text
 from mmpt.pretrain.settings import TrainSettings, require
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
 BLEU_TOKENS = {"zh": "zh", "ja": "char"}  # scripts without spaces; 13a, the default, is for the others

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sentencepiece
 
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 
 PAD, BOS, EOS, UNKNOWN = range(4)
 

@@ -18,7 +18,7 @@ from mmpt.pretrain.pictures import similarity_picture
 from mmpt.pretrain.run_folder import RunFolder, git_revision
 from mmpt.pretrain.settings import TrainSettings, require
 from mmpt.pretrain.video import VideoEncoder, VideoSettings
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
 

@@ -41,7 +41,7 @@ class Skipped:
 
 @dataclass
 class ClipBatch:
-    """wavs: list of (samples,). video: (B, 3, frames, size, size) in [-1, 1]. groups: of each clip. skipped: left out."""
+    """wavs: list of (samples,). video: (B, 3, frames, size, size) uint8. groups: of each clip. skipped: left out."""
 
     wavs: list[Tensor]
     video: Tensor
@@ -113,8 +113,8 @@ class ClipDataset(Dataset):
         return clip.start_s + share * room + torch.arange(number, dtype=torch.float64) * stride / rate
 
     def crop(self, frames: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Pictures (T, H, W, 3) to (3, T, size, size) in [-1, 1]: one random resized crop and flip for all of them, or the
-        largest centred square."""
+        """Pictures (T, H, W, 3) to (3, T, size, size) uint8: one random resized crop and flip for all of them, or the largest
+        centred square."""
         _, height, width, _ = frames.shape
         side = min(height, width)
         top, left, flip = (height - side) // 2, (width - side) // 2, False
@@ -122,9 +122,10 @@ class ClipDataset(Dataset):
             area, y, x, toss = torch.rand(4, generator=generator).tolist()
             side = max(1, round(side * (self.sampling.crop_min + (1 - self.sampling.crop_min) * area) ** 0.5))
             top, left, flip = round(y * (height - side)), round(x * (width - side)), toss < 0.5
-        video = frames[:, top : top + side, left : left + side].permute(0, 3, 1, 2).float()
+        video = frames[:, top : top + side, left : left + side].permute(0, 3, 1, 2)
+        # On bytes, channels last, as they were decoded: several times as fast as on floats.
+        video = video.contiguous(memory_format=torch.channels_last)
         video = F.interpolate(video, size=(self.sampling.size,) * 2, mode="bilinear", antialias=True, align_corners=False)
-        video = video / 127.5 - 1.0
         return (video.flip(-1) if flip else video).transpose(0, 1)
 
     def warm(self, threads: int) -> None:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mmpt.pretrain.run_folder import RunFolder, export_encoder
 from mmpt.pretrain.settings import OptimSettings, TrainSettings, to_plain
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder
 
 PATIENCE_FOR_NAN = 20  # updates in a row without a finite gradient before the run gives up
@@ -116,7 +116,7 @@ def train(task: Task, settings: TrainSettings, folder: RunFolder, resume: bool) 
                 print(f"Stopped by signal {stop.received} at step {step}, saved; go on with --resume")
                 raise SystemExit(128 + stop.received)
         if position == 0:
-            raise InputError("an epoch gave no batch: fewer training items than data.batch_size")
+            raise InputError("an epoch gave no batch: there is too little training data for one")
         if step < settings.optim.steps:
             epoch, position = epoch + 1, 0
     bar.close()

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 
 COLUMNS = ("id", "video", "audio", "start_s", "duration_s", "split", "set", "group")
 SPLITS = ("train", "dev", "test")

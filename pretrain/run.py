@@ -8,7 +8,8 @@ from mmpt.pretrain.audiovisual import AudioVisualTask, PretrainSettings
 from mmpt.pretrain.engine import train
 from mmpt.pretrain.run_folder import RunFolder
 from mmpt.pretrain.settings import load_settings, to_plain
-from mmpt.upstream.command import InputError, clean_exit
+from mmpt.upstream.command import clean_exit
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.samples import built_samples
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
@@ -41,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
 @clean_exit
 def main(argv: list[str] | None = None) -> int:
     """Runs stage 1; returns the exit status."""
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_intermixed_args(argv)  # settings may stand between options
     settings = load_settings(PretrainSettings, arguments.config or CONFIGS / "samples.yaml", arguments.overrides)
     if arguments.resume and arguments.fresh:
         raise InputError("--resume goes on and --fresh starts again: give one of them")

@@ -10,7 +10,7 @@ import torch
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import CheckpointError, Encoder, EncoderConfig, save_encoder
 from mmpt.upstream.mmpt_av.checkpoint import check_state, read_plain, write_atomically
 

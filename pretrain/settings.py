@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 
 
 @dataclass(frozen=True)

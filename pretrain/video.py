@@ -50,8 +50,8 @@ class VideoEncoder(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, video: Tensor) -> Tensor:
-        """video: (B, 3, frames, size, size) in [-1, 1]. Returns (B, d_model)."""
-        x = self.tubelets(video).flatten(3) + self.space_positions.T[:, None]  # (B, d_model, times, places)
+        """video: (B, 3, frames, size, size) uint8. Returns (B, d_model)."""
+        x = self.tubelets(video.float() / 127.5 - 1.0).flatten(3) + self.space_positions.T[:, None]  # (B, d_model, times, places)
         x = x.mean(3).transpose(1, 2) + self.time_positions
         for block in self.blocks:
             x = block(x)

@@ -16,7 +16,7 @@ import yaml
 from tqdm import tqdm
 
 from mmpt.pretrain.run_folder import write_text
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
 from mmpt.upstream.samples import REPOSITORY, built_samples

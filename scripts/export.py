@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from mmpt.pretrain.run_folder import RunFolder, export_encoder, git_revision
-from mmpt.upstream.command import InputError, clean_exit
+from mmpt.upstream.command import clean_exit
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 from mmpt.upstream.mmpt_av.config import PRESETS
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mmpt.scripts.comparison import ENCODERS, TASKS, Job, compare
 from mmpt.scripts.quickstart_report import write_report
-from mmpt.upstream.command import InputError, clean_exit
-from mmpt.upstream.samples import REPOSITORY, built_samples
+from mmpt.upstream.command import clean_exit
+from mmpt.upstream.samples import REPOSITORY, built_samples, samples_folder
 
 RUNS = REPOSITORY / "runs" / "quickstart"
 
@@ -19,7 +19,7 @@ RUNS = REPOSITORY / "runs" / "quickstart"
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--fresh", action="store_true", help="delete runs/quickstart and start again (.venv and the samples are kept)")
+    p.add_argument("--fresh", action="store_true", help="delete runs/quickstart and the built samples and start again (.venv is kept)")
     return p
 
 
@@ -51,10 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     RUNS.mkdir(parents=True, exist_ok=True)
 
     print("== Sample corpora", flush=True)
-    try:
-        samples = built_samples()
-    except subprocess.CalledProcessError:
-        raise InputError("the sample corpora could not be built, see above") from None
+    if arguments.fresh:
+        run("scripts/samples/build.py", "--out", str(samples_folder()), "--fresh")
+    samples = built_samples()
     print(f"{samples} (real speech; the mouths of the audio-visual clips are rendered)")
 
     untrained, pretrained, midtrained = (RUNS / name / "encoder.pt" for name in ("untrained", "pretrained", "midtrained"))

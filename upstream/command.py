@@ -4,11 +4,8 @@ import functools
 import sys
 from collections.abc import Callable
 
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import CheckpointError
-
-
-class InputError(Exception):
-    """Something the user gave cannot work. The message is one line: what, where, what to do."""
 
 
 def clean_exit(main: Callable[..., int | None]) -> Callable[..., int]:

@@ -16,25 +16,23 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
+from mmpt.upstream.errors import InputError
+
 SPLITS = ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other")
 RATE = 16000
-
-
-class LengthsError(Exception):
-    """What is wrong, where, and what to do, in one line."""
 
 
 def write_lengths(root: Path, out: Path, splits: list[str] | None = None, jobs: int = 8) -> dict[str, int]:
     """Write out/<split>.csv for each split of a LibriSpeech folder; returns the number of files of each.
 
     splits: None takes those of the seven that are there. jobs: files whose headers are read at the same time.
-    LengthsError if the folder or a split is missing, has no .flac, or one that is unreadable or not 16 kHz.
+    InputError if the folder or a split is missing, has no .flac, or one that is unreadable or not 16 kHz.
     """
     if not root.is_dir():
-        raise LengthsError(f"{root}: no such folder; --root must name the LibriSpeech folder that holds train-clean-100")
+        raise InputError(f"{root}: no such folder; --root must name the LibriSpeech folder that holds train-clean-100")
     splits = splits or [name for name in SPLITS if (root / name).is_dir()]
     if not splits:
-        raise LengthsError(f"{root}: holds none of {', '.join(SPLITS)}; --root must name the folder right above them")
+        raise InputError(f"{root}: holds none of {', '.join(SPLITS)}; --root must name the folder right above them")
     counts = {}
     for name in splits:
         rows = read_lengths(root, name, jobs)
@@ -47,10 +45,10 @@ def read_lengths(root: Path, name: str, jobs: int) -> list[tuple[str, int]]:
     """(path relative to root, samples) of each .flac of a split, longest first, then by path."""
     if not (root / name).is_dir():
         there = [split for split in SPLITS if (root / split).is_dir()]
-        raise LengthsError(f"{root / name}: no such split; there are: {', '.join(there) or 'none'}")
+        raise InputError(f"{root / name}: no such split; there are: {', '.join(there) or 'none'}")
     paths = sorted((root / name).rglob("*.flac"))
     if not paths:
-        raise LengthsError(f"{root / name}: no .flac files; was LibriSpeech unpacked?")
+        raise InputError(f"{root / name}: no .flac files; was LibriSpeech unpacked?")
     # Reading a header waits on the disk, not on Python: threads are enough, and start at once.
     with ThreadPoolExecutor(jobs) as pool:
         counted = tqdm(pool.map(samples_in, paths), total=len(paths), desc=f"lengths of {name}", unit="file")
@@ -64,9 +62,9 @@ def samples_in(path: Path) -> int:
     try:
         header = soundfile.info(path)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise LengthsError(f"{path}: cannot be read ({error}); unpack LibriSpeech again") from None
+        raise InputError(f"{path}: cannot be read ({error}); unpack LibriSpeech again") from None
     if header.samplerate != RATE:
-        raise LengthsError(f"{path}: {header.samplerate} Hz, but LibriSpeech and S3PRL's ASR have {RATE} Hz")
+        raise InputError(f"{path}: {header.samplerate} Hz, but LibriSpeech and S3PRL's ASR have {RATE} Hz")
     return header.frames
 
 
@@ -100,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     out = options.out or options.root / "len_for_bucket"
     try:
         counts = write_lengths(options.root, out, options.splits, options.jobs)
-    except (LengthsError, OSError) as error:
+    except (InputError, OSError) as error:
         print(f"librispeech_lengths: {error}", file=sys.stderr)
         return 2
     for name, count in counts.items():

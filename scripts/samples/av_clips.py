@@ -8,12 +8,12 @@ import av
 import numpy as np
 
 from mmpt.scripts.samples import mouths
-from mmpt.scripts.samples.errors import SamplesError
 from mmpt.scripts.samples.motion import FPS, motion
 from mmpt.scripts.samples.provenance import Built
 from mmpt.scripts.samples.recordings import CHANNELS, RATE, Store
 from mmpt.scripts.samples.tables import Recording
 from mmpt.scripts.samples.workers import Workers
+from mmpt.upstream.errors import InputError
 
 MANIFEST_COLUMNS = ("id", "video", "audio", "start_s", "duration_s", "split", "set", "group")
 SET = "samples-rendered"
@@ -60,7 +60,7 @@ def write_clip(root: Path, store: Store, recording: Recording) -> None:
 def encode(path: Path, pictures: np.ndarray, wav: np.ndarray) -> None:
     """(frames, 168, 112) uint8 YUV 4:2:0 and (samples,) float32 at 16 kHz → H.264 + AAC in an mp4 file."""
     if "libx264" not in av.codecs_available:
-        raise SamplesError("PyAV: this build has no libx264 encoder; install PyAV's own wheel (pip install av)")
+        raise InputError("PyAV: this build has no libx264 encoder; install PyAV's own wheel (pip install av)")
     with av.open(str(path), "w", format="mp4") as container:
         container.metadata["title"] = container.metadata["comment"] = NOTICE
         video = container.add_stream("libx264", rate=FPS, options=VIDEO_OPTIONS)

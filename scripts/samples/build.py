@@ -18,7 +18,6 @@ from pathlib import Path
 
 import soundfile
 
-from mmpt.scripts.prepare.librispeech_lengths import LengthsError
 from mmpt.scripts.samples import (
     av_clips,
     diarization,
@@ -30,12 +29,12 @@ from mmpt.scripts.samples import (
     stamp,
     words,
 )
-from mmpt.scripts.samples.errors import SamplesError
 from mmpt.scripts.samples.provenance import write_provenance
 from mmpt.scripts.samples.recordings import Store
 from mmpt.scripts.samples.tables import TABLES, Recording, read_recordings
 from mmpt.scripts.samples.workers import Workers
 from mmpt.scripts.samples.workshop import open_workshop
+from mmpt.upstream.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DECODED = ".decoded"
@@ -44,7 +43,7 @@ DECODED = ".decoded"
 def build_samples(out: Path, samples: Path, jobs: int, fresh: bool = False) -> str:
     """Build `out` from `samples` unless it is there already; returns what was done, in one line.
 
-    Raises SamplesError for sources that cannot be used, and for an `out` that is something else than this build.
+    Raises InputError for sources that cannot be used, and for an `out` that is something else than this build.
     """
     final_root = out.resolve()
     recordings = read_recordings(samples)
@@ -63,12 +62,12 @@ def build_samples(out: Path, samples: Path, jobs: int, fresh: bool = False) -> s
 
 
 def source_files(recordings: list[Recording], samples: Path) -> list[str]:
-    """Paths inside samples/ of all files that a build reads; SamplesError if one is missing."""
+    """Paths inside samples/ of all files that a build reads; InputError if one is missing."""
     names = [item.source for item in recordings]
     names += [*TABLES, *speech_commands.NOISE_SOURCES, *words.LEXICON_FILES, *readme.LICENCES]
     for name in names:
         if not (samples / name).is_file():
-            raise SamplesError(f"{samples / name}: missing; restore the repository's samples folder")
+            raise InputError(f"{samples / name}: missing; restore the repository's samples folder")
     return names
 
 
@@ -100,13 +99,13 @@ def is_built(root: Path, sources: str) -> bool:
 
 
 def refuse_foreign(root: Path, fresh: bool) -> None:
-    """SamplesError unless root is free to be written: absent, empty, or built samples that --fresh gives up."""
+    """InputError unless root is free to be written: absent, empty, or built samples that --fresh gives up."""
     if not os.path.lexists(root) or (root.is_dir() and not any(root.iterdir())):
         return
     if stamp.read_stamp(root) is None:
-        raise SamplesError(f"{root}: exists and is not a built samples folder; nothing was touched, choose another --out")
+        raise InputError(f"{root}: exists and is not a built samples folder; nothing was touched, choose another --out")
     if not fresh:
-        raise SamplesError(f"{root}: built from other samples, by another version, or damaged; --fresh builds it anew")
+        raise InputError(f"{root}: built from other samples, by another version, or damaged; --fresh builds it anew")
 
 
 def put_in_place(root: Path, final_root: Path, workshop: Path, sources: str) -> None:
@@ -118,7 +117,7 @@ def put_in_place(root: Path, final_root: Path, workshop: Path, sources: str) -> 
     except OSError:
         # Another build may have finished first; the same result is as good as ours.
         if not is_built(final_root, sources):
-            raise SamplesError(f"{final_root}: appeared while it was being built; look at it, then start again") from None
+            raise InputError(f"{final_root}: appeared while it was being built; look at it, then start again") from None
 
 
 def interrupt(*_) -> None:
@@ -153,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenProcessPool:
         print("build.py: a worker process was killed (out of memory?); try --jobs 1", file=sys.stderr)
         return 2
-    except (SamplesError, LengthsError, OSError, soundfile.SoundFileError) as error:
+    except (InputError, OSError, soundfile.SoundFileError) as error:
         print(f"build.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from mmpt.scripts.prepare.librispeech_lengths import write_lengths
-from mmpt.scripts.samples.errors import SamplesError
 from mmpt.scripts.samples.provenance import Built
 from mmpt.scripts.samples.recordings import RATE, Store, write_sound
 from mmpt.scripts.samples.tables import Recording
 from mmpt.scripts.samples.words import read_lexicon, to_words
 from mmpt.scripts.samples.workers import Workers
+from mmpt.upstream.errors import InputError
 
 ROOT = "LibriSpeech"
 LEXICON = f"{ROOT}/lexicon/samples-lexicon.txt"
@@ -123,11 +123,11 @@ def write_speakers(root: Path, utterances: list[Utterance], store: Store) -> Non
 
 
 def write_lexicon(root: Path, utterances: list[Utterance], lexicon: dict[str, str]) -> None:
-    """Write WORD, tab, phones for every word of the transcripts; SamplesError names words without phones."""
+    """Write WORD, tab, phones for every word of the transcripts; InputError names words without phones."""
     words = sorted({word for item in utterances for word in to_words(item.recording.text).split()})
     missing = [word for word in words if word not in lexicon]
     if missing:
-        raise SamplesError(f"lexicon.txt: no phones for {', '.join(missing)}; add them to samples/lexicon_extra.txt")
+        raise InputError(f"lexicon.txt: no phones for {', '.join(missing)}; add them to samples/lexicon_extra.txt")
     path = root / LEXICON
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{word}\t{lexicon[word]}\n" for word in words), encoding="utf-8")

@@ -10,14 +10,14 @@ import av
 import numpy as np
 import soundfile
 
-from mmpt.scripts.samples.errors import SamplesError
+from mmpt.upstream.errors import InputError
 
 RATE = 16000
 CHANNELS = "mono"
 
 
 def decode(path: Path) -> np.ndarray:
-    """An Opus, G.722 or FLAC file → (samples,) float32 in [−1, 1], 16 kHz mono; SamplesError if unreadable."""
+    """An Opus, G.722 or FLAC file → (samples,) float32 in [−1, 1], 16 kHz mono; InputError if unreadable."""
     # Raw G.722 has no header from which FFmpeg could tell what it is.
     container_format = "g722" if path.suffix == ".g722" else None
     resampler = av.AudioResampler("flt", CHANNELS, RATE)
@@ -28,9 +28,9 @@ def decode(path: Path) -> np.ndarray:
                 pieces += resampler.resample(frame)
         pieces += resampler.resample(None)
     except (av.FFmpegError, OSError, IndexError) as error:
-        raise SamplesError(f"{path}: cannot be read as sound ({error}); restore samples/") from None
+        raise InputError(f"{path}: cannot be read as sound ({error}); restore samples/") from None
     if not pieces:
-        raise SamplesError(f"{path}: holds no sound; restore samples/")
+        raise InputError(f"{path}: holds no sound; restore samples/")
     return np.concatenate([piece.to_ndarray().reshape(-1) for piece in pieces])
 
 

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from mmpt.scripts.samples import split
-from mmpt.scripts.samples.errors import SamplesError
 from mmpt.scripts.samples.provenance import Built
 from mmpt.scripts.samples.recordings import RATE, Store, write_sound
 from mmpt.scripts.samples.tables import Recording
 from mmpt.scripts.samples.workers import Workers
+from mmpt.upstream.errors import InputError
 
 TRAIN_ROOT = "speech_commands_v0.01"
 TEST_ROOT = "speech_commands_test_set_v0.01"
@@ -88,11 +88,11 @@ def plan_words(clips: list[Recording], store: Store) -> list[tuple[Cut, str]]:
         for command, word in STAND_INS.items():
             found = takes.get((word, speaker), [])
             if len(found) != 2:
-                raise SamplesError(f"mrt/clips.tsv: {speaker} says {word!r} {len(found)} times, not twice")
+                raise InputError(f"mrt/clips.tsv: {speaker} says {word!r} {len(found)} times, not twice")
             planned += [(cut_word(take, command, number, store), name) for number, take in enumerate(found)]
         for number, word in enumerate(UNKNOWN_WORDS[speaker]):
             if (word, speaker) not in takes:
-                raise SamplesError(f"mrt/clips.tsv: {speaker} never says {word!r}")
+                raise InputError(f"mrt/clips.tsv: {speaker} never says {word!r}")
             # The published training folders bear the unknown word's own name; the test folder is called _unknown_.
             folder, number = (UNKNOWN, number) if name == "test" else (word, 0)
             planned.append((cut_word(takes[word, speaker][0], folder, number, store), name))
@@ -104,7 +104,7 @@ def cut_word(clip: Recording, folder: str, number: int, store: Store) -> Cut:
     middle = round((clip.word_onset_s + clip.word_duration_s / 2) * RATE)
     last_start = len(store.load(clip.source)) - RATE
     if last_start < 0:
-        raise SamplesError(f"{clip.source}: shorter than one second")
+        raise InputError(f"{clip.source}: shorter than one second")
     corpus = TEST_ROOT if clip.split == "test" else TRAIN_ROOT
     file = f"{corpus}/{folder}/{alias(clip.speaker, clip.split)}_nohash_{number}.wav"
     return Cut(clip.source, min(max(0, middle - RATE // 2), last_start), RATE, file)
@@ -125,7 +125,7 @@ def plan_noises() -> list[tuple[Cut, str]]:
 def write_cut(root: Path, store: Store, cut: Cut) -> None:
     wav = store.load(cut.source)[cut.start : cut.start + cut.samples]
     if len(wav) != cut.samples:
-        raise SamplesError(f"{cut.source}: ends before sample {cut.start + cut.samples}")
+        raise InputError(f"{cut.source}: ends before sample {cut.start + cut.samples}")
     write_sound(root / cut.file, wav)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmpt.scripts.samples import split
-from mmpt.scripts.samples.errors import SamplesError
+from mmpt.upstream.errors import InputError
 
 TABLES = ("mrt/clips.tsv", "asterisk/prompts.tsv", "asterisk/others.tsv", "readers/clips.tsv")
 TARGET_LANGUAGES = ("it", "fr", "es", "ru", "de", "nl")
@@ -36,25 +36,25 @@ class Recording:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of a tab-separated table with a header; SamplesError if it is missing or lacks one of `columns`."""
+    """Rows of a tab-separated table with a header; InputError if it is missing or lacks one of `columns`."""
     if not path.is_file():
-        raise SamplesError(f"{path}: no such table; --samples must name the repository's samples folder")
+        raise InputError(f"{path}: no such table; --samples must name the repository's samples folder")
     with path.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
         if missing:
-            raise SamplesError(f"{path}: column missing: {', '.join(missing)}")
+            raise InputError(f"{path}: column missing: {', '.join(missing)}")
         rows = list(reader)
     for line, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise SamplesError(f"{path}: line {line} has not {len(reader.fieldnames)} columns")
+            raise InputError(f"{path}: line {line} has not {len(reader.fieldnames)} columns")
     return rows
 
 
 def read_recordings(samples: Path) -> list[Recording]:
-    """Every clip of samples/ in the order of its tables; SamplesError names what is missing."""
+    """Every clip of samples/ in the order of its tables; InputError names what is missing."""
     if not samples.is_dir():
-        raise SamplesError(f"{samples}: no such folder; --samples must name the repository's samples folder")
+        raise InputError(f"{samples}: no such folder; --samples must name the repository's samples folder")
     return [*read_mrt(samples), *read_prompts(samples), *read_readers(samples)]
 
 
@@ -85,7 +85,7 @@ def read_prompts(samples: Path) -> list[Recording]:
     english = read_table(table, ("id", "en", "split", *TARGET_LANGUAGES))
     for row in english:
         if row["split"] not in split.SPLITS:
-            raise SamplesError(f"{table}: {row['id']} has the split {row['split']!r}, not train, dev or test")
+            raise InputError(f"{table}: {row['id']} has the split {row['split']!r}, not train, dev or test")
     prompts = [
         Recording(
             source=f"asterisk/en/{row['id']}.g722",
@@ -138,4 +138,4 @@ def known(split_of, table: Path, *names: str) -> str:
     try:
         return split_of(*names)
     except KeyError:
-        raise SamplesError(f"{table}: {' '.join(names)} has no split in scripts/samples/split.py") from None
+        raise InputError(f"{table}: {' '.join(names)} has no split in scripts/samples/split.py") from None

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from mmpt.scripts.samples.errors import SamplesError
+from mmpt.upstream.errors import InputError
 
 LEXICON_FILES = ("lexicon.txt", "lexicon_extra.txt")
 NO_PHONE = "none"
@@ -21,7 +21,7 @@ def read_lexicon(samples: Path) -> dict[str, str]:
     for name in LEXICON_FILES:
         path = samples / name
         if not path.is_file():
-            raise SamplesError(f"{path}: no such lexicon; --samples must name the repository's samples folder")
+            raise InputError(f"{path}: no such lexicon; --samples must name the repository's samples folder")
         for line in path.read_text(encoding="utf-8").splitlines():
             word, _, phones = line.partition("\t")
             if not word.endswith(")"):

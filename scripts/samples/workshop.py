@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmpt.scripts.samples.errors import SamplesError
+from mmpt.upstream.errors import InputError
 
 LOCK = "lock"
 
@@ -27,7 +27,7 @@ def open_workshop(final_root: Path) -> Iterator[Path]:
                 shutil.rmtree(abandoned, ignore_errors=True)
         workshop = Path(tempfile.mkdtemp(prefix=prefix, dir=final_root.parent))
     except OSError as error:
-        raise SamplesError(f"{final_root.parent}: cannot be written to ({error.strerror}); choose another --out") from None
+        raise InputError(f"{final_root.parent}: cannot be written to ({error.strerror}); choose another --out") from None
     try:
         with (workshop / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -7,6 +7,7 @@ import mock_must_c
 import pytest
 import torch
 import yaml
+
 from mmpt.midtrain import run
 from mmpt.midtrain.translation import TranslationTask
 from mmpt.pretrain.run_folder import read_training

@@ -4,8 +4,9 @@ import mock_must_c
 import numpy as np
 import pytest
 import soundfile
+
 from mmpt.midtrain.must_c import read_split, read_wav
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 
 
 @pytest.fixture

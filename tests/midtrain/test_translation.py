@@ -5,6 +5,7 @@ import math
 import mock_must_c
 import pytest
 import torch
+
 from mmpt.midtrain.batches import load, ordered_batches, pad, training_batches
 from mmpt.midtrain.decode import greedy
 from mmpt.midtrain.decoder import DecoderSettings, Past
@@ -14,7 +15,7 @@ from mmpt.midtrain.specaugment import SpecAugmentSettings, augment, item_generat
 from mmpt.midtrain.translation import Corpus, DataSettings, MidtrainSettings, TranslationTask
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, train_vocabulary
 from mmpt.pretrain.run_folder import RunFolder
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
 SIZE = 23

@@ -9,7 +9,7 @@ from clip_files import write_clip, write_manifest
 from mmpt.pretrain.clips import ClipDataset, EpochBatches, Sampling, Skipped, collate
 from mmpt.pretrain.manifest import Clip, read_manifest
 from mmpt.pretrain.media import MediaError, VideoFile, decode_audio
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 
 SAMPLING = Sampling(size=16, frames=16, stride=4, crop_min=0.5)
 
@@ -22,7 +22,7 @@ def manifest(tmp_path_factory):
 
 def grey_frames(video: torch.Tensor) -> list[int]:
     """Which frames of the file a clip shows, modulo 50: its grey counts them (see clip_files)."""
-    return ((video.mean(dim=(0, 2, 3)) + 1) * 127.5 / 5).round().int().tolist()
+    return (video.float().mean(dim=(0, 2, 3)) / 5).round().int().tolist()
 
 
 def test_long_clip_takes_every_fourth_frame(manifest):

@@ -7,7 +7,7 @@ import pytest
 from mmpt.pretrain.audiovisual import PretrainSettings
 from mmpt.pretrain.run import CONFIGS
 from mmpt.pretrain.settings import fill, load_settings, to_plain
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 
 SAMPLES = CONFIGS / "samples.yaml"
 

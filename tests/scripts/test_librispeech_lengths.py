@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmpt.scripts.prepare.librispeech_lengths import LengthsError, write_lengths
+from mmpt.scripts.prepare.librispeech_lengths import write_lengths
+from mmpt.upstream.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, str(REPOSITORY / "scripts/prepare/librispeech_lengths.py")]
@@ -54,6 +55,6 @@ def test_bad_input_is_one_line(root, arguments, problem):
 def test_bad_file_is_named(root, rate, content):
     path = root / "dev-clean/7/8/7-8-0009.flac"
     path.write_bytes(content) if content else soundfile.write(path, np.zeros(9, np.int16), rate)
-    with pytest.raises(LengthsError, match="7-8-0009.flac"):
+    with pytest.raises(InputError, match="7-8-0009.flac"):
         write_lengths(root, root / "out")
     assert not (root / "out").exists()

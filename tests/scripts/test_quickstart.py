@@ -7,7 +7,7 @@ import pytest
 from mmpt.scripts import comparison
 from mmpt.scripts.comparison import ENCODERS, Job, compare, finished, run_stock
 from mmpt.scripts.quickstart_report import markdown_table, write_report
-from mmpt.upstream.command import InputError
+from mmpt.upstream.errors import InputError
 
 
 def result(task, encoder, best=True, **score):

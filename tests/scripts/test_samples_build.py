@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mmpt.scripts.samples import av_clips, build, diarization, librispeech, must_c, speech_commands, stamp
-from mmpt.scripts.samples.errors import SamplesError
 from mmpt.scripts.samples.recordings import Store
 from mmpt.scripts.samples.tables import read_recordings
 from mmpt.scripts.samples.workers import Workers
 from mmpt.scripts.samples.workshop import open_workshop
+from mmpt.upstream.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "samples"
@@ -174,7 +174,7 @@ def test_bad_table_names_the_line(tmp_path, line, problem):
     (tmp_path / "mrt").mkdir()
     header, first = (SAMPLES / "mrt/clips.tsv").read_text().splitlines()[:2]
     (tmp_path / "mrt/clips.tsv").write_text(f"{header}\n{line or first.replace('F1', 'F9')}\n")
-    with pytest.raises(SamplesError, match=problem):
+    with pytest.raises(InputError, match=problem):
         read_recordings(tmp_path)
 
 

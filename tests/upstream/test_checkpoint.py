@@ -1,11 +1,11 @@
 """The encoder checkpoint: what is written is what is read, and nothing else is accepted."""
 
-import argparse
 import copy
 import json
 import os
 import pickle
 import stat
+import types
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -173,7 +173,7 @@ def test_malicious_file_is_not_executed(good, tmp_path, dump):
         assert victim.exists()
 
 
-@pytest.mark.parametrize("content", [argparse.Namespace(a=1), make()], ids=["namespace", "module"])
+@pytest.mark.parametrize("content", [types.SimpleNamespace(a=1), make()], ids=["namespace", "module"])
 def test_file_with_objects(tmp_path, content):
     torch.save({"args": content}, tmp_path / "encoder.pt")
     check_refused(tmp_path / "encoder.pt", "refused", "could run code")

@@ -209,7 +209,7 @@ def test_a_nan_stays_in_its_utterance(tiny):
 def test_length_is_the_ceiling(tiny, samples):
     out = tiny([noise(samples)])
     assert out.lengths.tolist() == [math.ceil(samples / 640)]
-    assert [states.shape for states in out.hidden_states] == [(1, math.ceil(samples / 640), 128)] * 5
+    assert [states.shape for states in out.hidden_states] == [(1, math.ceil(samples / 640), 96)] * 5
     assert all(states.isfinite().all() for states in out.hidden_states)
 
 

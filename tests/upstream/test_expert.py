@@ -39,7 +39,7 @@ def interfaces():
 def test_states_are_batch_first_and_of_one_shape(expert):
     out = expert([noise(n) for n in LENGTHS])
     assert isinstance(out["hidden_states"], list)
-    assert [tuple(states.shape) for states in out["hidden_states"]] == [(len(LENGTHS), 75, 128)] * 5
+    assert [tuple(states.shape) for states in out["hidden_states"]] == [(len(LENGTHS), 75, 96)] * 5
     assert torch.equal(out["last_hidden_state"], out["hidden_states"][-1])
 
 
@@ -60,7 +60,7 @@ def test_length_rule_of_s3prl_nn(expert):
 
 def test_featurizer(expert, interfaces):
     featurizer = interfaces.Featurizer(expert, "hidden_states", upstream_device="cpu")
-    assert (featurizer.layer_num, featurizer.output_dim, featurizer.downsample_rate) == (5, 128, 640)
+    assert (featurizer.layer_num, featurizer.output_dim, featurizer.downsample_rate) == (5, 96, 640)
     wavs = [noise(n) for n in LENGTHS]
     with torch.no_grad():
         features = expert(wavs)
@@ -68,7 +68,7 @@ def test_featurizer(expert, interfaces):
         featurizer.weights.copy_(torch.tensor([0.0, 0.0, 50.0, 0.0, 0.0]))
         third = featurizer(wavs, features)
     # S3PRL slices to round(samples / rate): one sample is no state at all, by its rule.
-    assert [tuple(item.shape) for item in items] == [(round(n / 640), 128) for n in LENGTHS]
+    assert [tuple(item.shape) for item in items] == [(round(n / 640), 96) for n in LENGTHS]
     mean = torch.stack(features["hidden_states"]).mean(0)
     for row, (one, chosen) in enumerate(zip(items, third)):
         assert torch.allclose(one, mean[row, : len(one)], atol=1e-5)
@@ -81,7 +81,7 @@ def test_featurizer_of_the_last_state(expert, interfaces):
     with torch.no_grad():
         features = expert(wavs)
         items = featurizer(wavs, features)
-    assert torch.equal(items[0], features["last_hidden_state"][0, :10]) and items[1].shape == (20, 128)
+    assert torch.equal(items[0], features["last_hidden_state"][0, :10]) and items[1].shape == (20, 96)
 
 
 @torch.no_grad()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock import arguments, data, defaults, overrides
-from mmpt.upstream.stock.errors import StockRunnerError
 from mmpt.upstream.stock.registration import UPSTREAM
 from stock_mocks import diarization, fluent_commands, librispeech, speech_commands
 
@@ -149,7 +149,7 @@ def test_phone_lexicons(world, tmp_path):
     key = "config.downstream_expert.corpus.lexicon"
     assert settings(fill("-u fbank -d pr", world))[key] == [str(world.samples() / "LibriSpeech/lexicon/samples-lexicon.txt")]
     librispeech(tmp_path / "real", lexicon="librispeech-lexicon-200k-g2p.txt")
-    with pytest.raises(StockRunnerError, match="allothers-g2p.txt: not found; take it from S3PRL's git tree"):
+    with pytest.raises(InputError, match="allothers-g2p.txt: not found; take it from S3PRL's git tree"):
         fill(f"-u fbank -d pr --data-root {tmp_path / 'real'}", world)
 
 
@@ -198,7 +198,7 @@ def test_torchrun_sets_the_rank(world):
     ranked = defaults.Surroundings(world.folder, {"LOCAL_RANK": "1"}, world.samples, world.device, read_nothing)
     plan = fill("-u fbank -d ks -n both", ranked)
     assert plan.values["local_rank"] == 1 and plan.values["backend"] == "gloo"
-    with pytest.raises(StockRunnerError, match="-n or -p is needed"):
+    with pytest.raises(InputError, match="-n or -p is needed"):
         fill("-u fbank -d ks", ranked)
 
 
@@ -219,14 +219,14 @@ def test_torchrun_sets_the_rank(world):
     ("-u fbank -d ks -m tran", "invalid choice: 'tran'"),
 ])  # fmt: skip
 def test_bad_input_is_one_line(world, line, message):
-    with pytest.raises(StockRunnerError, match=re.escape(message)) as caught:
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
         fill(line, world)
     assert "\n" not in str(caught.value)
 
 
 def test_no_encoder_at_all(world):
     (world.folder / "runs" / "clr" / "encoder.pt").unlink()
-    with pytest.raises(StockRunnerError, match="give -k CKPT or set MMPT_AV_CKPT"):
+    with pytest.raises(InputError, match="give -k CKPT or set MMPT_AV_CKPT"):
         fill("-u mmpt_av -d ks", world)
 
 
@@ -239,13 +239,13 @@ def test_no_encoder_at_all(world):
 ])  # fmt: skip
 def test_bad_data_yaml(world, text, message):
     (world.folder / "data.yaml").write_text(text)
-    with pytest.raises(StockRunnerError, match=re.escape(message)):
+    with pytest.raises(InputError, match=re.escape(message)):
         fill("-u fbank -d ks", world)
 
 
 def test_missing_lengths_name_the_command_that_writes_them(world, tmp_path):
     (tmp_path / "real" / "LibriSpeech").mkdir(parents=True)
-    with pytest.raises(StockRunnerError, match="python scripts/prepare/librispeech_lengths.py --root .*/real/LibriSpeech"):
+    with pytest.raises(InputError, match="python scripts/prepare/librispeech_lengths.py --root .*/real/LibriSpeech"):
         fill(f"-u fbank -d asr --data-root {tmp_path / 'real'}", world)
 
 

@@ -4,7 +4,7 @@ import jiwer
 import numpy as np
 import pytest
 
-from mmpt.upstream.stock.errors import StockRunnerError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock.experiment import best_checkpoint, last_checkpoint, score
 from mmpt.upstream.stock.tasks import TASKS, find_task
 
@@ -20,9 +20,9 @@ def test_best_checkpoint_or_the_last_and_marked(task, tmp_path):
 
 
 def test_no_checkpoint_is_an_error(tmp_path):
-    with pytest.raises(StockRunnerError, match="holds no checkpoint"):
+    with pytest.raises(InputError, match="holds no checkpoint"):
         last_checkpoint(tmp_path)
-    with pytest.raises(StockRunnerError, match="no such experiment"):
+    with pytest.raises(InputError, match="no such experiment"):
         best_checkpoint(tmp_path / "no", "ks")
 
 
@@ -48,13 +48,13 @@ def test_error_rates_are_summed_over_the_split(tmp_path):
 
 
 def test_missing_or_unequal_files_are_errors(tmp_path):
-    with pytest.raises(StockRunnerError, match="test_predict.txt: No such file.*-m evaluate"):
+    with pytest.raises(InputError, match="test_predict.txt: No such file.*-m evaluate"):
         score(tmp_path, "ks")
     (tmp_path / "test-hyp.ark").write_text("a X\n")
     (tmp_path / "test-ref.ark").write_text("b X\n")
-    with pytest.raises(StockRunnerError, match="do not hold the same utterances"):
+    with pytest.raises(InputError, match="do not hold the same utterances"):
         score(tmp_path, "pr")
-    with pytest.raises(StockRunnerError, match="'emotion' is none of the tasks"):
+    with pytest.raises(InputError, match="'emotion' is none of the tasks"):
         score(tmp_path, "emotion")
 
 

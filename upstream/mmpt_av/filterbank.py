@@ -5,10 +5,12 @@ dither) as `torchaudio.compliance.kaldi.fbank` computes them, but for a whole ba
 """
 
 import math
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
+
+from .packing import Packing
 
 SAMPLE_RATE = 16_000
 WINDOW_SAMPLES = 400
@@ -88,14 +90,20 @@ class Filterbank(nn.Module):
                 raise ValueError(f"a waveform must be a non-empty 1-D tensor (samples,), got shape {tuple(wav.shape)}")
         samples = [wav.numel() for wav in wavs]
         states = [math.ceil(n / self.hop) for n in samples]
-        frames_a_state = self.hop // SHIFT_SAMPLES
-        padded = max(states) * self.hop + WINDOW_SAMPLES - SHIFT_SAMPLES
+        # One after another in one long waveform, each followed by at least a window of zeros: no spectrum of padding.
+        slots = [t + 1 for t in states]
+        ends = list(accumulate(slots))
         with torch.autocast(wavs[0].device.type, enabled=False):  # half precision would cost the log energies 3 digits
-            batch = pad_sequence([wav.float() for wav in wavs], batch_first=True)
-            batch = nn.functional.pad(batch, (0, padded - batch.shape[1])) * 32768.0
-            speech = torch.tensor([speech_frames(n) for n in samples], device=batch.device)
-            feats = self.normalise(self.energies(batch), speech)
-        return feats, [t * frames_a_state for t in states]
+            joined = wavs[0].new_zeros(ends[-1] * self.hop, dtype=torch.float32)
+            for wav, end, slot in zip(wavs, ends, slots):
+                start = (end - slot) * self.hop
+                joined[start : start + wav.numel()] = wav
+            frames_a_state = self.hop // SHIFT_SAMPLES
+            packing = Packing([t * frames_a_state for t in states], joined.device)
+            places = packing.place([(end - slot) * frames_a_state for end, slot in zip(ends, slots)])
+            feats = packing.unpack(self.energies(joined[None] * 32768.0)[0, places])
+            speech = torch.tensor([speech_frames(n) for n in samples], device=feats.device)
+            return self.normalise(feats, speech), packing.lengths
 
     def energies(self, batch: Tensor) -> Tensor:
         """Log-mel energies (B, F, n_mels) of 16-bit-scaled waveforms (B, samples), by Kaldi's framing (whole windows)."""

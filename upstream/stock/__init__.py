@@ -4,5 +4,5 @@
 - `repairs`: what PyTorch, torchaudio (`sox`) and huggingface_hub have dropped since; `distributed`: torchrun.
 - `registration`: the upstream `mmpt_av`, and PR's phone corpus (`phone_corpus`), which S3PRL's wheel lacks.
 - `experiment`: the best checkpoint of an experiment folder, and its scores (`diarization`: SD's).
-- `tasks`: the five tasks by our names and S3PRL's; `errors`: what becomes one line and exit status 2.
+- `tasks`: the five tasks by our names and S3PRL's.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmpt.upstream.stock.errors import StockRunnerError
+from mmpt.upstream.errors import InputError
 
 EXAMPLES = """\
 examples:
@@ -81,7 +81,7 @@ _STOCK_FLAGS = (
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        raise StockRunnerError(f"{message}; {self.prog} --help shows every flag")
+        raise InputError(f"{message}; {self.prog} --help shows every flag")
 
 
 def build_parser(program: str = "run_downstream.py") -> argparse.ArgumentParser:
@@ -104,7 +104,7 @@ def build_parser(program: str = "run_downstream.py") -> argparse.ArgumentParser:
 
 
 def parse(argv: list[str] | None, program: str = "run_downstream.py") -> dict:
-    """Destination → value, of the flags given; StockRunnerError for an unknown flag or a bad value."""
+    """Destination → value, of the flags given; InputError for an unknown flag or a bad value."""
     return vars(build_parser(program).parse_args(argv))
 
 

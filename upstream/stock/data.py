@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-from mmpt.upstream.stock.errors import StockRunnerError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock.tasks import TASKS
 
 PLACEHOLDER = "/path/to/"
@@ -41,11 +40,11 @@ class DataSource:
     folders: dict[str, Path] = field(default_factory=dict)
 
     def folder(self, corpus: str) -> Path:
-        """Where the corpus should lie; StockRunnerError where the source does not say."""
+        """Where the corpus should lie; InputError where the source does not say."""
         if corpus in self.folders:
             return self.folders[corpus]
         if self.root is None:
-            raise StockRunnerError(f"{self.said} does not say where {corpus} lies; add a line '{corpus}: DIR' or 'root: DIR'")
+            raise InputError(f"{self.said} does not say where {corpus} lies; add a line '{corpus}: DIR' or 'root: DIR'")
         return self.root / corpus
 
     def holds_samples(self) -> bool:
@@ -59,15 +58,15 @@ def configs_folder() -> Path:
 
 
 def read_yaml(file: Path) -> dict:
-    """A YAML file that must hold a mapping; StockRunnerError where it is missing or something else."""
+    """A YAML file that must hold a mapping; InputError where it is missing or something else."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise StockRunnerError(f"{file}: {error.strerror}") from error
+        raise InputError(f"{file}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StockRunnerError(f"{file}: not a YAML file ({' '.join(str(error).split())})") from error
+        raise InputError(f"{file}: not a YAML file ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
-        raise StockRunnerError(f"{file}: expected 'key: value' lines")
+        raise InputError(f"{file}: expected 'key: value' lines")
     return content
 
 
@@ -94,19 +93,14 @@ def locate(data_root: str | None, task: str, wanted: set[str], folder: Path, sam
     if data_root is not None:
         root = (folder / Path(data_root).expanduser()).absolute()
         if not root.is_dir():
-            raise StockRunnerError(f"--data-root {data_root}: no such folder")
+            raise InputError(f"--data-root {data_root}: no such folder")
         return DataSource(f"--data-root {data_root}", root)
     file = folder / "data.yaml"
     if file.exists():
         source = _from_file(file, task)
         if source.root is not None or wanted & source.folders.keys():
             return source
-    try:
-        return DataSource("the built samples", samples().absolute())
-    except FileNotFoundError as error:
-        raise StockRunnerError(f"{error} (--data-root DIR, or data.yaml)") from error
-    except subprocess.CalledProcessError as error:  # the builder has said why
-        raise StockRunnerError("the sample corpora could not be built; --data-root DIR names other data") from error
+    return DataSource("the built samples", samples().absolute())
 
 
 def fill(found: dict[str, object], source: DataSource | None) -> dict[str, object]:
@@ -122,9 +116,9 @@ def _from_file(file: Path, task: str) -> DataSource:
         if key not in known:
             nearest = difflib.get_close_matches(str(key), known, 1)
             hint = f"; did you mean '{nearest[0]}'?" if nearest else f"; known are {', '.join(dict.fromkeys(known))}"
-            raise StockRunnerError(f"{file}: unknown key '{key}'{hint}")
+            raise InputError(f"{file}: unknown key '{key}'{hint}")
         if not isinstance(item, str) or not (file.parent / Path(item).expanduser()).is_dir():
-            raise StockRunnerError(f"{file}: {key}: no such folder: {item}")
+            raise InputError(f"{file}: {key}: no such folder: {item}")
     paths = {key: (file.parent / Path(item).expanduser()).absolute() for key, item in entries.items()}
     names = next(((item.name, item.downstream) for item in TASKS if item.name == task), (task, task))
     root = next((paths[name] for name in names if name in paths), paths.get("root"))
@@ -151,14 +145,14 @@ def _existing(text: str, source: DataSource | None) -> Path:
     if path.exists():
         return path
     if path.name == "len_for_bucket" and path.parent.is_dir():
-        raise StockRunnerError(
+        raise InputError(
             f"{path}: not found; write it with: python scripts/prepare/librispeech_lengths.py --root {path.parent}"
         )
     if path.parent.name == "lexicon" and path.parent.parent.is_dir():
-        raise StockRunnerError(
+        raise InputError(
             f"{path}: not found; take it from S3PRL's git tree, s3prl/downstream/ctc/lexicon/ (no package has it)"
         )
-    raise StockRunnerError(f"{path}: not found; {source.said} should lead to {text[len(PLACEHOLDER):]} (see --help)")
+    raise InputError(f"{path}: not found; {source.said} should lead to {text[len(PLACEHOLDER):]} (see --help)")
 
 
 def _corpus_of(text: object) -> str | None:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock import data, overrides
-from mmpt.upstream.stock.errors import StockRunnerError
 from mmpt.upstream.stock.experiment import best_checkpoint, last_checkpoint
 from mmpt.upstream.stock.registration import UPSTREAM
 from mmpt.upstream.stock.tasks import TASKS, Task, find_task
@@ -36,7 +36,7 @@ class Surroundings:
     """Gives the folder of the built samples, and builds them if need be."""
     device: Callable[[], str]
     read_checkpoint: Callable[[Path], dict]
-    """Reads a checkpoint of S3PRL's (`Args`, `Config`, ...); StockRunnerError where it cannot."""
+    """Reads a checkpoint of S3PRL's (`Args`, `Config`, ...); InputError where it cannot."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ def fill(given: dict, world: Surroundings) -> Plan:
     """Fill in what was not given; a value that was given is never replaced.
 
     Raises:
-        StockRunnerError: something given, or something needed, does not exist.
+        InputError: something given, or something needed, does not exist.
     """
     values = dict(given)
     data_root = values.pop("data_root", None)
@@ -84,9 +84,9 @@ def _fill_new(plan: Plan, data_root: str | None, world: Surroundings) -> None:
     values = plan.values
     _fill_task(plan)
     if "upstream" not in values:
-        raise StockRunnerError(f"-u is missing: {UPSTREAM}, or an upstream of S3PRL's such as fbank")
+        raise InputError(f"-u is missing: {UPSTREAM}, or an upstream of S3PRL's such as fbank")
     if values["mode"] != "train" and plan.task is not None and "init_ckpt" not in values:
-        raise StockRunnerError(f"-m {values['mode']} needs a trained head: -e EXPERIMENT (a folder or checkpoint), or -i CKPT")
+        raise InputError(f"-m {values['mode']} needs a trained head: -e EXPERIMENT (a folder or checkpoint), or -i CKPT")
     if values["upstream"] == UPSTREAM:
         _fill_encoder(plan, world)
     _fill_data(plan, data_root, world)
@@ -97,14 +97,14 @@ def _fill_task(plan: Plan) -> None:
     known = ", ".join(task.name for task in TASKS)
     name = plan.values.get("downstream")
     if name is None:
-        raise StockRunnerError(f"-d is missing: {known}, or S3PRL's name of a task")
+        raise InputError(f"-d is missing: {known}, or S3PRL's name of a task")
     plan.task = find_task(name)
     if plan.task is not None:
         plan.values["downstream"] = plan.task.downstream
     elif name not in (others := _stock_tasks()):
         nearest = difflib.get_close_matches(name, [*(task.name for task in TASKS), *others], 1)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {known} and S3PRL's names ({', '.join(others)})"
-        raise StockRunnerError(f"-d {name}: no such task; {hint}")
+        raise InputError(f"-d {name}: no such task; {hint}")
 
 
 def _stock_tasks() -> list[str]:
@@ -122,7 +122,7 @@ def _fill_encoder(plan: Plan, world: Surroundings) -> None:
     if named is None:
         found = sorted((world.folder / "runs").glob("**/encoder.pt"), key=lambda file: (file.stat().st_mtime_ns, str(file)))
         if not found:
-            raise StockRunnerError(
+            raise InputError(
                 "no encoder: give -k CKPT or set MMPT_AV_CKPT (there is no runs/**/encoder.pt here); "
                 "an untrained one: python scripts/export.py --untrained tiny --seed 0 --out runs/untrained/encoder.pt"
             )
@@ -130,7 +130,7 @@ def _fill_encoder(plan: Plan, world: Surroundings) -> None:
         plan.notes.append(f"encoder: {os.path.relpath(named, world.folder)} (the newest of {len(found)} under runs/; -k chooses)")
     path = (world.folder / Path(named).expanduser()).absolute()
     if not path.is_file():
-        raise StockRunnerError(f"{named}: no such encoder checkpoint")
+        raise InputError(f"{named}: no such encoder checkpoint")
     values["upstream_ckpt"] = str(path)
 
 
@@ -145,7 +145,7 @@ def _fill_data(plan: Plan, data_root: str | None, world: Surroundings) -> None:
     elif task is not None:
         found = _task_placeholders(task)
     else:
-        raise StockRunnerError(f"-d {values['downstream']}: there is no configuration of ours for it; give one with -c")
+        raise InputError(f"-d {values['downstream']}: there is no configuration of ours for it; give one with -c")
     found = {key: item for key, item in found.items() if key not in overrides.read(values.get("override"))}
     source = None
     wanted = data.corpora(found)
@@ -179,7 +179,7 @@ def _fill_name(plan: Plan, world: Surroundings) -> None:
             plan.notes.append(f"{plan.expdir} holds an experiment already: this one overwrites it (-a would go on with it)")
         return
     if "local_rank" in values:
-        raise StockRunnerError("under torchrun -n or -p is needed, so that all processes write to one experiment")
+        raise InputError("under torchrun -n or -p is needed, so that all processes write to one experiment")
     base = _default_name(values)
     existing = _experiments(base, world)
     values["expname"] = base if not existing else f"{base}-{max(existing) + 1}"
@@ -219,7 +219,7 @@ def _fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings
         checkpoint = past
         values["past_exp"] = str(past)
     else:
-        raise StockRunnerError(f"-e {values['past_exp']}: no such checkpoint or experiment folder")
+        raise InputError(f"-e {values['past_exp']}: no such checkpoint or experiment folder")
     content = world.read_checkpoint(checkpoint)
     stored, config = vars(content["Args"]), content["Config"]
     plan.task = find_task(stored["downstream"])
@@ -239,7 +239,7 @@ def _fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings
     given = overrides.read(values.get("override"))
     encoder = stored.get("upstream_ckpt")
     if stored.get("upstream") == UPSTREAM and "args.upstream_ckpt" not in given and not Path(str(encoder)).is_file():
-        raise StockRunnerError(f"{encoder}: the encoder of {checkpoint} is gone; name it with -o args.upstream_ckpt=FILE")
+        raise InputError(f"{encoder}: the encoder of {checkpoint} is gone; name it with -o args.upstream_ckpt=FILE")
     values["override"] = overrides.merge(ours, values.get("override"))
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock.data import read_yaml
-from mmpt.upstream.stock.errors import StockRunnerError
 
 SAMPLE_RATE = 16000
 
@@ -26,7 +26,7 @@ def diarization_score(expdir: Path) -> dict:
     predictions = sorted((expdir / "scoring" / "predictions").glob("*.h5"))
     configs = sorted(expdir.glob("config_*.yaml"))  # their names end in the time: the last one is the evaluation's
     if not predictions or not configs:
-        raise StockRunnerError(f"{expdir}: no diarization predictions; S3PRL writes them with -m evaluate")
+        raise InputError(f"{expdir}: no diarization predictions; S3PRL writes them with -m evaluate")
     settings = read_yaml(configs[-1])["downstream_expert"]
     test_dir, chunk = Path(settings["loaderrc"]["test_dir"]), settings["datarc"]["chunk_size"]
     frame_shift = int((expdir / "frame_shift").read_text())
@@ -36,7 +36,7 @@ def diarization_score(expdir: Path) -> dict:
         with h5py.File(file) as content:
             probabilities = np.asarray(content["T_hat"], dtype=np.float64)  # (frames, speakers), the last chunk padded
         if file.stem not in segments or file.stem not in seconds:
-            raise StockRunnerError(f"{file}: this recording is not in {test_dir}")
+            raise InputError(f"{file}: this recording is not in {test_dir}")
         probabilities = probabilities[: int(seconds[file.stem] * SAMPLE_RATE / frame_shift)]
         labels = _labels(segments[file.stem], *probabilities.shape, frame_shift, chunk)
         results.append(_recording_errors(probabilities, labels, chunk))
@@ -53,7 +53,7 @@ def _segments(folder: Path) -> dict[str, list[tuple[str, float, float]]]:
             utterance, recording, start, end = line.split()
             found.setdefault(recording, []).append((speakers[utterance], float(start), float(end)))
     except (OSError, ValueError, KeyError) as error:
-        raise StockRunnerError(f"{folder}: cannot be read as a Kaldi folder ({error})") from error
+        raise InputError(f"{folder}: cannot be read as a Kaldi folder ({error})") from error
     return found
 
 
@@ -63,7 +63,7 @@ def _durations(folder: Path) -> dict[str, float]:
         lines = (folder / "reco2dur").read_text().splitlines()
         return {recording: float(seconds) for recording, seconds in (line.split() for line in lines)}
     except (OSError, ValueError) as error:
-        raise StockRunnerError(f"{folder}: cannot be read as a Kaldi folder ({error})") from error
+        raise InputError(f"{folder}: cannot be read as a Kaldi folder ({error})") from error
 
 
 def _labels(segments: list, frames: int, speakers: int, frame_shift: int, chunk: int) -> np.ndarray:

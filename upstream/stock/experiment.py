@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jiwer
 
-from mmpt.upstream.stock.errors import StockRunnerError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock.tasks import TASKS, find_task
 
 
@@ -23,11 +23,11 @@ def best_checkpoint(expdir: str | Path, task: str | None = None) -> tuple[Path, 
     yet); the last `states-*.ckpt` stands in then. `task` is any name of it; None takes whichever is there.
 
     Raises:
-        StockRunnerError: the folder is missing, or holds no checkpoint at all.
+        InputError: the folder is missing, or holds no checkpoint at all.
     """
     folder = Path(expdir)
     if not folder.is_dir():
-        raise StockRunnerError(f"{folder}: no such experiment folder")
+        raise InputError(f"{folder}: no such experiment folder")
     known = find_task(task)
     for name in dict.fromkeys(item.best_checkpoint for item in ([known] if known else TASKS)):
         if (folder / name).is_file():
@@ -39,7 +39,7 @@ def last_checkpoint(expdir: str | Path) -> Path:
     """The `states-*.ckpt` of the highest step, the one that S3PRL itself resumes from."""
     found = [path for path in Path(expdir).glob("states-*.ckpt") if _step(path) is not None]
     if not found:
-        raise StockRunnerError(f"{expdir}: holds no checkpoint (neither a best one nor states-*.ckpt)")
+        raise InputError(f"{expdir}: holds no checkpoint (neither a best one nor states-*.ckpt)")
     return max(found, key=_step)
 
 
@@ -55,11 +55,11 @@ def score(expdir: str | Path, task: str, split: str | None = None) -> dict:
         split: default the leaderboard's (`test`; ASR `test-clean`). SD has predictions for `test` only.
 
     Raises:
-        StockRunnerError: files are missing, or predictions and references do not match.
+        InputError: files are missing, or predictions and references do not match.
     """
     folder, known = Path(expdir), find_task(task)
     if known is None:
-        raise StockRunnerError(f"'{task}' is none of the tasks {', '.join(item.name for item in TASKS)}")
+        raise InputError(f"'{task}' is none of the tasks {', '.join(item.name for item in TASKS)}")
     split = split or known.test_split
     if known.name in ("ks", "ic"):
         suffix = "txt" if known.name == "ks" else "csv"
@@ -77,7 +77,7 @@ def score(expdir: str | Path, task: str, split: str | None = None) -> dict:
 def _accuracy(predict: Path, truth: Path) -> dict:
     predicted, true = _lines(predict), _lines(truth)
     if len(predicted) != len(true) or not true:
-        raise StockRunnerError(f"{predict}: {len(predicted)} lines, but {len(true)} in {truth.name}")
+        raise InputError(f"{predict}: {len(predicted)} lines, but {len(true)} in {truth.name}")
     return {"acc": sum(map(str.__eq__, predicted, true)) / len(true), "utterances": len(true)}
 
 
@@ -101,7 +101,7 @@ def _transcripts(folder: Path, name: str) -> tuple[list[str], list[str]]:
         tables.append([(utterance, text) for utterance, _, text in lines])
     references, hypotheses = tables
     if [utterance for utterance, _ in references] != [utterance for utterance, _ in hypotheses] or not references:
-        raise StockRunnerError(f"{folder / name}-hyp.ark and -ref.ark do not hold the same utterances")
+        raise InputError(f"{folder / name}-hyp.ark and -ref.ark do not hold the same utterances")
     return [text for _, text in references], [text for _, text in hypotheses]
 
 
@@ -109,7 +109,7 @@ def _lines(file: Path) -> list[str]:
     try:
         return file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise StockRunnerError(f"{file}: {error.strerror}; S3PRL writes it with -m evaluate") from error
+        raise InputError(f"{file}: {error.strerror}; S3PRL writes it with -m evaluate") from error
 
 
 def _step(path: Path) -> int | None:

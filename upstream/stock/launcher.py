@@ -14,8 +14,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock import arguments, defaults
-from mmpt.upstream.stock.errors import StockRunnerError
 from mmpt.upstream.stock.experiment import best_checkpoint
 
 
@@ -49,7 +49,7 @@ def run_stock(values: dict) -> None:
     warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
     repairs.apply()
     if (values.get("hub") == "huggingface" or values.get("push_to_hf_hub")) and repairs.hub_is_placeholder():
-        raise StockRunnerError("--hub huggingface and --push_to_hf_hub need an older library: pip install 'huggingface_hub<1.0'")
+        raise InputError("--hub huggingface and --push_to_hf_hub need an older library: pip install 'huggingface_hub<1.0'")
     registration.register()
     if "local_rank" in values:
         distributed.repair()
@@ -72,7 +72,7 @@ def surroundings() -> defaults.Surroundings:
 
 
 def read_checkpoint(path: Path) -> dict:
-    """A checkpoint of S3PRL's, tensors left on disk; StockRunnerError where the file is not one."""
+    """A checkpoint of S3PRL's, tensors left on disk; InputError where the file is not one."""
     import torch
 
     from mmpt.upstream.stock import repairs
@@ -83,8 +83,8 @@ def read_checkpoint(path: Path) -> dict:
         if vars(content["Args"]) and content["Config"]["runner"]:
             return content
     except Exception as error:  # torch.load answers to bad files with errors of many kinds
-        raise StockRunnerError(f"{path}: not a whole checkpoint of S3PRL's runner ({type(error).__name__})") from error
-    raise StockRunnerError(f"{path}: not a checkpoint of S3PRL's runner")
+        raise InputError(f"{path}: not a whole checkpoint of S3PRL's runner ({type(error).__name__})") from error
+    raise InputError(f"{path}: not a checkpoint of S3PRL's runner")
 
 
 def _samples() -> Path:
@@ -109,13 +109,13 @@ def _check_upstream(values: dict) -> None:
     if not callable(getattr(s3prl.hub, name, None)):
         nearest = difflib.get_close_matches(name, [*s3prl.hub.options(), "mmpt_av"], 3)
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else "python -c 'import s3prl.hub' lists none like it"
-        raise StockRunnerError(f"-u {name}: no such upstream; {hint}")
+        raise InputError(f"-u {name}: no such upstream; {hint}")
 
 
 def _say_how_to_evaluate(plan: defaults.Plan) -> None:
     try:
         checkpoint, is_best = best_checkpoint(plan.expdir, plan.task.name)
-    except StockRunnerError:
+    except InputError:
         return  # a run shorter than its first save_step: S3PRL wrote none
     program = sys.argv[0] if sys.argv[0].endswith(".py") else Path(sys.argv[0]).name
     start = f"python {shlex.quote(program)}" if program.endswith(".py") else shlex.quote(program)
@@ -127,7 +127,7 @@ def _say_how_to_evaluate(plan: defaults.Plan) -> None:
 
 def _is_bad_input(error: Exception) -> bool:
     """Whether the error speaks of something the user gave, so that a traceback would only hide it."""
-    if type(error) is StockRunnerError or StockRunnerError in type(error).__mro__:
+    if InputError in type(error).__mro__:
         return True
     from mmpt.upstream.mmpt_av import CheckpointError
 

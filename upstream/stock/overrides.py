@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import ast
 
-from mmpt.upstream.stock.errors import StockRunnerError
+from mmpt.upstream.errors import InputError
 
 
 def read(text: str | None) -> dict[str, str]:
     """Dotted key → value as written; empty for None and for "none", which S3PRL skips.
 
     Raises:
-        StockRunnerError: a part that S3PRL could not take apart.
+        InputError: a part that S3PRL could not take apart.
     """
     if text is None or text.lower() == "none":
         return {}
     pairs = [part.split("=") for part in text.split(",,")]
     for pair in pairs:
         if len(pair) != 2:
-            raise StockRunnerError(f"-o: '{'='.join(pair)}' is not KEY=VALUE (parts are divided by ',,'; a value cannot hold '=')")
+            raise InputError(f"-o: '{'='.join(pair)}' is not KEY=VALUE (parts are divided by ',,'; a value cannot hold '=')")
     return {key.strip(): item.strip() for key, item in pairs}
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from mmpt.upstream.stock.errors import StockRunnerError
+from mmpt.upstream.errors import InputError
 
 
-class PhoneCorpusError(StockRunnerError):
+class PhoneCorpusError(InputError):
     """Lexicon and transcripts do not fit together; the message names the file and the word."""
 
 
