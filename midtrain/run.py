@@ -5,6 +5,7 @@ import dataclasses
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from mmpt.midtrain.must_c import TRAIN, language_folder, read_split
 from mmpt.midtrain.translation import Corpus, MidtrainSettings, TranslationTask
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary, save_vocabulary, train_vocabulary
-from mmpt.pretrain.engine import train, validate
+from mmpt.pretrain.engine import held_out, train
 from mmpt.pretrain.run_folder import RunFolder
 from mmpt.pretrain.settings import load_settings, to_plain
 from mmpt.upstream.command import clean_exit
@@ -56,8 +57,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs stage 2; returns the exit status."""
     arguments = parser().parse_intermixed_args(argv)
-    if arguments.resume and arguments.fresh:
-        raise InputError("--resume goes on and --fresh starts again: give one of them")
     folder = RunFolder(arguments.out or default_folder(arguments))
     folder.check(arguments.resume, arguments.fresh)
     settings = read_settings(arguments, folder)
@@ -70,8 +69,9 @@ def main(argv: list[str] | None = None) -> int:
     task = TranslationTask(settings, corpus, vocabulary, encoder, parent, folder)
     train(task, settings, folder, arguments.resume)
     if corpus.test:
-        task.corpus = dataclasses.replace(corpus, dev=corpus.test)
-        figures = validate(task, settings.optim.steps, settings, task.device)
+        figures = held_out(partial(task.evaluate, corpus.test, settings.optim.steps), task.model, settings)
+        folder.log(settings.optim.steps, TEST, figures)
+        folder.board.close()
         print(f"{TEST}, last weights, greedy: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     print(f"Translations to look at: {folder.path}/translations_*.txt")
     print(f"Next: python run_downstream.py -u mmpt_av -k {folder.encoder_file} -d asr")
@@ -137,9 +137,8 @@ def starting_encoder(settings: MidtrainSettings, folder: RunFolder, resume: bool
     source = Path(settings.init)
     if not source.exists():
         raise InputError(f"{source}: no such run or encoder for --init; `python pretrain/run.py` makes one, --init none starts from random weights")
+    folder.outside(source, "--init")
     if source.is_dir():
-        if source.resolve() == folder.path.resolve():
-            raise InputError(f"{source}: --init and --out are the same run")
         source = source / "encoder.pt"
         if not source.is_file():
             raise InputError(f"{source.parent}: holds no encoder.pt; is the run finished?")

@@ -82,7 +82,6 @@ class TranslationTask:
 
     unit = "frames"
     best_metric = "loss"
-    best_is_low = True
 
     def __init__(self, settings: MidtrainSettings, corpus: Corpus, vocabulary: Vocabulary, encoder: Encoder,
                  parent: tuple[dict, str] | None, folder: RunFolder):

@@ -26,9 +26,10 @@ from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 class DataSettings:
     """Which clips, and how they are read."""
 
+    manifest: str | None = None  # None: the sample clips
     batch_size: int = 64
     workers: int = 4  # processes that decode
-    memory_gb: float = 0.0  # decoded clips kept in memory, with workers 0
+    memory_gb: float = 0.0  # decoded clips kept in memory, of training and dev each; with workers 0
     max_bad_share: float = 0.05  # of clips that cannot be read, before the run stops
 
     def __post_init__(self):
@@ -41,9 +42,11 @@ class DataSettings:
 class PretrainSettings(TrainSettings):
     """Everything about a stage-1 run."""
 
+    objective: str = "clr"
     preset: str = "base"  # of the audio encoder
     projection: int = 256
-    temperature: float = 0.07
+    temperature: float = 0.07  # at the start
+    temperature_learned: bool = True
     data: DataSettings = field(default_factory=DataSettings)
     video: VideoSettings = field(default_factory=VideoSettings)
 
@@ -53,6 +56,8 @@ class PretrainSettings(TrainSettings):
             EncoderConfig.preset(self.preset)
         except ValueError as error:
             raise InputError(f"preset: {error}") from None
+        require(self.projection >= 1 and 0.01 <= self.temperature <= 100, "projection must be at least 1, temperature lie in [0.01, 100]")
+        require(self.objective == "clr", f"objective must be clr, got {self.objective}")
 
 
 class AudioVisualModel(nn.Module):
@@ -64,7 +69,7 @@ class AudioVisualModel(nn.Module):
         self.video_encoder = VideoEncoder(settings.video)
         self.audio_projection = nn.Linear(self.encoder.config.d_model, settings.projection)
         self.video_projection = nn.Linear(settings.video.d_model, settings.projection)
-        self.contrast = InfoNCE(settings.temperature)
+        self.contrast = InfoNCE(settings.temperature, settings.temperature_learned)
 
     def embed_audio(self, wavs: list[Tensor]) -> Tensor:
         """Unit vectors (B, projection): the mean over time of the encoder's last states, projected."""
@@ -88,7 +93,6 @@ class AudioVisualTask:
 
     unit = "clips"
     best_metric = "loss"
-    best_is_low = True
 
     def __init__(self, settings: PretrainSettings, manifest: Path, folder: RunFolder):
         self.settings = settings
@@ -107,9 +111,14 @@ class AudioVisualTask:
         sampling = Sampling(video.size, video.frames, video.stride, video.crop_min)
         self.train, self.dev = (ClipDataset(split[name], sampling, settings.seed, settings.data.memory_gb) for name in ("train", "dev"))
         self.skipped: dict[str, str] = {}
+        self.revision = git_revision()
 
-    def read_into_memory(self) -> None:
-        """Fills the clip memory of both splits, where the settings give it room."""
+    def start(self) -> None:
+        """To be called when the run folder is prepared: takes up a resumed run's skipped.jsonl, and fills the clip memory
+        where the settings give it room."""
+        listed = self.folder.path / "skipped.jsonl"
+        lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+        self.skipped = {entry["id"]: entry["reason"] for entry in map(json.loads, lines)}
         if self.settings.data.memory_gb:
             for dataset in (self.train, self.dev):
                 dataset.warm(threads=os.cpu_count() or 1)
@@ -123,6 +132,8 @@ class AudioVisualTask:
         order = EpochBatches(len(self.train), data.batch_size, self.settings.seed, epoch, skip)
         for batch in self.loader(self.train, order):
             self.note_skipped(batch)
+            if len(batch.wavs) < 2:
+                raise InputError(f"a batch of {data.batch_size} had fewer than 2 clips that can be read: raise data.batch_size")
             yield batch
 
     def note_skipped(self, batch: ClipBatch) -> None:
@@ -150,10 +161,10 @@ class AudioVisualTask:
 
     def loss(self, batch: ClipBatch) -> dict[str, Tensor]:
         loss = self.model.contrast(*self.embed(batch))
-        return {"loss": loss, "temperature": 1 / self.model.contrast.log_scale.detach().exp()}
+        return {"loss": loss, "temperature": self.model.contrast.temperature}
 
     def validate(self, step: int) -> dict[str, float]:
-        """Contrastive loss over batches, retrieval over all dev clips at once, and a picture of the similarities."""
+        """Contrastive loss and retrieval over all dev clips at once, and a picture of the similarities."""
         size = self.settings.data.batch_size
         order = sorted(range(len(self.dev)), key=lambda i: (self.dev.clips[i].group, self.dev.clips[i].id))
         batches = [[(None, i) for i in order[n : n + size]] for n in range(0, len(order), size)]
@@ -164,6 +175,8 @@ class AudioVisualTask:
                 sound, picture = self.embed(batch)
                 audio.append(sound), video.append(picture)
                 groups += batch.groups
+        if not audio:
+            raise InputError("not one dev clip can be read; see skipped.jsonl")
         audio, video = torch.cat(audio), torch.cat(video)
         similarity = (audio @ video.T).cpu()
         similarity_picture(similarity, groups, self.folder.path / "pictures" / f"retrieval_{step:08d}.png")
@@ -171,6 +184,6 @@ class AudioVisualTask:
 
     def provenance(self, step: int) -> dict:
         return {"stages": [{
-            "stage": "pretrain", "objective": "clr", "data": self.set, "clips": len(self.train) - len(self.skipped), "steps": step,
-            "seed": self.settings.seed, "revision": git_revision(), "parent_sha256": None,
+            "stage": "pretrain", "objective": "clr", "data": self.set, "clips": sum(clip.id not in self.skipped for clip in self.train.clips), "steps": step,
+            "seed": self.settings.seed, "revision": self.revision, "parent_sha256": None,
         }]}

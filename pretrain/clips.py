@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -53,15 +54,16 @@ class ClipDataset(Dataset):
     """Clips of a manifest. An item is asked for by (epoch, index), epoch None meaning validation: centre, no crop, no flip.
 
     Args:
-        memory_gb: decoded clips are kept in memory up to this size. A corpus that fits is decoded once, not once an epoch.
+        memory_gb: decoded clips of this data set are kept in memory up to this size. A corpus that fits is decoded once, not once an epoch.
     """
 
     def __init__(self, clips: list[Clip], sampling: Sampling, seed: int, memory_gb: float):
         self.clips = clips
         self.sampling = sampling
         self.seed = seed
-        self.room_bytes = int(memory_gb * 1e9)
+        self.room_bytes = int(memory_gb * 1e9)  # 0 once a clip did not fit
         self.kept: dict[int, tuple] = {}
+        self.keeping = Lock()
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -95,9 +97,12 @@ class ClipDataset(Dataset):
             frames, times = file.decode(clip.start_s, clip.start_s + min(clip.duration_s, AUDIO_S), short_side)
         decoded = (wav, rate, frames, times)
         size = wav.nbytes + frames.nbytes
-        if size <= self.room_bytes:
-            self.room_bytes -= size
-            self.kept[index] = decoded
+        with self.keeping:
+            if size <= self.room_bytes:
+                self.room_bytes -= size
+                self.kept[index] = decoded
+            else:
+                self.room_bytes = 0
         return decoded
 
     def frame_times(self, clip: Clip, rate: float, generator: torch.Generator | None) -> Tensor:

@@ -13,13 +13,21 @@ class InfoNCE(nn.Module):
     """Symmetric InfoNCE with a learned temperature (Radford et al. 2021): cross entropy of each sound against all pictures
     of the batch, and of each picture against all sounds, averaged."""
 
-    def __init__(self, temperature: float = 0.07):
+    def __init__(self, temperature: float = 0.07, learned: bool = True):
         super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)), requires_grad=learned)
+
+    @property
+    def temperature(self) -> Tensor:
+        """The temperature in use, a scalar without gradient."""
+        return (-self.log_scale.detach().clamp(max=math.log(MAX_SCALE))).exp()
 
     def forward(self, audio: Tensor, video: Tensor) -> Tensor:
-        """audio, video: (B, C) unit vectors, row i of both from one clip. Returns the loss, a scalar."""
-        logits = audio @ video.T * self.log_scale.clamp(max=math.log(MAX_SCALE)).exp()
+        """audio, video: (B, C) unit vectors, row i of both from one clip, float32 or wider. Returns the loss, a scalar."""
+        with torch.no_grad():  # in place: beyond a clamp the gradient would be zero and the parameter never come back
+            self.log_scale.clamp_(max=math.log(MAX_SCALE))
+        with torch.autocast(audio.device.type, enabled=False):  # in half precision neighbours would tie
+            logits = audio @ video.T * self.log_scale.exp()
         own = torch.arange(len(audio), device=audio.device)
         return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 

@@ -3,7 +3,8 @@
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -24,8 +25,7 @@ class Task(Protocol):
     model: nn.Module  # holds the encoder as `model.encoder`
     encoder: Encoder
     unit: str  # what a batch is counted in: "clips", "frames"
-    best_metric: str  # of `validate`; the checkpoint where it is best becomes `best`
-    best_is_low: bool
+    best_metric: str  # of `validate`; the checkpoint where it is lowest becomes `best`
 
     def batches(self, epoch: int, skip: int) -> Iterator:
         """Batches of an epoch without its first `skip`, the same ones each time it is asked."""
@@ -56,18 +56,19 @@ def train(task: Task, settings: TrainSettings, folder: RunFolder, resume: bool) 
     step, epoch, position, best = 0, 0, 0, None
     if resume and (state := folder.load_latest()):
         step, epoch, position, best = restore(state, task, optimizer, settings)
+        folder.cut_log(step)
         print(f"Resumed {folder.path} at step {step} of {settings.optim.steps}")
     stop = StopSignal()
     bar = tqdm(total=settings.optim.steps, initial=step, unit="step", desc="train", dynamic_ncols=True)
     meter = Meter()
     bad_steps = 0
 
-    def save(is_best: bool) -> None:
+    def save(is_best: bool, is_scheduled: bool) -> None:
         folder.save(step, {
             "epoch": epoch, "position": position, "best": best, "model": task.model.state_dict(),
             "optimizer": optimizer.state_dict(), "random": random_state(device), "settings": to_plain(settings),
             "encoder_config": task.encoder.config.to_dict(), "provenance": task.provenance(step),
-        }, is_best, settings.keep_checkpoints)
+        }, is_best, is_scheduled, settings.keep_checkpoints)
 
     while step < settings.optim.steps:
         batches = iter(task.batches(epoch, position))
@@ -103,14 +104,15 @@ def train(task: Task, settings: TrainSettings, folder: RunFolder, resume: bool) 
                 meter = Meter()
             is_best = False
             if step % settings.validate_every == 0 or last:
-                figures = validate(task, step, settings, device)
+                figures = held_out(partial(task.validate, step), task.model, settings)
                 folder.log(step, "dev", figures)
                 bar.write(f"step {step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
                 value = figures[task.best_metric]
-                is_best = best is None or (value < best if task.best_is_low else value > best)
+                is_best = math.isfinite(value) and (best is None or value < best)
                 best = value if is_best else best
-            if step % settings.checkpoint_every == 0 or last or is_best or stop.received:
-                save(is_best)
+            is_scheduled = step % settings.checkpoint_every == 0 or last
+            if is_scheduled or is_best or stop.received:
+                save(is_best, is_scheduled)
             if stop.received:
                 bar.close()
                 print(f"Stopped by signal {stop.received} at step {step}, saved; go on with --resume")
@@ -149,12 +151,13 @@ def learning_rate(step: int, settings: OptimSettings) -> float:
 
 
 @torch.no_grad()
-def validate(task: Task, step: int, settings: TrainSettings, device: torch.device) -> dict[str, float]:
-    """The task's validation, which leaves the random state of training as it was."""
+def held_out(evaluate: Callable[[], dict[str, float]], model: nn.Module, settings: TrainSettings) -> dict[str, float]:
+    """Figures of `evaluate()` with the model in evaluation mode; the random state of training stays as it was."""
+    device = next(model.parameters()).device
     kept = random_state(device)
-    task.model.eval()
+    model.eval()
     with settings.autocast(device):
-        figures = task.validate(step)
+        figures = evaluate()
     restore_random(kept, device)
     return figures
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def read_manifest(path: Path) -> list[Clip]:
         raise InputError(f"{path}: no such manifest")
     clips, ids = [], set()
     with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        rows = csv.DictReader(readable(file, path), delimiter="\t", quoting=csv.QUOTE_NONE)
         missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
         if missing:
             raise InputError(f"{path}: no column {', '.join(missing)}; a manifest has {', '.join(COLUMNS)}")
@@ -60,6 +61,14 @@ def read_manifest(path: Path) -> list[Clip]:
     if not clips:
         raise InputError(f"{path}: lists no clip")
     return clips
+
+
+def readable(lines: Iterator[str], path: Path) -> Iterator[str]:
+    """The lines; InputError at the first that is not UTF-8 text."""
+    try:
+        yield from lines
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not UTF-8 text") from None
 
 
 def seconds(text: str, where: str, name: str) -> float:

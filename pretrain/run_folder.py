@@ -1,6 +1,7 @@
 """A run's folder: its config, log, checkpoints and the encoder it leaves. Everything is written whole or not at all."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import CheckpointError, Encoder, EncoderConfig, save_encoder
 from mmpt.upstream.mmpt_av.checkpoint import check_state, read_plain, write_atomically
+from mmpt.upstream.samples import REPOSITORY
 
 FORMAT = "mmpt_av_training"
 VERSION = 1
@@ -34,13 +36,27 @@ class RunFolder:
             InputError: it holds a run and neither `resume` nor `fresh` says what to do with it; there is none to resume;
                 `fresh` would delete something that is no run.
         """
-        if not self.path.exists() or not any(self.path.iterdir()):
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise InputError("this version trains in one process: start it without torchrun")
+        if resume and fresh:
+            raise InputError("--resume goes on and --fresh starts again: give one of them")
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             if resume:
                 raise InputError(f"{self.path}: no run to resume here; leave --resume out to start one")
-        elif not (self.path / "config.yaml").is_file():
+        elif not self.path.is_dir() or not self.is_run():
             raise InputError(f"{self.path}: is not empty and not a run folder; name another with --out")
         elif not resume and not fresh:
             raise InputError(f"{self.path}: holds a run already: --resume goes on with it, --fresh starts again, --out names another folder")
+
+    def is_run(self) -> bool:
+        """Whether a run was started here: --fresh deletes nothing else."""
+        return (self.path / "config.yaml").is_file() and self.checkpoints.is_dir()
+
+    def outside(self, path: Path, what: str) -> Path:
+        """`path`, unless it lies in this folder, where --fresh would delete it (InputError)."""
+        if path.resolve().is_relative_to(self.path.resolve()):
+            raise InputError(f"{path}: {what} lies in the run folder that it would be used for; name another with --out")
+        return path
 
     def prepare(self, config: dict, fresh: bool) -> None:
         """Makes the folder, emptied first if `fresh`, and writes the resolved config. Call `check` before."""
@@ -54,31 +70,43 @@ class RunFolder:
     def log(self, step: int, split: str, values: dict[str, float]) -> None:
         """One line of JSON, and the same numbers on TensorBoard."""
         with self.log_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "split": split, **values}) + "\n")
+            finite = {name: value if math.isfinite(value) else None for name, value in values.items()}  # JSON knows no NaN
+            file.write(json.dumps({"step": step, "split": split, **finite}) + "\n")
         for name, value in values.items():
             self.board.add_scalar(f"{split}/{name}", value, step)
 
-    def save(self, step: int, content: dict, is_best: bool, keep: int) -> None:
-        """Writes a training checkpoint, moves `latest` (and `best`) to it and drops all but the last `keep`."""
-        file = self.checkpoints / f"step_{step:08d}.pt"
+    def cut_log(self, step: int) -> None:
+        """Drops what was logged after `step`: a resumed run does these steps again."""
+        if self.log_file.is_file():
+            lines = self.log_file.read_text(encoding="utf-8").splitlines()
+            write_text(self.log_file, "".join(line + "\n" for line in lines if line.endswith("}") and json.loads(line)["step"] <= step))
+
+    def save(self, step: int, content: dict, is_best: bool, is_scheduled: bool, keep: int) -> None:
+        """Writes a training checkpoint, moves `latest` (and `best`) to it and drops all but the last `keep`.
+
+        Those off the schedule (the best one, or where a run was stopped) are not counted and not averaged: an
+        interrupted run then leaves the same encoder as an unbroken one.
+        """
+        file = self.checkpoints / (f"step_{step:08d}.pt" if is_scheduled else f"extra_{step:08d}.pt")
         write_atomically({"format": FORMAT, "version": VERSION, "step": step, **content}, file)
         for name in ("latest", "best") if is_best else ("latest",):
             temporary = self.checkpoints / f".{name}.{os.getpid()}"
             temporary.unlink(missing_ok=True)
             temporary.symlink_to(file.name)
             os.replace(temporary, self.checkpoints / f"{name}.pt")
-        best = (self.checkpoints / "best.pt").resolve()
-        for old in self.kept()[:-keep]:
-            if old != best:
+        pointed_at = {(self.checkpoints / f"{name}.pt").resolve() for name in ("best", "latest")}
+        for old in [*self.kept()[:-keep], *self.checkpoints.glob("extra_*.pt")]:
+            if old.resolve() not in pointed_at:
                 old.unlink()
 
     def kept(self) -> list[Path]:
-        """The numbered checkpoints, oldest first."""
-        return sorted(p.resolve() for p in self.checkpoints.glob("step_*.pt"))
+        """The checkpoints of the schedule, oldest first."""
+        return sorted(self.checkpoints.glob("step_*.pt"))
 
     def load_latest(self) -> dict | None:
         """The newest whole training checkpoint, or None where there is none yet."""
-        for file in reversed(self.kept()):
+        found = [*self.kept(), *self.checkpoints.glob("extra_*.pt")]
+        for file in sorted(found, key=lambda file: file.stem.split("_")[1], reverse=True):
             try:
                 return read_training(file)
             except CheckpointError as error:
@@ -131,8 +159,12 @@ def export_encoder(files: list[Path], out: Path) -> dict:
 def git_revision() -> str:
     """The commit of the running code, "-dirty" when files differ from it, or "unknown" outside a repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
-    done = subprocess.run(command, cwd=Path(__file__).resolve().parent, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    if not (REPOSITORY / ".git").exists():  # installed, perhaps inside another repository
+        return "unknown"
+    try:
+        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    except OSError:
+        return "unknown"
 
 
 def write_text(path: Path, text: str) -> None:

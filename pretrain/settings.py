@@ -28,8 +28,9 @@ class OptimSettings:
     def __post_init__(self):
         require(self.steps >= 1, "optim.steps must be at least 1")
         require(self.schedule in ("cosine", "inverse_sqrt"), f"optim.schedule must be cosine or inverse_sqrt, got {self.schedule}")
-        require(self.lr > 0 and self.clip_norm > 0, "optim.lr and optim.clip_norm must be above 0")
-        require(self.warmup_steps >= 0, "optim.warmup_steps must not be negative")
+        require(0 < self.lr < 1e3 and self.clip_norm > 0, "optim.lr and optim.clip_norm must be above 0, and finite")
+        require(self.warmup_steps >= 0 and self.weight_decay >= 0, "optim.warmup_steps and optim.weight_decay must not be negative")
+        require(all(0 <= beta < 1 for beta in self.betas), "optim.betas must lie in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class TrainSettings:
     export: str = "last"  # or best, average
 
     def __post_init__(self):
+        require(0 <= self.seed < 2**63, "seed must be a whole number from 0")
         require(self.precision in ("auto", "float32", "bfloat16"), f"precision must be auto, float32 or bfloat16, got {self.precision}")
         require(self.export in ("last", "best", "average"), f"export must be last, best or average, got {self.export}")
         require(min(self.log_every, self.validate_every, self.checkpoint_every, self.keep_checkpoints) >= 1,
@@ -90,7 +92,7 @@ def load_settings(kind: type[Settings], path: Path, overrides: list[str]) -> Set
         raise InputError(f"{path}: no such config file")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: a config is a mapping of names to values")

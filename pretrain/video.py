@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmpt.pretrain.settings import require
+from mmpt.upstream.mmpt_av.conformer import sinusoids
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class VideoSettings:
     n_heads: int = 12
 
     def __post_init__(self):
+        numbers = (self.size, self.frames, self.stride, self.patch, self.tubelet, self.d_model, self.n_layers, self.n_heads)
+        require(min(numbers) >= 1, "video.size, frames, stride, patch, tubelet, d_model, n_layers and n_heads must be at least 1")
         require(self.size % self.patch == 0, f"video.size ({self.size}) must be a multiple of video.patch ({self.patch})")
         require(self.frames % self.tubelet == 0, f"video.frames ({self.frames}) must be a multiple of video.tubelet ({self.tubelet})")
         require(self.d_model % self.n_heads == 0, f"video.d_model ({self.d_model}) must be a multiple of video.n_heads ({self.n_heads})")
@@ -41,7 +44,8 @@ class VideoEncoder(nn.Module):
         self.tubelets = nn.Conv3d(3, d_model, kernel, stride=kernel)
         self.time_positions = nn.Parameter(torch.empty(times, d_model))
         self.space_positions = nn.Parameter(torch.empty(places, d_model))
-        nn.init.trunc_normal_(self.time_positions, std=0.02)
+        with torch.no_grad():  # learned, but from sinusoids: out of ViT's usual faint noise it takes long to tell times apart
+            self.time_positions.copy_(0.5 * sinusoids(times, d_model, self.time_positions.device))
         nn.init.trunc_normal_(self.space_positions, std=0.02)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(d_model, settings.n_heads, 4 * d_model, 0.0, "gelu", batch_first=True, norm_first=True)

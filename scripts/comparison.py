@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import yaml
@@ -19,24 +21,26 @@ from mmpt.pretrain.run_folder import write_text
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
-from mmpt.upstream.samples import REPOSITORY, built_samples
+from mmpt.upstream.samples import REPOSITORY
 from mmpt.upstream.stock.experiment import best_checkpoint, score
 from mmpt.upstream.stock.tasks import find_task
 
 TASKS = ("ks", "asr")
 ENCODERS = ("fbank", "untrained", "pretrained", "midtrained")
 PROGRESS = re.compile(r"overall:.*?\| *(\d+)/(\d+)")  # S3PRL's progress bar
+RUNNING: set[subprocess.Popen] = set()  # ended with this process when a job fails or Ctrl-C comes
 LAST_WORDS = 12  # lines of a failed job's log that are shown
 
 
 @dataclass(frozen=True)
 class Job:
-    """One task with one encoder. `checkpoint` is None for S3PRL's own log-mel FBANK."""
+    """One task with one encoder. `checkpoint` is None for S3PRL's own log-mel FBANK; `data` are the built samples."""
 
     task: str
     encoder: str
     checkpoint: Path | None
     folder: Path
+    data: Path
 
     @property
     def config(self) -> Path:
@@ -48,9 +52,11 @@ class Job:
         return yaml.safe_load(self.config.read_text(encoding="utf-8"))["runner"]["total_steps"]
 
     def fingerprint(self) -> str:
-        """What the result hangs on: settings and encoder. A finished job with the same one is not run again."""
+        """What the result hangs on: settings, encoder, data and S3PRL. A finished job with the same one is not run again."""
         encoder = file_hash(self.checkpoint) if self.checkpoint else self.encoder
-        return hashlib.sha256(self.config.read_bytes() + encoder.encode()).hexdigest()
+        data = json.loads((self.data / "built.json").read_text(encoding="utf-8"))
+        rest = f"{encoder} {data['version']} {data['sources']} {version('s3prl')}"
+        return hashlib.sha256(self.config.read_bytes() + rest.encode()).hexdigest()
 
 
 def compare(jobs: list[Job], workers: int) -> list[dict]:
@@ -72,13 +78,15 @@ def compare(jobs: list[Job], workers: int) -> list[dict]:
                 bar.update(steps)
 
         with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(run_job, job, advance) for job in todo]
+            futures = {pool.submit(run_job, job, advance): job for job in todo}
             try:
-                for future, job in zip(futures, todo):
-                    result = future.result()
+                for future in as_completed(futures):
+                    job, result = futures[future], future.result()
                     bar.write(f"{job.task} {job.encoder}: " + ", ".join(f"{k} {100 * v:.1f} %" for k, v in result["score"].items()))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                for process in RUNNING:
+                    process.terminate()
                 raise
     return [finished(job) for job in jobs]
 
@@ -99,7 +107,7 @@ def run_job(job: Job, advance) -> dict:
     job.folder.mkdir(parents=True)
     who = ["-u", "mmpt_av", "-k", str(job.checkpoint)] if job.checkpoint else ["-u", job.encoder]
     command = ["run_downstream.py", *who, "-d", job.task, "-p", str(job.folder), "--seed", "1337", "--device", "cpu",
-               "--data-root", str(built_samples())]
+               "--data-root", str(job.data)]
     run_stock(job, command, "train.log", advance)
     checkpoint, is_best = best_checkpoint(job.folder, job.task)
     run_stock(job, ["run_downstream.py", "-m", "evaluate", "-e", str(checkpoint), "--device", "cpu"], "evaluate.log", lambda steps: None)
@@ -110,7 +118,7 @@ def run_job(job: Job, advance) -> dict:
         "task": job.task, "encoder": job.encoder, "split": split, "score": figures, "utterances": utterances,
         "checkpoint": checkpoint.name, "checkpoint_is_best_on_dev": is_best, "steps": job.steps,
         "provenance": load_encoder(job.checkpoint).provenance if job.checkpoint else None,
-        "command": " ".join(["python", *command]), "fingerprint": fingerprint,
+        "command": shlex.join(["python", *command]), "fingerprint": fingerprint,
     }
     write_text(job.folder / "result.json", json.dumps(result, indent=2) + "\n")
     return result
@@ -124,6 +132,7 @@ def run_stock(job: Job, command: list[str], log: str, advance) -> None:
             [sys.executable, *command], cwd=REPOSITORY, env={**os.environ, "OMP_NUM_THREADS": "1"}, bufsize=0,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
+        RUNNING.add(process)
         try:
             while block := process.stdout.read(4096):
                 text = block.decode(errors="replace").replace("\r", "\n")
@@ -136,6 +145,7 @@ def run_stock(job: Job, command: list[str], log: str, advance) -> None:
             raise
         finally:
             process.wait()
+            RUNNING.discard(process)
     if process.returncode:
         lines = [line for line in (job.folder / log).read_text(encoding="utf-8").splitlines() if line.strip()]
         raise InputError(f"{job.task} with {job.encoder} failed, log in {job.folder / log}: " + " | ".join(lines[-LAST_WORDS:]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from mmpt.pretrain.run_folder import RunFolder, export_encoder, git_revision
+from mmpt.pretrain.run_folder import RunFolder, export_encoder, git_revision, read_training
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
@@ -14,7 +14,7 @@ from mmpt.upstream.mmpt_av.config import PRESETS
 
 EXAMPLES = """\
 examples:
-  python scripts/export.py runs/midtrain/it-samples --out encoder.pt --which average
+  python scripts/export.py runs/midtrain/it-samples --out encoder.pt --which best
   python scripts/export.py runs/pretrain/clr-samples/checkpoints/best.pt --out encoder.pt
   python scripts/export.py --untrained tiny --seed 0 --out untrained.pt
 """
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("run", nargs="?", type=Path, metavar="RUN", help="run folder of stage 1 or 2, or one training checkpoint of it")
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the encoder checkpoint to write")
-    p.add_argument("--which", choices=["last", "best", "average"], default="last", help="which of a run folder's checkpoints (default: last)")
+    p.add_argument("--which", choices=["last", "best", "average"], help="which of a run folder's checkpoints (default: what the run's `export` says)")
     p.add_argument("--untrained", choices=sorted(PRESETS), metavar="PRESET", help="instead of a run: random weights of these sizes (base or tiny)")
     p.add_argument("--seed", type=int, default=0, help="of --untrained's weights (default: 0)")
     p.add_argument("--fresh", action="store_true", help="replace FILE if it is there")
@@ -47,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
         save_encoder(encoder, arguments.out, {"stages": [stage]})
     elif arguments.run.is_dir():
         folder = RunFolder(arguments.run)
-        export_encoder(folder.which(arguments.which, len(folder.kept())), arguments.out)
+        settings = read_training(folder.which("last", keep=1)[0])["settings"]
+        export_encoder(folder.which(arguments.which or settings["export"], settings["keep_checkpoints"]), arguments.out)
     else:
         export_encoder([arguments.run], arguments.out)
     print(f"Encoder: {arguments.out}")

@@ -1,8 +1,10 @@
 """The whole road on the sample corpora: pre-train, mid-train, then KS and ASR through S3PRL's runner for four encoders."""
 
 import argparse
+import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ from pathlib import Path
 from mmpt.scripts.comparison import ENCODERS, TASKS, Job, compare
 from mmpt.scripts.quickstart_report import write_report
 from mmpt.upstream.command import clean_exit
+from mmpt.upstream.mmpt_av.checkpoint import file_hash
 from mmpt.upstream.samples import REPOSITORY, built_samples, samples_folder
 
 RUNS = REPOSITORY / "runs" / "quickstart"
@@ -23,22 +26,40 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def stage(title: str, script: str, *arguments: str, out: Path) -> None:
-    """Runs a training stage, goes on with an interrupted one, or reuses what it left."""
+def stage(title: str, script: str, *arguments: str, out: Path, config: Path, hangs_on: str) -> None:
+    """Runs a training stage, goes on with an interrupted one, or reuses what it left.
+
+    Args:
+        config: its settings. hangs_on: what else its result hangs on; with other settings or another of these the
+            stage starts again.
+    """
     print(f"\n== {title}", flush=True)
-    if (out / "encoder.pt").is_file():
+    made_from = hashlib.sha256(config.read_bytes() + hangs_on.encode()).hexdigest()
+    marker = out / "made-from"
+    same = marker.is_file() and marker.read_text(encoding="utf-8") == made_from
+    if same and (out / "encoder.pt").is_file():
         print(f"done before: {out / 'encoder.pt'}")
         return
-    if (out / "config.yaml").is_file():
-        arguments = (*arguments, "--resume" if any((out / "checkpoints").glob("step_*.pt")) else "--fresh")
-    run(script, *arguments, "--out", str(out))
+    if same and any((out / "checkpoints").glob("*.pt")):
+        arguments = (*arguments, "--resume")
+    elif out.exists():
+        shutil.rmtree(out)
+    run(script, *arguments, "--config", str(config), "--out", str(out), marker=(marker, made_from))
 
 
-def run(script: str, *arguments: str) -> None:
-    """One of the project's commands; its failure ends this one with the same exit status."""
-    status = subprocess.run([sys.executable, str(REPOSITORY / script), *arguments], cwd=REPOSITORY, check=False).returncode
+def run(script: str, *arguments: str, marker: tuple[Path, str] | None = None) -> None:
+    """One of the project's commands; its failure ends this one with the same exit status. Ctrl-C and SIGTERM reach it,
+    and it may finish its step and save. `marker`: a file to write, with its text, however it ends."""
+    process = subprocess.Popen([sys.executable, str(REPOSITORY / script), *arguments], cwd=REPOSITORY)
+    # A terminal sends Ctrl-C to both processes: here it is only waited out.
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate()), signal.signal(signal.SIGINT, signal.SIG_IGN)
+    status = process.wait()
+    signal.signal(signal.SIGTERM, before[0])
+    signal.signal(signal.SIGINT, before[1])
+    if marker and marker[0].parent.is_dir():
+        marker[0].write_text(marker[1], encoding="utf-8")
     if status:
-        sys.exit(status)
+        sys.exit(status if status > 0 else 128 - status)
 
 
 @clean_exit
@@ -59,13 +80,16 @@ def main(argv: list[str] | None = None) -> int:
     untrained, pretrained, midtrained = (RUNS / name / "encoder.pt" for name in ("untrained", "pretrained", "midtrained"))
     if not untrained.is_file():
         run("scripts/export.py", "--untrained", "tiny", "--seed", "0", "--out", str(untrained))
-    stage("Stage 1: contrastive pre-training on audio-visual clips", "pretrain/run.py", "--objective", "clr", out=pretrained.parent)
+    built = (samples / "built.json").read_text(encoding="utf-8")
+    stage("Stage 1: contrastive pre-training on audio-visual clips", "pretrain/run.py", "--objective", "clr",
+          out=pretrained.parent, config=REPOSITORY / "pretrain/configs/samples.yaml", hangs_on=built)
     stage("Stage 2: mid-training on speech translation, English to Italian", "midtrain/run.py", "--target-lang", "it",
-          "--init", str(pretrained), out=midtrained.parent)
+          "--init", str(pretrained), out=midtrained.parent, config=REPOSITORY / "midtrain/configs/samples.yaml",
+          hangs_on=built + file_hash(pretrained))
 
     print(f"\n== Stage 3: {' and '.join(task.upper() for task in TASKS)} through S3PRL's runner, four encoders", flush=True)
     checkpoints = dict(zip(ENCODERS, (None, untrained, pretrained, midtrained)))
-    jobs = [Job(task, name, checkpoints[name], RUNS / f"{task}_{name}") for task in TASKS for name in ENCODERS]
+    jobs = [Job(task, name, checkpoints[name], RUNS / f"{task}_{name}", samples) for task in TASKS for name in ENCODERS]
     results = compare(jobs, workers=min(2, os.cpu_count() or 1))
     print("\n" + write_report(results, RUNS, minutes=(time.time() - started) / 60))
     return 0

@@ -3,5 +3,9 @@
 # and ASR through S3PRL's own runner. At most 15 minutes on two cores. What is done is reused; --fresh starts again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case "${1:-}" in
+    ""|--fresh) ;;
+    *) echo "usage: bash scripts/quickstart.sh [--fresh]" >&2; exit 2 ;;
+esac
 bash scripts/setup.sh
 exec .venv/bin/python scripts/quickstart.py "$@"

@@ -3,6 +3,7 @@
 # the oldest one that setup.cfg allows. Does nothing when that is done already and no requirement has changed.
 #   bash scripts/setup.sh [--floor]        PYTHON=python3.12 bash scripts/setup.sh
 set -euo pipefail
+unset CDPATH PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET  # of other projects
 cd "$(dirname "$0")/.."
 
 case "${1:-}" in
@@ -10,30 +11,37 @@ case "${1:-}" in
     --floor) venv=.venv-floor stack=floor ;;
     *) echo "usage: bash scripts/setup.sh [--floor]" >&2; exit 2 ;;
 esac
+if [ -e "$venv" ] && [ ! -e "$venv/made-by-setup" ]; then
+    echo "error: $PWD/$venv is there but not made by this script; move it away" >&2; exit 2
+fi
 
-# The first of these that is a Python we support; a virtual environment that is active counts as any other.
+# PYTHON, else the one that made the environment, else the first that is there.
 supported='import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
 python=""
-for candidate in ${PYTHON:+"$PYTHON"} python3 python3.12 python3.11 python3.10; do
+for candidate in ${PYTHON:-"$venv/bin/python" python3 python3.12 python3.11 python3.10}; do
     if command -v "$candidate" >/dev/null && "$candidate" -c "$supported" 2>/dev/null; then python=$candidate; break; fi
-    if [ "$candidate" = "${PYTHON:-}" ]; then
-        echo "error: PYTHON=$PYTHON is not a Python 3.10, 3.11 or 3.12 with venv" >&2; exit 2
-    fi
 done
 if [ -z "$python" ]; then
-    echo "error: no Python 3.10, 3.11 or 3.12 with venv found (Debian, Ubuntu: apt install python3-venv); PYTHON=... names one" >&2
+    echo "error: ${PYTHON:-no python3 here} is not a Python 3.10, 3.11 or 3.12 with venv (Debian, Ubuntu: apt install python3-venv);" \
+        "PYTHON=... names one" >&2
     exit 2
 fi
 
-# What the environment was made from; when this changes, it is brought up to date.
-wanted=$({ cat setup.cfg pyproject.toml constraints/common.txt "constraints/$stack.txt"; "$python" -V; pwd; } | sha256sum)
-if [ -f "$venv/made-from" ] && [ "$(cat "$venv/made-from")" = "$wanted" ]; then exit 0; fi
+# What the environment is made from; when this changes, it is brought up to date, or made again.
+base="$("$python" -V) in $PWD"
+wanted="$base $(cat setup.cfg pyproject.toml constraints/common.txt "constraints/$stack.txt" | sha256sum)"
+made=$(cat "$venv/made-by-setup" 2>/dev/null || true)
+if [ "$made" = "$wanted" ]; then exit 0; fi
 
-echo "Setting up $venv: $("$python" -V), the $stack stack (about 5 GB, some minutes the first time)"
-# Another Python's environment cannot be updated, only replaced.
-if [ -d "$venv" ] && [ "$("$venv/bin/python" -V 2>/dev/null)" != "$("$python" -V)" ]; then rm -rf "$venv"; fi
-[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+echo "Setting up $venv: $base, the $stack stack (about 5 GB, some minutes the first time)"
+case "$made" in
+    "$base "*) ;;  # the same Python in the same place: its packages are brought up to date
+    *) python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')
+       rm -rf "$venv"
+       mkdir "$venv"; echo "unfinished" > "$venv/made-by-setup"
+       "$python" -m venv "$venv" ;;
+esac
 # On a terminal pip shows each download's rate and time left; in a log it would fill pages.
 quiet=--quiet; if [ -t 1 ]; then quiet=--progress-bar=on; fi
 "$venv/bin/python" -m pip install --disable-pip-version-check "$quiet" --constraint "constraints/$stack.txt" --editable ".[test]"
-echo "$wanted" > "$venv/made-from"
+echo "$wanted" > "$venv/made-by-setup"

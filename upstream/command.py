@@ -9,7 +9,7 @@ from mmpt.upstream.mmpt_av import CheckpointError
 
 
 def clean_exit(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wraps a command's `main`: returns its exit status, 2 after an InputError or CheckpointError, 130 after Ctrl-C."""
+    """Wraps a command's `main`: returns its exit status, 2 after an InputError, CheckpointError or OSError, 130 after Ctrl-C."""
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
@@ -17,6 +17,9 @@ def clean_exit(main: Callable[..., int | None]) -> Callable[..., int]:
             return main(*args, **kwargs) or 0
         except (InputError, CheckpointError) as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            return 2
+        except OSError as error:  # no permission, disk full, a file where a folder should be
+            print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -23,7 +23,7 @@ def built_samples() -> Path:
         InputError: the package is not used from its repository, which alone holds the samples; or the builder failed,
             and has said why.
     """
-    if not BUILDER.is_file():
+    if not (REPOSITORY / "samples" / "README.md").is_file():
         raise InputError("no data named, and the sample recordings are only in the repository: name your data, or work in a clone")
     folder = samples_folder()
     built = (folder / "README.md").is_file()

@@ -50,7 +50,7 @@ def build_samples(out: Path, samples: Path, jobs: int, fresh: bool = False) -> s
     sources = stamp.hash_sources(samples, source_files(recordings, samples))
     if not fresh and is_built(final_root, sources):
         return f"{out}: built already, nothing to do"
-    refuse_foreign(final_root, fresh)
+    refuse_foreign(final_root)
 
     started = time.monotonic()
     with open_workshop(final_root) as workshop:
@@ -98,14 +98,12 @@ def is_built(root: Path, sources: str) -> bool:
     return True
 
 
-def refuse_foreign(root: Path, fresh: bool) -> None:
-    """InputError unless root is free to be written: absent, empty, or built samples that --fresh gives up."""
+def refuse_foreign(root: Path) -> None:
+    """InputError unless root may be written: absent, empty, or samples that were built before (by another version, say)."""
     if not os.path.lexists(root) or (root.is_dir() and not any(root.iterdir())):
         return
     if stamp.read_stamp(root) is None:
         raise InputError(f"{root}: exists and is not a built samples folder; nothing was touched, choose another --out")
-    if not fresh:
-        raise InputError(f"{root}: built from other samples, by another version, or damaged; --fresh builds it anew")
 
 
 def put_in_place(root: Path, final_root: Path, workshop: Path, sources: str) -> None:

@@ -18,6 +18,12 @@ def test_overrides_win_and_are_converted():
     assert settings.data.batch_size == load_settings(PretrainSettings, SAMPLES, []).data.batch_size
 
 
+@pytest.mark.parametrize("name", ["paper", "samples"])
+def test_configs_are_whole(name):
+    settings = load_settings(PretrainSettings, CONFIGS / f"{name}.yaml", [])
+    assert settings.preset == ("base" if name == "paper" else "tiny")
+
+
 def test_stored_settings_read_back_the_same():
     settings = load_settings(PretrainSettings, SAMPLES, ["optim.steps=7"])
     assert fill(PretrainSettings, to_plain(settings), "") == settings
@@ -35,6 +41,11 @@ def test_stored_settings_read_back_the_same():
     ("video.size=50", "multiple of video.patch"),
     ("data.workers=2", "data.workers=0"),
     ("seed=yes", "seed must be of kind int"),
+    ("seed=-1", "seed must be"),
+    ("temperature=0", "temperature"),
+    ("video.patch=0", "at least 1"),
+    ("optim.betas=[0.9,1.5]", "betas"),
+    ("optim.lr=.inf", "optim.lr"),
 ])
 def test_mistakes_are_named(override, complaint):
     with pytest.raises(InputError, match=complaint):

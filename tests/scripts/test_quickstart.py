@@ -39,7 +39,8 @@ def test_report_is_written_with_what_it_says(results, tmp_path):
 def test_finished_jobs_are_reused_until_encoder_or_settings_change(tmp_path, monkeypatch):
     encoder = tmp_path / "encoder.pt"
     encoder.write_bytes(b"one")
-    job = Job("ks", "pretrained", encoder, tmp_path / "ks")
+    (tmp_path / "built.json").write_text('{"version": 1, "sources": "a"}')
+    job = Job("ks", "pretrained", encoder, tmp_path / "ks", tmp_path)
     job.folder.mkdir()
     stored = result("ks", "pretrained", acc=0.5) | {"fingerprint": job.fingerprint()}
     (job.folder / "result.json").write_text(json.dumps(stored))
@@ -52,10 +53,10 @@ def test_finished_jobs_are_reused_until_encoder_or_settings_change(tmp_path, mon
 def test_progress_is_told_and_the_log_kept(tmp_path):
     steps = []
     bar = "import sys; [sys.stderr.write(f'\\roverall: {i}0%|## | {i}/10 [00:01<00:02]') for i in range(11)]"
-    run_stock(Job("ks", "fbank", None, tmp_path), ["-c", bar], "train.log", steps.append)
+    run_stock(Job("ks", "fbank", None, tmp_path, tmp_path), ["-c", bar], "train.log", steps.append)
     assert sum(steps) == 10 and "10/10" in (tmp_path / "train.log").read_text()
 
 
 def test_failed_job_shows_the_end_of_its_log(tmp_path):
     with pytest.raises(InputError, match="ks with fbank failed.*no such thing"):
-        run_stock(Job("ks", "fbank", None, tmp_path), ["-c", "raise SystemExit('no such thing')"], "train.log", print)
+        run_stock(Job("ks", "fbank", None, tmp_path, tmp_path), ["-c", "raise SystemExit('no such thing')"], "train.log", print)

@@ -83,12 +83,12 @@ def test_foreign_folder_is_refused_even_fresh(tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_other_build_needs_fresh(tmp_path):
+def test_build_of_another_version_is_built_anew(tmp_path):
     out = tmp_path / "samples"
     out.mkdir()
     stamp.write_stamp(out, "other sources", out)
-    assert "--fresh" in one_line(run("--out", out))
-    build.refuse_foreign(out, fresh=True)
+    assert not build.is_built(out, "sources")
+    build.refuse_foreign(out)
 
 
 def test_incomplete_folder_is_not_taken_for_built(tmp_path):

@@ -114,8 +114,11 @@ def load_encoder(path: str | os.PathLike) -> Encoder:
     if not isinstance(content["config"], dict) or not isinstance(content["provenance"], dict):
         raise CheckpointError(path, "config and provenance must be dictionaries")
     try:
-        encoder = Encoder(EncoderConfig.from_dict(content["config"]))
-    except ValueError as error:
+        config = EncoderConfig.from_dict(content["config"])
+        if isinstance(content["state_dict"], dict) and config.n_layers > len(content["state_dict"]):  # before so many are built
+            raise CheckpointError(path, f"config: {config.n_layers} layers, but only {len(content['state_dict'])} weights")
+        encoder = Encoder(config)
+    except (ValueError, OverflowError) as error:
         raise CheckpointError(path, f"config: {error}") from None
     except (RuntimeError, TypeError, MemoryError) as error:
         raise CheckpointError(path, f"config: no encoder of these sizes can be built ({type(error).__name__})") from None
