@@ -8,7 +8,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import torch
+try:
+    import torch
+
+    import mmpt.upstream.mmpt_av  # noqa: F401
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {error}; set up with `bash scripts/setup.sh`, then `. .venv/bin/activate`")
 
 from mmpt.midtrain.must_c import TRAIN, language_folder, read_split
 from mmpt.midtrain.translation import Corpus, MidtrainSettings, TranslationTask

@@ -5,6 +5,11 @@ import dataclasses
 import sys
 from pathlib import Path
 
+try:
+    import mmpt.upstream.mmpt_av  # noqa: F401
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {error}; set up with `bash scripts/setup.sh`, then `. .venv/bin/activate`")
+
 from mmpt.pretrain.audiovisual import AudioVisualTask, PretrainSettings
 from mmpt.pretrain.engine import train
 from mmpt.pretrain.run_folder import RunFolder
