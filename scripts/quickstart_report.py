@@ -13,7 +13,7 @@ ROWS = (("ks", "acc", "KS accuracy ↑"), ("asr", "wer", "ASR WER ↓"), ("asr",
 
 NOTES = """\
 These figures prove that the pipeline works, not the paper: a tiny encoder, minutes of training and {ks} (KS) and {asr} (ASR)
-test utterances; one clip more or less moves KS by {ks_step:.1f} points. All encoders had the same settings
+test utterances; one clip more or less moves KS by {ks_step:.1f} points, and a difference under {ks_noise:.0f} points may be chance. All encoders had the same settings
 (downstream_configs/quick: fewer steps, smaller batches, another learning rate and a narrower ASR head than the board's
 protocol), so the rows compare with one another and with nothing published. The baseline to beat is the untrained encoder:
 FBANK is low because S3PRL normalises it over each utterance, and the mean over time that KS pools is then zero whatever was said.
@@ -40,9 +40,10 @@ def write_report(results: list[dict], folder: Path, minutes: float) -> str:
     software = {name: version(name) for name in ("torch", "torchaudio", "s3prl", "mmpt-av")} | {"python": platform.python_version()}
     write_text(folder / "results.json", json.dumps({"results": results, "software": software, "revision": git_revision()}, indent=2) + "\n")
     utterances = {result["task"]: result["utterances"] for result in results}
-    notes = NOTES.format(ks=utterances["ks"], asr=utterances["asr"], ks_step=100 / utterances["ks"])
+    notes = NOTES.format(ks=utterances["ks"], asr=utterances["asr"], ks_step=100 / utterances["ks"],
+                         ks_noise=196 * (0.5 / utterances["ks"]) ** 0.5)  # 95 %, two shares of about a half
     table = markdown_table(results)
-    text = f"# Quickstart on the sample corpora\n\n{table}\n\n{notes}\nThis call took {minutes:.1f} minutes.\n\n{NEXT}"
+    text = f"# Quickstart on the sample corpora\n\n{table}\n\n{notes}\n{NEXT}"
     write_text(folder / "report.md", text.replace(NEXT, "```\n" + NEXT + "```\n"))
     return f"{table}\n\n{notes}\nWritten: {folder / 'results.json'}, {folder / 'report.md'} ({minutes:.1f} minutes)\n\n{NEXT}"
 

@@ -41,7 +41,8 @@ case "$made" in
        mkdir "$venv"; echo "unfinished" > "$venv/made-by-setup"
        "$python" -m venv "$venv" ;;
 esac
+# Byte code is written at first use, of what is used: all of it would take half a minute.
 # On a terminal pip shows each download's rate and time left; in a log it would fill pages.
 quiet=--quiet; if [ -t 1 ]; then quiet=--progress-bar=on; fi
-"$venv/bin/python" -m pip install --disable-pip-version-check "$quiet" --constraint "constraints/$stack.txt" --editable ".[test]"
+"$venv/bin/python" -m pip install --disable-pip-version-check "$quiet" --no-compile --constraint "constraints/$stack.txt" --editable ".[test]"
 echo "$wanted" > "$venv/made-by-setup"
