@@ -68,6 +68,7 @@ def compare(jobs: list[Job], workers: int) -> list[dict]:
         InputError: a job failed; the message has the end of its log.
     """
     todo = [job for job in jobs if finished(job) is None]
+    todo.sort(key=lambda job: -job.steps)  # the longest first, so that no processor idles at the end
     if done := len(jobs) - len(todo):
         print(f"{done} of {len(jobs)} jobs were done before")
     with tqdm(total=sum(job.steps for job in todo), unit="step", desc=f"{len(todo)} jobs", dynamic_ncols=True, disable=not todo) as bar:
