@@ -11,6 +11,7 @@ import torch
 
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 from mmpt.upstream.stock.experiment import score
+from mmpt.upstream.stock.launcher import read_checkpoint
 from stock_mocks import superb
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -89,7 +90,7 @@ def test_keyword_spotting_with_our_encoder(place, runs):
     status, printed, said = runs["ks"]
     assert status == 0, said
     folder = root / "result/downstream/ks_mmpt_av_untrained"
-    stored = torch.load(folder / "states-2.ckpt", weights_only=False)
+    stored = read_checkpoint(folder / "states-2.ckpt")
     assert stored["Args"].upstream_ckpt == str(root / "runs/untrained/encoder.pt") and "Upstream" not in stored
     assert "evaluate it:" in said and "downsample rate is 640" in said
     assert runs["ks evaluate"][0] == 0, runs["ks evaluate"]
@@ -121,7 +122,7 @@ def test_asr_without_a_best_checkpoint_says_so(runs):
 
 def test_phone_loaders_keep_their_workers(place, runs):
     """S3PRL alone drops num_workers from the configuration that it stores, and starts 12 from then on."""
-    stored = torch.load(place[0] / "result/downstream/pr_fbank/dev-best.ckpt", weights_only=False)
+    stored = read_checkpoint(place[0] / "result/downstream/pr_fbank/dev-best.ckpt")
     assert stored["Config"]["downstream_expert"]["corpus"]["num_workers"] == 0
 
 
@@ -159,7 +160,7 @@ def test_two_processes_train_to_their_end(place):
     typed.append(TWO_STEPS + ",,config.downstream_expert.datarc.batch_size=4")
     result = python(["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *typed], root)
     assert result.returncode == 0, result.stderr
-    stored = torch.load(root / "result/downstream/ddp/states-2.ckpt", weights_only=False)
+    stored = read_checkpoint(root / "result/downstream/ddp/states-2.ckpt")
     assert stored["WorldSize"] == 2 and result.stderr.count("evaluate it:") == 1
 
 
