@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from mmpt.pretrain.manifest import Clip, write_manifest
 from mmpt.scripts.samples import mouths
 from mmpt.scripts.samples.motion import FPS, motion
 from mmpt.scripts.samples.provenance import Built
@@ -15,7 +16,6 @@ from mmpt.scripts.samples.tables import Recording
 from mmpt.scripts.samples.workers import Workers
 from mmpt.upstream.errors import InputError
 
-MANIFEST_COLUMNS = ("id", "video", "audio", "start_s", "duration_s", "split", "set", "group")
 SET = "samples-rendered"
 NOTICE = "rendered mouth driven by audio energy and spectrum; not a recording of a face"
 
@@ -33,19 +33,20 @@ AUDIO_BITS_PER_SECOND = 48000
 def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[Built]:
     """Write every recording's clip and the manifest under root/av."""
     workers.run("mouths (mp4)", partial(write_clip, root, store), recordings)
-    lines = ["\t".join(MANIFEST_COLUMNS)]
-    for recording in recordings:
-        path = clip_path(recording)
-        duration_s = f"{len(store.load(recording.source)) / RATE:.6f}"
-        row = (recording.key, path, path, "0.000000", duration_s, recording.split, SET, recording.speaker)
-        lines.append("\t".join(row))
-    (root / "av/manifest.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_manifest(root / "av/manifest.tsv", (clip_of(recording, root, store) for recording in recordings))
     return [Built("av", item.split, f"av/{clip_path(item)}", (item.source,)) for item in recordings]
 
 
 def clip_path(recording: Recording) -> str:
     """Path of a clip inside av/."""
     return f"{recording.split}/{recording.speaker}/{recording.clip}.mp4"
+
+
+def clip_of(recording: Recording, root: Path, store: Store) -> Clip:
+    """A recording's line in the manifest."""
+    path = root / "av" / clip_path(recording)
+    duration_s = len(store.load(recording.source)) / RATE
+    return Clip(recording.key, path, path, 0.0, duration_s, recording.split, SET, recording.speaker)
 
 
 def write_clip(root: Path, store: Store, recording: Recording) -> None:

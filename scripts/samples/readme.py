@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from mmpt.pretrain.manifest import COLUMNS
 from mmpt.scripts.samples import av_clips, diarization, must_c, speech_commands, split
 from mmpt.scripts.samples.provenance import Built
 from mmpt.scripts.samples.stamp import VERSION
@@ -91,7 +92,7 @@ def write_readme(root: Path, built: list[Built], samples: Path) -> None:
         counts=count_table(built),
         mrt_split=listed(split.MRT_SPEAKERS.items()),
         reader_split=listed((f"{source} {name}", side) for (source, name), side in split.READERS.items()),
-        manifest=", ".join(av_clips.MANIFEST_COLUMNS),
+        manifest=", ".join(COLUMNS),
         segments=", ".join(f"{language} {must_c.count_segments(root, language)}" for language in TARGET_LANGUAGES),
         stand_ins=", ".join(f"{command} = {word}" for command, word in speech_commands.STAND_INS.items()),
         unknown="; ".join(f"{name}: {', '.join(words)}" for name, words in speech_commands.UNKNOWN_WORDS.items()),

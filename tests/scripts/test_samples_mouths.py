@@ -7,7 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from mmpt.scripts.samples import av_clips, motion, mouths
+from mmpt.pretrain.manifest import COLUMNS
+from mmpt.scripts.samples import motion, mouths
 
 RATE = 16000
 
@@ -52,7 +53,7 @@ def openness(luma: np.ndarray) -> np.ndarray:
 
 
 def test_manifest_lists_every_clip(built_samples, manifest):
-    assert tuple(manifest[0]) == av_clips.MANIFEST_COLUMNS
+    assert tuple(manifest[0]) == COLUMNS
     assert len({row["id"] for row in manifest}) == len(manifest) == 1580
     listed = {row["video"] for row in manifest}
     assert listed == {path.relative_to(built_samples / "av").as_posix() for path in built_samples.rglob("*.mp4")}

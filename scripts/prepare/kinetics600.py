@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Write pre-training's manifest of Kinetics-600. Which split and label a clip has, its annotation says; folders may be named anything."""
+
+import csv
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mmpt.pretrain.manifest import SPLITS, readable
+from mmpt.scripts.prepare.clip_corpus import Candidate, Corpus, Found, command_line, media_files, prepare
+from mmpt.upstream.command import clean_exit
+from mmpt.upstream.errors import InputError
+
+KINETICS = Corpus(
+    name="kinetics600",
+    layout="""\
+  ROOT
+  ├── annotations/                    or in ROOT itself, in ROOT/kinetics600, or wherever --annotations says
+  │   ├── train.csv                   columns label, youtube_id, time_start, time_end, split; a test file may lack the label
+  │   ├── validate.csv                or val.csv; longer names that end so, such as kinetics-600_val.csv; .txt
+  │   └── test.csv
+  ├── train/…
+  ├── val/abseiling/__NrybzYzUg_000415_000425.mp4     YouTube id, first and last second with six digits,
+  └── test/--6bJUbfpnQ_000017_000027.mp4              in folders by label or in none
+  The complete annotations are in https://storage.googleapis.com/deepmind-media/Datasets/kinetics600.tar.gz; the train.csv
+  and val.csv that the CVDF offers beside its copy of the videos are not complete, as it says itself.
+""",
+    clip="val/abseiling/__NrybzYzUg_000415_000425.mp4",
+    splits="as annotated, with val and validate called dev",
+    group='the action, or "unlabelled" where the annotation of the test set has none',
+    example="python scripts/prepare/kinetics600.py --root /corpora/k600 --annotations /corpora/kinetics600 --out data/kinetics600",
+)
+COLUMNS = ("youtube_id", "time_start", "time_end")
+PLACES = ("annotations", ".", "kinetics600")
+SPLIT_OF = {"train": "train", "val": "dev", "validate": "dev", "validation": "dev", "test": "test"}
+ANNOTATIONS = re.compile(r"(?:.*[^a-z])?(train|val|validate|validation|test)\.(?:csv|txt)")
+VIDEO_ENDINGS = (".mp4", ".mkv", ".webm", ".part")  # downloaders leave the others behind
+CLIP = re.compile(r"[\w-]{11}_\d{6}_\d{6}\.mp4", re.ASCII)
+UNLABELLED = "unlabelled"
+
+
+class Annotation(NamedTuple):
+    split: str
+    label: str
+
+    def rank(self) -> tuple[int, bool]:
+        """What is annotated twice counts as the one with the higher rank: not to be trained on before to be trained on."""
+        return SPLITS.index(self.split), self.label != UNLABELLED
+
+
+def find_clips(root: Path, annotations: dict[str, Annotation]) -> Found:
+    """The files that are annotated; annotated clips that are not there are left out too. annotations: by name of the file."""
+    found, there = Found(), set()
+    for file in media_files(root, VIDEO_ENDINGS, found):
+        name = file.rpartition("/")[2]
+        if not CLIP.fullmatch(name):
+            found.left_out.append((file, "name is not ID_START_END.mp4"))
+        elif name not in annotations:
+            found.left_out.append((file, "in no annotation"))
+        else:
+            there.add(name)
+            found.candidates.append(Candidate(name.removesuffix(".mp4"), file, "", *annotations[name]))
+    absent = annotations.keys() - there - {file.rpartition("/")[2] for file, _ in found.left_out}
+    found.left_out += [(name, f"annotated for {annotations[name].split}, but there is no such file") for name in absent]
+    return found
+
+
+def read_annotations(root: Path, named: list[Path]) -> dict[str, Annotation]:
+    """Split and label of each clip, by the name of its file, from the annotation files in these places (below root if none is named).
+
+    Raises:
+        InputError: no place has one, or a file that is named itself is none.
+    """
+    places = named or [root / place for place in PLACES]
+    annotations: dict[str, Annotation] = {}
+    for place in places:
+        for file in [place] if place.is_file() else sorted(place.glob("*")):
+            if place.is_file() or ANNOTATIONS.fullmatch(file.name):
+                for name, annotation in read_table(file, may_be_other=file != place):
+                    annotations[name] = max(annotation, annotations.get(name, annotation), key=Annotation.rank)
+    if not annotations:
+        raise InputError(f"no annotations (train.csv, validate.csv or val.csv, test.csv) in {', '.join(map(str, places))}; "
+                         "name the files or their folder with --annotations (--help says where to get them)")
+    return annotations
+
+
+def read_table(file: Path, may_be_other: bool) -> Iterator[tuple[str, Annotation]]:
+    """(name of the clip's file, annotation) of each line of an annotation file.
+
+    may_be_other: a file without the columns is passed over with a note instead of being an error.
+    """
+    by_name = ANNOTATIONS.fullmatch(file.name)
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        rows = csv.DictReader(readable(lines, file))
+        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+        if missing and may_be_other:
+            print(f"note: {file} is passed over: no column {', '.join(missing)}", file=sys.stderr)
+            return
+        if missing:
+            raise InputError(f"{file}: no column {', '.join(missing)}; an annotation file has label, {', '.join(COLUMNS)}, split")
+        for row in rows:
+            try:
+                start_s, end_s = int(float(row["time_start"])), int(float(row["time_end"]))
+                split = SPLIT_OF[row.get("split") or (by_name[1] if by_name else "")]
+            except (TypeError, ValueError, KeyError):
+                raise InputError(f"{file}, line {rows.line_num}: {','.join(map(str, row.values()))} is no annotation") from None
+            yield f"{row['youtube_id']}_{start_s:06d}_{end_s:06d}.mp4", Annotation(split, row.get("label") or UNLABELLED)
+
+
+@clean_exit
+def main(arguments: list[str] | None = None) -> None:
+    parser = command_line(__doc__, KINETICS)
+    parser.add_argument("--annotations", type=Path, nargs="+", default=[], metavar="CSV",
+                        help="annotation files, or folders that hold them (default: looked for in ROOT, see below)")
+    options = parser.parse_args(arguments)
+    found = find_clips(options.root, read_annotations(options.root, options.annotations))
+    prepare(KINETICS, found, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
