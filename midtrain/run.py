@@ -18,6 +18,7 @@ except ModuleNotFoundError as error:
 from mmpt.midtrain.must_c import TRAIN, language_folder, read_split
 from mmpt.midtrain.translation import Corpus, MidtrainSettings, TranslationTask
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary, save_vocabulary, train_vocabulary
+from mmpt.pretrain.distributed import World
 from mmpt.pretrain.engine import held_out, train
 from mmpt.pretrain.run_folder import RunFolder
 from mmpt.pretrain.settings import load_settings, to_plain
@@ -62,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs stage 2; returns the exit status."""
     arguments = parser().parse_intermixed_args(argv)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise InputError("stage 2 trains in one process in this version: start it without torchrun")
     folder = RunFolder(arguments.out or default_folder(arguments))
     folder.check(arguments.resume, arguments.fresh)
     settings = read_settings(arguments, folder)
@@ -72,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     save_vocabulary(vocabulary, folder.path / "vocabulary.model")
     parent = (encoder.provenance, keep_parent(source, folder)) if source else None
     task = TranslationTask(settings, corpus, vocabulary, encoder, parent, folder)
-    train(task, settings, folder, arguments.resume)
+    train(task, settings, folder, arguments.resume, World())
     if corpus.test:
         figures = held_out(partial(task.evaluate, corpus.test, settings.optim.steps), task.model, settings)
         folder.log(settings.optim.steps, TEST, figures)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 from sacrebleu.metrics import BLEU, CHRF
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmpt.midtrain.batches import Batch, load, ordered_batches, training_batches
@@ -16,6 +16,8 @@ from mmpt.midtrain.model import TranslationModel, smoothed_loss
 from mmpt.midtrain.must_c import Split
 from mmpt.midtrain.specaugment import SpecAugmentSettings, augment, item_generator
 from mmpt.midtrain.vocabulary import PAD, Vocabulary
+from mmpt.pretrain.distributed import Counts, World
+from mmpt.pretrain.epochs import ranks_share
 from mmpt.pretrain.run_folder import RunFolder, git_revision, write_text
 from mmpt.pretrain.settings import TrainSettings, require
 from mmpt.upstream.errors import InputError
@@ -100,10 +102,23 @@ class TranslationTask:
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         data = self.settings.data
         order = training_batches(self.corpus.train.segments, data.batch_frames, self.settings.seed, epoch)
-        return load(order[skip:], self.vocabulary, epoch, data.workers)
+        accumulate = self.settings.optim.accumulate
+        return load(ranks_share(order, World(), accumulate)[skip * accumulate :], self.vocabulary, epoch, data.workers)
 
-    def size(self, batch: Batch) -> int:
-        return batch.frames
+    def counts(self, batch: Batch) -> dict[str, int]:
+        return {"frames": batch.frames, "tokens": int((batch.outputs != PAD).sum()), "cells": batch.outputs.numel()}
+
+    def gauges(self) -> dict[str, float]:
+        return {}
+
+    def take_unreadable(self) -> list:
+        return []  # a segment that cannot be read stops the run
+
+    def note_unreadable(self, entries: list) -> None:
+        pass
+
+    def compile(self) -> None:
+        self.encoder.compile_feed_forwards()
 
     def features(self, batch: Batch) -> list[Tensor]:
         """Normalised features, list of (frames, n_mels); with SpecAugment in training."""
@@ -114,15 +129,17 @@ class TranslationTask:
         seed, epoch = self.settings.seed, batch.epoch
         return [augment(item, self.settings.specaugment, item_generator(seed, epoch, s.id)) for item, s in zip(feats, batch.segments)]
 
-    def losses(self, batch: Batch, feats: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def losses(self, model: nn.Module, batch: Batch, feats: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Label-smoothed loss and negative log-likelihood, means over the batch's tokens."""
-        logits, outputs = self.model(feats, batch.inputs.to(self.device), batch.outputs.to(self.device))
+        logits, outputs = model(feats, batch.inputs.to(self.device), batch.outputs.to(self.device))
         return smoothed_loss(logits, outputs, self.settings.label_smoothing)
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        loss, nll = self.losses(batch, self.features(batch))
-        padding = (batch.outputs == PAD).float().mean()
-        return {"loss": loss, "nll": nll.detach(), "text_padding_percent": 100 * padding}
+    def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+        loss, nll = self.losses(model, batch, self.features(batch))
+        own = self.counts(batch)
+        part = own["tokens"] * counts.share("tokens")
+        padding = torch.tensor(100 * (own["cells"] - own["tokens"]) * counts.share("cells"))
+        return {"loss": loss * part, "nll": nll.detach() * part, "text_padding_percent": padding}
 
     def validate(self, step: int) -> dict[str, float]:
         return self.evaluate(self.corpus.dev, step)
@@ -138,7 +155,7 @@ class TranslationTask:
                           leave=False, dynamic_ncols=True):
             feats = self.features(batch)
             number = int((batch.outputs != PAD).sum())
-            total += torch.stack(self.losses(batch, feats)).cpu().double() * number
+            total += torch.stack(self.losses(self.model, batch, feats)).cpu().double() * number
             tokens += number
             texts = (self.vocabulary.decode(text) for text in greedy(self.model, feats))
             translations.update(zip((s.id for s in batch.segments), texts))

@@ -1,23 +1,27 @@
-"""Stage 1: the audio-visual model, its task for the training loop, and its pictures."""
+"""Stage 1 for the training loop: its settings, its batches, and its figures on held-out clips."""
 
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from mmpt.pretrain.clips import ClipBatch, ClipDataset, EpochBatches, Sampling, collate
-from mmpt.pretrain.contrastive import InfoNCE, retrieval
+from mmpt.pretrain.clips import ClipBatch, ClipDataset, Sampling, collate
+from mmpt.pretrain.distributed import Counts, World
+from mmpt.pretrain.epochs import EpochBatches
 from mmpt.pretrain.manifest import read_manifest
-from mmpt.pretrain.pictures import similarity_picture
-from mmpt.pretrain.run_folder import RunFolder, git_revision
+from mmpt.pretrain.masked import Masks, MaskedSettings, draw_masks
+from mmpt.pretrain.model import OBJECTIVES, AudioVisualModel, WeightSettings
+from mmpt.pretrain.run_folder import RunFolder, git_revision, write_text
 from mmpt.pretrain.settings import TrainSettings, require
-from mmpt.pretrain.video import VideoEncoder, VideoSettings
+from mmpt.pretrain.shards import read_index
+from mmpt.pretrain.validation import HeldOut
+from mmpt.pretrain.video import VideoSettings
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
@@ -26,16 +30,18 @@ from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 class DataSettings:
     """Which clips, and how they are read."""
 
-    manifest: str | None = None  # None: the sample clips
-    batch_size: int = 64
-    workers: int = 4  # processes that decode
+    manifest: str | None = None  # a manifest, or a folder of shards; None: the sample clips
+    batch_size: int = 64  # clips of an update, over all GPUs
+    workers: int = 4  # processes that decode, for each GPU
     memory_gb: float = 0.0  # decoded clips kept in memory, of training and dev each; with workers 0
     max_bad_share: float = 0.05  # of clips that cannot be read, before the run stops
+    dev_clips: int = 1000  # held-out clips that a validation takes, at most; always the same
 
     def __post_init__(self):
         require(self.batch_size >= 2, "data.batch_size must be at least 2: a clip's negatives are the others of its batch")
         require(self.workers >= 0 and self.memory_gb >= 0, "data.workers and data.memory_gb must not be negative")
         require(not (self.workers and self.memory_gb), "data.memory_gb keeps clips in this process: it needs data.workers=0")
+        require(self.dev_clips >= 2, "data.dev_clips must be at least 2")
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class PretrainSettings(TrainSettings):
     temperature_learned: bool = True
     data: DataSettings = field(default_factory=DataSettings)
     video: VideoSettings = field(default_factory=VideoSettings)
+    masked: MaskedSettings = field(default_factory=MaskedSettings)
+    weights: WeightSettings = field(default_factory=WeightSettings)
 
     def __post_init__(self):
         super().__post_init__()
@@ -57,35 +65,51 @@ class PretrainSettings(TrainSettings):
         except ValueError as error:
             raise InputError(f"preset: {error}") from None
         require(self.projection >= 1 and 0.01 <= self.temperature <= 100, "projection must be at least 1, temperature lie in [0.01, 100]")
-        require(self.objective == "clr", f"objective must be clr, got {self.objective}")
+        require(self.objective in OBJECTIVES, f"objective must be one of {', '.join(OBJECTIVES)}, got {self.objective}")
+        require(self.optim.accumulate == 1 or "clr" not in OBJECTIVES[self.objective],
+                f"optim.accumulate={self.optim.accumulate} would keep apart the clips that {self.objective} compares: "
+                "use more GPUs, a smaller data.batch_size, or objective mae")
+
+    def build_model(self) -> AudioVisualModel:
+        """The model, its weights drawn by the seed."""
+        torch.manual_seed(self.seed)
+        encoder = Encoder(EncoderConfig.preset(self.preset))
+        return AudioVisualModel(self.objective, encoder, self.video, self.masked, self.weights, self.projection, self.temperature,
+                                self.temperature_learned)
 
 
-class AudioVisualModel(nn.Module):
-    """The audio encoder, the video encoder, and what brings both to one space."""
+@dataclass
+class Batch:
+    """Clips, and what is masked of them (None without a masked objective)."""
 
-    def __init__(self, settings: PretrainSettings):
-        super().__init__()
-        self.encoder = Encoder(EncoderConfig.preset(settings.preset))
-        self.video_encoder = VideoEncoder(settings.video)
-        self.audio_projection = nn.Linear(self.encoder.config.d_model, settings.projection)
-        self.video_projection = nn.Linear(settings.video.d_model, settings.projection)
-        self.contrast = InfoNCE(settings.temperature, settings.temperature_learned)
+    clips: ClipBatch
+    masks: Masks | None
 
-    def embed_audio(self, wavs: list[Tensor]) -> Tensor:
-        """Unit vectors (B, projection): the mean over time of the encoder's last states, projected."""
-        feats, frames = self.encoder.filterbank(wavs)
-        x, packing = self.encoder.embed([item[:n] for item, n in zip(feats, frames)])
-        x = packing.unpack(self.encoder.encode_packed(x, packing))
-        mean = x.sum(1) / torch.tensor(packing.lengths, device=x.device)[:, None]
-        return F.normalize(self.audio_projection(mean).float(), dim=-1)
+    def pin_memory(self) -> "Batch":
+        """Has the DataLoader put it where a GPU can copy it from on its own."""
+        return Batch(self.clips.pin_memory(), self.masks and self.masks.pin_memory())
 
-    def embed_video(self, video: Tensor) -> Tensor:
-        """Unit vectors (B, projection) of pictures (B, 3, T, H, W)."""
-        return F.normalize(self.video_projection(self.video_encoder(video)).float(), dim=-1)
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(self.clips.to(device), self.masks and self.masks.to(device))
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Makes a batch in the worker that read its clips, masks included."""
+
+    settings: PretrainSettings
+
+    def __call__(self, items: list) -> Batch:
+        clips = collate(items)
+        if "audio" not in OBJECTIVES[self.settings.objective] or not clips.ids:
+            return Batch(clips, None)
+        settings = self.settings
+        return Batch(clips, draw_masks(settings.masked, settings.seed, clips.epoch, clips.ids, clips.lengths, settings.video.tokens))
 
 
 class AudioVisualTask:
-    """Contrastive pre-training for the engine's loop (see engine.Task).
+    """Pre-training for the engine's loop (see engine.Task).
 
     Raises:
         InputError: the manifest does not fit, or holds fewer training clips than a batch or no dev clip.
@@ -94,23 +118,29 @@ class AudioVisualTask:
     unit = "clips"
     best_metric = "loss"
 
-    def __init__(self, settings: PretrainSettings, manifest: Path, folder: RunFolder):
-        self.settings = settings
-        self.folder = folder
-        self.device = settings.torch_device()
-        torch.manual_seed(settings.seed)
-        self.model = AudioVisualModel(settings).to(self.device)
+    def __init__(self, settings: PretrainSettings, manifest: Path, folder: RunFolder, world: World):
+        self.settings, self.folder, self.world = settings, folder, world
+        self.device = settings.torch_device(world.local_rank)
+        self.model = settings.build_model().to(self.device)
         self.encoder = self.model.encoder
-        clips = read_manifest(manifest)
+        clips = read_index(manifest) if manifest.is_dir() else read_manifest(manifest)
         self.set = "+".join(sorted({clip.set for clip in clips}))
-        split = {name: [clip for clip in clips if clip.split == name] for name in ("train", "dev")}
-        if len(split["train"]) < settings.data.batch_size or len(split["dev"]) < 2:
-            raise InputError(f"{manifest}: {len(split['train'])} training and {len(split['dev'])} dev clips; "
-                             f"data.batch_size={settings.data.batch_size} needs as many in training, and dev at least 2")
+        train, dev = ([clip for clip in clips if clip.split == name] for name in ("train", "dev"))
+        size = settings.data.batch_size
+        if len(train) < size or len(dev) < 2:
+            raise InputError(f"{manifest}: {len(train)} training and {len(dev)} dev clips; "
+                             f"data.batch_size={size} needs as many in training, and dev at least 2")
+        parts = world.size * settings.optim.accumulate
+        if size % parts or size // parts < 1:
+            raise InputError(f"data.batch_size={size} cannot be divided among {world.size} processes and {settings.optim.accumulate} parts each")
+        dev = sorted(dev, key=lambda clip: zlib.crc32(clip.id.encode()))[: settings.data.dev_clips]
         video = settings.video
         sampling = Sampling(video.size, video.frames, video.stride, video.crop_min)
-        self.train, self.dev = (ClipDataset(split[name], sampling, settings.seed, settings.data.memory_gb) for name in ("train", "dev"))
+        self.train = ClipDataset(train, sampling, settings.seed, settings.data.memory_gb)
+        self.dev = ClipDataset(sorted(dev, key=lambda clip: (clip.group, clip.id)), sampling, settings.seed, settings.data.memory_gb)
         self.skipped: dict[str, str] = {}
+        self.news: list[tuple[str, str]] = []
+        self.epoch = 0
         self.revision = git_revision()
 
     def start(self) -> None:
@@ -118,72 +148,103 @@ class AudioVisualTask:
         where the settings give it room."""
         listed = self.folder.path / "skipped.jsonl"
         lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
-        self.skipped = {entry["id"]: entry["reason"] for entry in map(json.loads, lines)}
+        whole = [line for line in lines if line.endswith("}")]  # the last one may have been cut by a kill
+        self.skipped = {entry["id"]: entry["reason"] for entry in map(json.loads, whole)}
+        if self.world.is_main:
+            if whole != lines:
+                write_text(listed, "".join(line + "\n" for line in whole))
+            size = self.settings.data.batch_size
+            print(f"{len(self.train):,} clips of {self.set}: {len(self.train) // size:,} updates of {size} an epoch; "
+                  f"{self.left_over} clips, others each time, are left out of it")
         if self.settings.data.memory_gb:
             for dataset in (self.train, self.dev):
                 dataset.warm(threads=os.cpu_count() or 1)
 
-    def loader(self, dataset: ClipDataset, batches) -> DataLoader:
-        # A generator of its own: a loader draws its workers' seed when it starts, and a resumed epoch starts elsewhere.
-        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=self.settings.data.workers, generator=torch.Generator())
+    @property
+    def left_over(self) -> int:
+        """Clips that an epoch leaves out, fewer than a batch."""
+        return len(self.train) % self.settings.data.batch_size
 
-    def batches(self, epoch: int, skip: int) -> Iterator[ClipBatch]:
+    def loader(self, dataset: ClipDataset, batches) -> DataLoader:
+        """Batches read ahead by worker processes."""
+        # A generator of its own: a loader draws its workers' seed when it starts, and a resumed epoch starts elsewhere.
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=Collate(self.settings), num_workers=self.settings.data.workers,
+                          pin_memory=self.device.type == "cuda", generator=torch.Generator())
+
+    def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         data = self.settings.data
-        order = EpochBatches(len(self.train), data.batch_size, self.settings.seed, epoch, skip)
+        self.epoch = epoch
+        order = EpochBatches(len(self.train), data.batch_size, self.settings.seed, epoch, skip, self.world, self.settings.optim.accumulate)
         for batch in self.loader(self.train, order):
-            self.note_skipped(batch)
-            if len(batch.wavs) < 2:
-                raise InputError(f"a batch of {data.batch_size} had fewer than 2 clips that can be read: raise data.batch_size")
+            self.news += [(clip.id, clip.reason) for clip in batch.clips.skipped]
+            if not batch.clips.ids:
+                self.note_unreadable(self.take_unreadable())  # too many, perhaps: that is the better message
+                raise InputError("a batch had no clip that can be read, see skipped.jsonl: raise data.batch_size, or mend the data")
             yield batch
 
-    def note_skipped(self, batch: ClipBatch) -> None:
+    def take_unreadable(self) -> list[tuple[str, str]]:
+        news, self.news = self.news, []
+        return news
+
+    def note_unreadable(self, entries: list[tuple[str, str]]) -> None:
         """Lists unreadable clips in skipped.jsonl, once each.
 
         Raises:
             InputError: their share of all clips is above data.max_bad_share.
         """
-        for clip in batch.skipped:
-            if clip.id not in self.skipped:
-                self.skipped[clip.id] = clip.reason
-                with (self.folder.path / "skipped.jsonl").open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"id": clip.id, "reason": clip.reason}) + "\n")
+        fresh = {name: reason for name, reason in entries if name not in self.skipped}
+        self.skipped |= fresh
+        if fresh and self.folder.writes:
+            with (self.folder.path / "skipped.jsonl").open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps({"id": name, "reason": reason}) + "\n" for name, reason in fresh.items())
         share = len(self.skipped) / (len(self.train) + len(self.dev))
         if share > self.settings.data.max_bad_share:
             raise InputError(f"{len(self.skipped)} clips cannot be read, more than data.max_bad_share={self.settings.data.max_bad_share:g} "
                              f"of all; the last: {next(reversed(self.skipped.items()))}; see {self.folder.path / 'skipped.jsonl'}")
 
-    def size(self, batch: ClipBatch) -> int:
-        return len(batch.wavs)
+    def counts(self, batch: Batch) -> dict[str, int]:
+        masks = batch.masks
+        return {"clips": len(batch.clips.ids), "audio_frames": len(masks.audio_wanted) if masks else 0, "video_tubelets": masks.video_wanted if masks else 0}
 
-    def embed(self, batch: ClipBatch) -> tuple[Tensor, Tensor]:
-        audio = self.model.embed_audio([wav.to(self.device, non_blocking=True) for wav in batch.wavs])
-        return audio, self.model.embed_video(batch.video.to(self.device, non_blocking=True))
+    def features(self, clips: ClipBatch) -> list[Tensor]:
+        """Normalised features, list of (4 * T, n_mels), of waveforms on the device."""
+        feats, frames = self.encoder.filterbank(clips.wavs)
+        return [item[:n] for item, n in zip(feats, frames)]
 
-    def loss(self, batch: ClipBatch) -> dict[str, Tensor]:
-        loss = self.model.contrast(*self.embed(batch))
-        return {"loss": loss, "temperature": self.model.contrast.temperature}
+    def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+        batch = batch.to(self.device)
+        return model(self.features(batch.clips), batch.clips.video, batch.masks, counts)
+
+    def gauges(self) -> dict[str, float]:
+        gauges = {"left_out_clips": self.epoch * self.left_over}
+        return gauges | ({"temperature": self.model.contrast.temperature.item()} if "clr" in self.model.losses else {})
+
+    def compile(self) -> None:
+        self.encoder.compile_feed_forwards()
+        decoder = self.model.decoder.blocks if "audio" in self.model.losses else []
+        for block in (*self.model.video_encoder.blocks, *decoder):
+            block.compile()
 
     def validate(self, step: int) -> dict[str, float]:
-        """Contrastive loss and retrieval over all dev clips at once, and a picture of the similarities."""
-        size = self.settings.data.batch_size
-        order = sorted(range(len(self.dev)), key=lambda i: (self.dev.clips[i].group, self.dev.clips[i].id))
-        batches = [[(None, i) for i in order[n : n + size]] for n in range(0, len(order), size)]
-        audio, video, groups = [], [], []
-        for batch in self.loader(self.dev, batches):
-            self.note_skipped(batch)
-            if batch.wavs:
-                sound, picture = self.embed(batch)
-                audio.append(sound), video.append(picture)
-                groups += batch.groups
-        if not audio:
+        """Errors of reconstruction, contrastive loss and retrieval, with pictures (see HeldOut)."""
+        size = max(2, self.settings.data.batch_size // (self.world.size * self.settings.optim.accumulate))
+        batches = [[(None, i) for i in range(n, min(n + size, len(self.dev)))] for n in range(0, len(self.dev), size)]
+        held_out = HeldOut(self.model)
+        for batch in self.loader(self.dev, batches[self.world.rank :: self.world.size]):
+            self.news += [(clip.id, clip.reason) for clip in batch.clips.skipped]
+            if batch.clips.ids:
+                batch = batch.to(self.device)
+                held_out.add(self.features(batch.clips), batch.clips, batch.masks)
+        self.note_unreadable([entry for news in self.world.gather(self.take_unreadable()) for entry in news])
+        held_out.bring_together(self.world.gather(held_out.state()))
+        if not held_out.clips:
             raise InputError("not one dev clip can be read; see skipped.jsonl")
-        audio, video = torch.cat(audio), torch.cat(video)
-        similarity = (audio @ video.T).cpu()
-        similarity_picture(similarity, groups, self.folder.path / "pictures" / f"retrieval_{step:08d}.png")
-        return {"loss": self.model.contrast(audio, video).item(), **retrieval(similarity, groups)}
+        if self.world.is_main:
+            held_out.draw(self.folder.path / "pictures", step)
+        return held_out.figures()
 
     def provenance(self, step: int) -> dict:
         return {"stages": [{
-            "stage": "pretrain", "objective": "clr", "data": self.set, "clips": sum(clip.id not in self.skipped for clip in self.train.clips), "steps": step,
-            "seed": self.settings.seed, "revision": self.revision, "parent_sha256": None,
+            "stage": "pretrain", "objective": self.settings.objective, "data": self.set, "clips": sum(clip.id not in self.skipped for clip in self.train.clips),
+            "steps": step, "seed": self.settings.seed, "revision": self.revision, "parent_sha256": None,
         }]}

@@ -3,8 +3,12 @@
 import math
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from mmpt.pretrain.distributed import Counts
+from mmpt.upstream.mmpt_av.gather import gather_rows
 
 MAX_SCALE = 100.0  # CLIP's bound on 1 / temperature
 
@@ -22,14 +26,26 @@ class InfoNCE(nn.Module):
         """The temperature in use, a scalar without gradient."""
         return (-self.log_scale.detach().clamp(max=math.log(MAX_SCALE))).exp()
 
-    def forward(self, audio: Tensor, video: Tensor) -> Tensor:
-        """audio, video: (B, C) unit vectors, row i of both from one clip, float32 or wider. Returns the loss, a scalar."""
+    def forward(self, audio: Tensor, video: Tensor, counts: Counts) -> Tensor:
+        """The loss, a scalar: this rank's part of the mean over all clips of the update (see Counts.share).
+
+        Each clip is compared with those of all ranks, gathered with gradient; a rank computes the rows and columns of its own.
+
+        Args:
+            audio, video: (B, C) unit vectors, row i of both from one clip, float32 or wider.
+            counts: with `clips`, of this update.
+        """
         with torch.no_grad():  # in place: beyond a clamp the gradient would be zero and the parameter never come back
             self.log_scale.clamp_(max=math.log(MAX_SCALE))
+        sizes = counts.of("clips")
+        first = sum(sizes[: dist.get_rank()]) if len(sizes) > 1 else 0
+        own = torch.arange(first, first + len(audio), device=audio.device)
         with torch.autocast(audio.device.type, enabled=False):  # in half precision neighbours would tie
-            logits = audio @ video.T * self.log_scale.exp()
-        own = torch.arange(len(audio), device=audio.device)
-        return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+            scale = self.log_scale.exp()
+            by_audio = audio @ gather_rows(video, sizes).T * scale
+            by_video = video @ gather_rows(audio, sizes).T * scale
+        total = F.cross_entropy(by_audio, own, reduction="sum") + F.cross_entropy(by_video, own, reduction="sum")
+        return total / 2 * counts.share("clips")
 
 
 def retrieval(similarity: Tensor, groups: list[str]) -> dict[str, float]:

@@ -1,22 +1,28 @@
-"""The training loop of both stages: one process, from the first step or from where a run was interrupted."""
+"""The training loop of both stages: from the first step or from where a run was interrupted, in one process or in many."""
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mmpt.pretrain.distributed import Counts, World
+from mmpt.pretrain.meter import FlopCount, Meter, peak_tflops
+from mmpt.pretrain.optimizer import learning_rate, make_optimizer
 from mmpt.pretrain.run_folder import RunFolder, export_encoder
-from mmpt.pretrain.settings import OptimSettings, TrainSettings, to_plain
+from mmpt.pretrain.settings import TrainSettings, to_plain
+from mmpt.pretrain.stop_signal import StopSignal
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder
 
 PATIENCE_FOR_NAN = 20  # updates in a row without a finite gradient before the run gives up
+MAY_CHANGE = ("device", "log_every", "peak_tflops", "data.workers")  # at a resume, without changing the result
 
 
 class Task(Protocol):
@@ -28,126 +34,220 @@ class Task(Protocol):
     best_metric: str  # of `validate`; the checkpoint where it is lowest becomes `best`
 
     def batches(self, epoch: int, skip: int) -> Iterator:
-        """Batches of an epoch without its first `skip`, the same ones each time it is asked."""
+        """This rank's micro-batches of an epoch without its first `skip` updates, the same ones each time it is asked."""
 
-    def loss(self, batch) -> dict[str, Tensor]:
-        """Losses by name; `loss` is the one to minimise. Runs on `model`'s device."""
+    def counts(self, batch) -> dict[str, int]:
+        """Units in a batch, by name: `unit`, and what the losses are divided by."""
 
-    def size(self, batch) -> int:
-        """Units in a batch."""
+    def loss(self, model: nn.Module, batch, counts: Counts) -> dict[str, Tensor]:
+        """Losses by name; `loss` is the one to minimise. Each is this batch's part of the mean over the whole update, of all
+        micro-batches and ranks. `model` is the task's own, or what DDP made of it."""
+
+    def gauges(self) -> dict[str, float]:
+        """Other figures for the log, as they stand."""
+
+    def take_unreadable(self) -> list:
+        """What this rank could not read since it was last asked."""
+
+    def note_unreadable(self, entries: list) -> None:
+        """Lists what some rank could not read. Raises InputError when it is too much."""
+
+    def compile(self) -> None:
+        """Has torch compile what is worth it."""
 
     def validate(self, step: int) -> dict[str, float]:
-        """Figures on held-out data, by name; the model is in evaluation mode, without gradients."""
+        """Figures on held-out data, by name, the same on all ranks; the model is in evaluation mode, without gradients."""
 
     def provenance(self, step: int) -> dict:
         """Where the encoder's weights come from after `step` updates (see mmpt_av.checkpoint)."""
 
 
-def train(task: Task, settings: TrainSettings, folder: RunFolder, resume: bool) -> None:
+def train(task: Task, settings: TrainSettings, folder: RunFolder, resume: bool, world: World) -> None:
     """Trains until `optim.steps`, validates, saves, and leaves `encoder.pt` in the folder.
 
     SIGTERM and Ctrl-C save and end the process after the current step.
 
     Raises:
-        InputError: the run to resume had other settings, or gradients are not finite any more.
+        InputError: the run to resume had other settings or another number of processes, or gradients are not finite any more.
     """
-    device = next(task.model.parameters()).device
-    optimizer = make_optimizer(task.model, settings.optim)
-    step, epoch, position, best = 0, 0, 0, None
-    if resume and (state := folder.load_latest()):
-        step, epoch, position, best = restore(state, task, optimizer, settings)
-        folder.cut_log(step)
-        print(f"Resumed {folder.path} at step {step} of {settings.optim.steps}")
-    stop = StopSignal()
-    bar = tqdm(total=settings.optim.steps, initial=step, unit="step", desc="train", dynamic_ncols=True)
-    meter = Meter()
-    bad_steps = 0
+    training = Training(task, settings, folder, world)
+    if resume:
+        training.restore()
+    folder.open_board(training.step)
+    training.run()
+    if world.is_main:
+        export_encoder(folder.which(settings.export, settings.keep_checkpoints), folder.encoder_file)
+        folder.board.close()
+        print(f"Encoder ({settings.export}): {folder.encoder_file}")
+    world.wait()
 
-    def save(is_best: bool, is_scheduled: bool) -> None:
-        folder.save(step, {
-            "epoch": epoch, "position": position, "best": best, "model": task.model.state_dict(),
-            "optimizer": optimizer.state_dict(), "random": random_state(device), "settings": to_plain(settings),
-            "encoder_config": task.encoder.config.to_dict(), "provenance": task.provenance(step),
-        }, is_best, is_scheduled, settings.keep_checkpoints)
 
-    while step < settings.optim.steps:
-        batches = iter(task.batches(epoch, position))
-        while step < settings.optim.steps:
+class Training:
+    """A run on its way: where it stands, and one method for each thing that happens to it."""
+
+    def __init__(self, task: Task, settings: TrainSettings, folder: RunFolder, world: World):
+        self.task, self.settings, self.folder, self.world = task, settings, folder, world
+        self.device = next(task.model.parameters()).device
+        self.optimizer = make_optimizer(task.model, settings.optim)
+        if settings.compile:
+            task.compile()
+        self.model = world.wrap(task.model)
+        self.step, self.epoch, self.position = 0, 0, 0  # position: updates of this epoch that are done
+        self.best: float | None = None
+        self.saved_step = -1
+        self.bad_steps = 0
+        torch.manual_seed(settings.seed + 1_000_003 * world.rank)  # weights are drawn alike on all ranks, dropout is not
+        self.peak = settings.peak_tflops or peak_tflops(self.device)
+        self.flops = FlopCount(wanted=bool(self.peak) and settings.half_precision(self.device))
+        self.meter = Meter()
+
+    def run(self) -> None:
+        """From where the run stands to its last step."""
+        steps = self.settings.optim.steps
+        self.bar = tqdm(total=steps, initial=self.step, unit="step", desc="train", dynamic_ncols=True, disable=not self.world.is_main)
+        with StopSignal() as stop, self.bar:
+            while self.step < steps:
+                self.run_epoch(stop)
+                self.epoch, self.position = self.epoch + 1, 0
+
+    def run_epoch(self, stop: StopSignal) -> None:
+        """What is left of an epoch, or of the run."""
+        optim = self.settings.optim
+        batches = iter(self.task.batches(self.epoch, self.position))
+        while self.step < optim.steps:
             started = time.perf_counter()
-            batch = next(batches, None)
-            if batch is None:
-                break
+            parts = list(islice(batches, optim.accumulate))
             waited = time.perf_counter() - started
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, settings.optim)
-            task.model.train()
-            with settings.autocast(device):
-                losses = task.loss(batch)
-            losses["loss"].backward()
-            norm = nn.utils.clip_grad_norm_(task.model.parameters(), settings.optim.clip_norm)
-            finite = bool(norm.isfinite())
-            if finite:
-                optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            bad_steps = 0 if finite else bad_steps + 1
-            if bad_steps >= PATIENCE_FOR_NAN:
-                raise InputError(f"{folder.path}: {bad_steps} updates in a row had gradients that are not finite; lower optim.lr")
-            step, position = step + 1, position + 1
-            meter.add(losses, norm, task.size(batch), waited, time.perf_counter() - started, finite)
-            bar.update()
-            last = step == settings.optim.steps
-            if step % settings.log_every == 0 or last:
-                values = meter.report(task.unit) | {"lr": optimizer.param_groups[0]["lr"], "epoch": epoch}
-                folder.log(step, "train", values)
-                bar.set_postfix_str(f"loss {values['loss']:.3f}, {values[task.unit + '_per_s']:.0f} {task.unit}/s, "
-                                    f"waits {values['data_wait_percent']:.0f} %")
-                meter = Meter()
-            is_best = False
-            if step % settings.validate_every == 0 or last:
-                figures = held_out(partial(task.validate, step), task.model, settings)
-                folder.log(step, "dev", figures)
-                bar.write(f"step {step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-                value = figures[task.best_metric]
-                is_best = math.isfinite(value) and (best is None or value < best)
-                best = value if is_best else best
-            is_scheduled = step % settings.checkpoint_every == 0 or last
-            if is_scheduled or is_best or stop.received:
-                save(is_best, is_scheduled)
-            if stop.received:
-                bar.close()
-                print(f"Stopped by signal {stop.received} at step {step}, saved; go on with --resume")
-                raise SystemExit(128 + stop.received)
-        if position == 0:
+            if len(parts) < optim.accumulate:
+                break
+            counted = [self.task.counts(part) for part in parts]
+            messages = self.world.gather((add_up(counted), self.task.take_unreadable(), stop.received))
+            self.task.note_unreadable([entry for _, entries, _ in messages for entry in entries])
+            if received := max(signal_number for *_, signal_number in messages):
+                self.end_early(received)
+            losses, norm, finite = self.update(parts, counted, Counts([counts for counts, *_ in messages]))
+            units = sum(counts[self.task.unit] for counts in counted)
+            self.meter.add(losses, norm, units, waited, time.perf_counter() - started, finite)
+            self.after_update()
+        if self.position == 0:
             raise InputError("an epoch gave no batch: there is too little training data for one")
-        if step < settings.optim.steps:
-            epoch, position = epoch + 1, 0
-    bar.close()
-    stop.close()
-    files = folder.which(settings.export, settings.keep_checkpoints)
-    export_encoder(files, folder.encoder_file)
-    folder.board.close()
-    print(f"Encoder ({settings.export}): {folder.encoder_file}")
+
+    def update(self, parts: list, counted: list[dict[str, int]], counts: Counts) -> tuple[dict[str, Tensor], Tensor, bool]:
+        """One step of the optimiser on all micro-batches; returns the losses, the gradient's norm and whether it was finite."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.settings.optim)
+        self.task.model.train()
+        total: dict[str, Tensor] = {}
+        for number, (part, own) in enumerate(zip(parts, counted), start=1):
+            waits = self.world.size > 1 and number < len(parts)  # gradients are exchanged once, with the last part
+            with self.model.no_sync() if waits else nullcontext(), self.flops.counting(own[self.task.unit]):
+                with self.settings.autocast(self.device):
+                    losses = self.task.loss(self.model, part, counts)
+                losses["loss"].backward()
+            total = {name: total.get(name, 0.0) + value.detach() for name, value in losses.items()}
+        norm = nn.utils.clip_grad_norm_(self.task.model.parameters(), self.settings.optim.clip_norm).detach()
+        finite = bool(norm.isfinite())
+        if finite:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.bad_steps = 0 if finite else self.bad_steps + 1
+        if self.bad_steps >= PATIENCE_FOR_NAN:
+            raise InputError(f"{self.folder.path}: {self.bad_steps} updates in a row had gradients that are not finite; lower optim.lr")
+        return total, norm, finite
+
+    def after_update(self) -> None:
+        """Counts the step, and logs, validates and saves where it is time to."""
+        settings = self.settings
+        self.step, self.position = self.step + 1, self.position + 1
+        self.bar.update()
+        last = self.step == settings.optim.steps
+        if self.step % settings.log_every == 0 or last:
+            self.report()
+        is_best = (self.step % settings.validate_every == 0 or last) and self.validate()
+        is_scheduled = self.step % settings.checkpoint_every == 0 or last
+        if is_scheduled or is_best:
+            self.save(is_best, is_scheduled)
+
+    def report(self) -> None:
+        """A line of the log, and what the progress bar says."""
+        unit = self.task.unit
+        values = self.meter.report(unit, self.world, self.flops, self.peak) | self.task.gauges()
+        values |= {"lr": self.optimizer.param_groups[0]["lr"], "epoch": self.epoch}
+        self.folder.log(self.step, "train", values)
+        shown = [f"loss {values['loss']:.3f}", f"{values[unit + '_per_s']:.0f} {unit}/s", f"waits {values['data_wait_percent']:.0f} %"]
+        shown += [f"MFU {values['mfu_percent']:.0f} %"] if "mfu_percent" in values else []
+        self.bar.set_postfix_str(", ".join(shown))
+        self.meter = Meter()
+
+    def validate(self) -> bool:
+        """Figures on held-out data, logged; returns whether they are the best so far."""
+        figures = held_out(partial(self.task.validate, self.step), self.task.model, self.settings)
+        self.folder.log(self.step, "dev", figures)
+        if self.world.is_main:
+            self.bar.write(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        value = figures[self.task.best_metric]
+        is_best = math.isfinite(value) and (self.best is None or value < self.best)
+        self.best = value if is_best else self.best
+        return is_best
+
+    def save(self, is_best: bool, is_scheduled: bool) -> None:
+        """Writes a training checkpoint (the main process, with the random states of all)."""
+        random = self.world.gather(random_state(self.device))
+        if self.world.is_main:
+            self.folder.save(self.step, {
+                "epoch": self.epoch, "position": self.position, "best": self.best, "is_best": is_best, "model": self.task.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(), "random": random, "settings": to_plain(self.settings),
+                "encoder_config": self.task.encoder.config.to_dict(), "provenance": self.task.provenance(self.step),
+            }, is_best, is_scheduled, self.settings.keep_checkpoints)
+        self.saved_step = self.step
+
+    def end_early(self, received: int) -> None:
+        """Saves and ends the process after a signal."""
+        if self.saved_step != self.step:
+            self.save(is_best=False, is_scheduled=False)
+        self.bar.close()
+        if self.world.is_main:
+            print(f"Stopped by signal {received} at step {self.step}, saved; go on with --resume")
+        self.world.wait()
+        raise SystemExit(128 + received)
+
+    def restore(self) -> None:
+        """Takes up the newest whole checkpoint, where there is one.
+
+        Raises:
+            InputError: it is of other settings or another number of processes.
+        """
+        state = self.folder.load_latest()
+        if state is None:
+            return
+        then, now = without_free(state["settings"]), without_free(to_plain(self.settings))
+        if then != now:
+            changed = sorted(k for k in then.keys() | now.keys() if then.get(k) != now.get(k))
+            raise InputError(f"--resume: the run was started with other settings ({', '.join(changed)}); give the same ones, or --fresh")
+        if len(state["random"]) != self.world.size:
+            raise InputError(f"--resume: the run was started with {len(state['random'])} processes, not {self.world.size}; start as many")
+        self.task.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        restore_random(state["random"][self.world.rank], self.device)
+        self.step, self.epoch, self.position, self.best = state["step"], state["epoch"], state["position"], state["best"]
+        self.saved_step = self.step
+        if self.world.is_main:
+            self.folder.go_back_to(state)
+            print(f"Resumed {self.folder.path} at step {self.step} of {self.settings.optim.steps}")
+        self.world.wait()
 
 
-def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
-    """AdamW; biases, norms and other vectors are not decayed."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas)
+def add_up(counts: list[dict[str, int]]) -> dict[str, int]:
+    """Counts of several micro-batches, by name."""
+    return {name: sum(one[name] for one in counts) for name in counts[0]}
 
 
-def learning_rate(step: int, settings: OptimSettings) -> float:
-    """Linear warm-up, then cosine to zero or the inverse square root (Vaswani et al. 2017). `step` counts from 0."""
-    warmup = settings.warmup_steps
-    if step < warmup:
-        return settings.lr * (step + 1) / warmup
-    if settings.schedule == "inverse_sqrt":
-        return settings.lr * math.sqrt(max(warmup, 1) / (step + 1))
-    progress = (step - warmup) / max(settings.steps - warmup, 1)
-    return settings.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+def without_free(settings: dict) -> dict:
+    """Settings by dotted name, without those that may change at a resume."""
+    flat = {}
+    for name, value in settings.items():
+        flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
+    return {name: value for name, value in flat.items() if name not in MAY_CHANGE}
 
 
 @torch.no_grad()
@@ -162,20 +262,6 @@ def held_out(evaluate: Callable[[], dict[str, float]], model: nn.Module, setting
     return figures
 
 
-def restore(state: dict, task: Task, optimizer: torch.optim.Optimizer, settings: TrainSettings) -> tuple[int, int, int, float | None]:
-    """Takes up a training checkpoint; returns step, epoch, position in the epoch and the best figure so far."""
-    then, now = state["settings"], to_plain(settings)
-    for moving in ("device", "log_every"):  # may change without changing the result
-        then.pop(moving), now.pop(moving)
-    if then != now:
-        changed = sorted(k for k in then.keys() | now.keys() if then.get(k) != now.get(k))
-        raise InputError(f"--resume: the run was started with other settings ({', '.join(changed)}); give the same ones, or --fresh")
-    task.model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    restore_random(state["random"], next(task.model.parameters()).device)
-    return state["step"], state["epoch"], state["position"], state["best"]
-
-
 def random_state(device: torch.device) -> dict:
     """State of the generators that training draws from: torch's alone (data are drawn by seed, epoch and item)."""
     return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None}
@@ -186,51 +272,3 @@ def restore_random(state: dict, device: torch.device) -> None:
     torch.set_rng_state(state["cpu"])
     if state["cuda"] is not None and device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"], device)
-
-
-class Meter:
-    """Sums over an interval; tensors stay on the device until the interval is reported."""
-
-    def __init__(self):
-        self.losses: dict[str, Tensor] = {}
-        self.norm = 0.0
-        self.steps = self.units = self.skipped = 0
-        self.waited = self.seconds = 0.0
-
-    def add(self, losses: dict[str, Tensor], norm: Tensor, units: int, waited: float, seconds: float, finite: bool) -> None:
-        for name, value in losses.items():
-            self.losses[name] = self.losses.get(name, 0.0) + value.detach()
-        self.norm = self.norm + norm.detach()
-        self.steps += 1
-        self.units += units
-        self.waited += waited
-        self.seconds += seconds
-        self.skipped += not finite
-
-    def report(self, unit: str) -> dict[str, float]:
-        """Means by name, rates, and the share of time spent waiting for data."""
-        return {
-            **{name: float(total) / self.steps for name, total in self.losses.items()},
-            "gradient_norm": float(self.norm) / self.steps,
-            f"{unit}_per_s": self.units / self.seconds,
-            "steps_per_s": self.steps / self.seconds,
-            "data_wait_percent": 100 * self.waited / self.seconds,
-            "skipped_updates": self.skipped,
-        }
-
-
-class StopSignal:
-    """Remembers SIGTERM and Ctrl-C so that the loop can save first; a second Ctrl-C ends at once."""
-
-    def __init__(self):
-        self.received = 0
-        self.before = {number: signal.signal(number, self.receive) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def receive(self, number: int, frame) -> None:
-        if self.received:
-            raise KeyboardInterrupt
-        self.received = number
-
-    def close(self) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)

@@ -1,119 +1,140 @@
-"""Sound and pictures out of media files, by PyAV."""
+"""Media files opened and decoded by PyAV, whatever is wrong with them. A file's clock starts at its first time stamp, as a player's does."""
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
-import numpy
-import torch
-from torch import Tensor
 
-from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE
+SAME_S = 1e-6  # times nearer than this are one moment
+CUT_S = 1.0  # what may lack at the end, as against the file's header, before the file counts as cut off
+STILL = av.stream.Disposition.attached_pic | av.stream.Disposition.still_image | av.stream.Disposition.timed_thumbnails
+# A text file may be a playlist: no file makes a training run wait for somebody's server.
+OPEN_OPTIONS = {"protocol_whitelist": "file"}
 
 
 class MediaError(Exception):
-    """A file that gives no usable sound or picture; the message is the reason."""
-
-
-def decode_audio(path: Path, start_s: float, duration_s: float) -> Tensor:
-    """The waveform (samples,) of a part of a file, mixed to mono at 16 kHz, in [-1, 1].
-
-    Raises:
-        MediaError: the file cannot be opened, has no sound, or none in this part.
-    """
-    with media_errors("audio"), av.open(str(path)) as container:
-        if not container.streams.audio:
-            raise MediaError("no audio stream")
-        stream = container.streams.audio[0]
-        seek(container, stream, start_s)
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-        pieces, first_s, have = [], None, 0
-        wanted = round(duration_s * SAMPLE_RATE)
-        for frame in container.decode(stream):
-            if frame.pts is not None and first_s is None:
-                first_s = float(frame.pts * frame.time_base)
-            for piece in resampler.resample(frame):
-                pieces.append(piece.to_ndarray()[0])
-                have += pieces[-1].shape[0]
-            if have >= wanted + round(max(0.0, start_s - (first_s or 0.0)) * SAMPLE_RATE):
-                break
-        else:
-            pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
-    skip = round(max(0.0, start_s - (first_s or 0.0)) * SAMPLE_RATE)
-    wav = numpy.concatenate(pieces)[skip : skip + wanted] if pieces else numpy.zeros(0, numpy.float32)
-    if wav.shape[0] == 0:
-        raise MediaError(f"no sound at {start_s:g} s")
-    return torch.from_numpy(wav.astype(numpy.float32)).clamp(-1.0, 1.0)
-
-
-class VideoFile:
-    """A file's pictures. Use it as a context.
-
-    Raises:
-        MediaError: the file cannot be opened, or has no video stream or frame rate.
-    """
-
-    def __init__(self, path: Path):
-        with media_errors("video"):
-            self.container = av.open(str(path))
-        if not self.container.streams.video:
-            self.container.close()
-            raise MediaError("no video stream")
-        self.stream = self.container.streams.video[0]
-        self.stream.codec_context.thread_count = 1  # many files are read at once: threads inside one only cost
-        rate = self.stream.average_rate or self.stream.guessed_rate
-        if not rate:
-            self.container.close()
-            raise MediaError("video: no frame rate")
-        self.rate = float(rate)  # pictures a second, on average
-
-    def __enter__(self) -> "VideoFile":
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.container.close()
-
-    def decode(self, start_s: float, end_s: float, short_side: int) -> tuple[Tensor, Tensor]:
-        """The pictures of a part of the file, and when each is shown.
-
-        Args:
-            short_side: pictures are scaled down to this many pixels on the short side (never up).
-        Returns:
-            frames (N, H, W, 3) uint8 and their times (N,) in seconds of the file.
-        Raises:
-            MediaError: the file is damaged, or has no picture in this part.
-        """
-        frames, times = [], []
-        scaler = av.video.reformatter.VideoReformatter()  # one for all pictures: a frame's own would set up again each time
-        with media_errors("video"):
-            seek(self.container, self.stream, start_s)
-            for frame in self.container.decode(self.stream):
-                if frame.time is None:
-                    continue
-                if frame.time >= end_s and frames:
-                    break
-                if frame.time <= start_s + 1e-6:  # on the way from the key frame; the last one is on screen at start_s
-                    frames.clear(), times.clear()
-                scale = min(1.0, short_side / min(frame.width, frame.height))
-                small = scaler.reformat(frame, round(frame.width * scale), round(frame.height * scale), "rgb24")
-                frames.append(small.to_ndarray())
-                times.append(frame.time)
-        if not frames:
-            raise MediaError(f"no picture at {start_s:g} s")
-        return torch.from_numpy(numpy.stack(frames)), torch.tensor(times, dtype=torch.float64)
+    """A file that gives no usable sound or picture; the message is the reason, one line."""
 
 
 @contextmanager
 def media_errors(what: str) -> Iterator[None]:
-    """Turns what PyAV raises for bad files into a MediaError of one line."""
+    """Puts `what` in front of a MediaError's reason, and makes one of whatever PyAV raises for bad files."""
     try:
         yield
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"{what}: {str(error).splitlines()[0]}") from None
+    except MediaError as error:
+        raise MediaError(f"{what}: {error}") from None
+    except (av.error.FFmpegError, OSError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
+        raise MediaError(f"{what}: damaged ({plain(error)})") from None
 
 
-def seek(container: av.container.InputContainer, stream: av.stream.Stream, start_s: float) -> None:
-    """To the key frame at or before `start_s`, without decoding what lies before it."""
-    if start_s > 0:
-        container.seek(int(start_s / stream.time_base), stream=stream, backward=True)
+def plain(error: Exception) -> str:
+    """What an error says, in one line, without its number and the path."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())
+
+
+def open_media(path: Path) -> av.container.InputContainer:
+    """The file, opened.
+
+    Raises:
+        MediaError: it is not there, no media, or not a regular file: a named pipe or a device could keep the reader waiting for ever.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        problem = "link to a file that is not there" if os.path.islink(path) and isinstance(error, FileNotFoundError) else error.strerror
+        raise MediaError(f"{path.name}: {problem}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise MediaError(f"{path.name}: {'a folder' if stat.S_ISDIR(status.st_mode) else 'a pipe or device'}, not a file")
+    if status.st_size == 0:
+        raise MediaError(f"{path.name}: empty file")
+    try:
+        return av.open(str(path), options=OPEN_OPTIONS, metadata_errors="replace")
+    except PermissionError:
+        raise MediaError(f"{path.name}: no permission to read it") from None
+    except (av.error.FFmpegError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        raise MediaError(f"{path.name}: not a media file, or damaged ({plain(error)})") from None
+
+
+def pick(streams, kind: str) -> av.stream.Stream:
+    """The first stream that moves and can be decoded; MediaError if there is none. One thread decodes it: many files are read at
+    once, and threads inside one only cost."""
+    moving = [stream for stream in streams if not stream.disposition & STILL]
+    if not moving:
+        raise MediaError(f"no {kind} stream" + (", only a still picture" if len(streams) else ""))
+    usable = [stream for stream in moving if stream.codec_context is not None]
+    if not usable:
+        raise MediaError(f"no decoder for the {kind} stream")
+    usable[0].codec_context.thread_count = 1
+    return usable[0]
+
+
+def origin(container: av.container.InputContainer) -> float:
+    """Where the file's clock starts, in seconds. What a codec puts before zero (its priming) is not part of the recording."""
+    return max(0.0, (container.start_time or 0) / av.time_base)
+
+
+def expected_end(container: av.container.InputContainer, stream: av.stream.Stream, to_s: float) -> float:
+    """Until when a stream should go on that is wanted up to `to_s`, in seconds: less than that only where the header says that
+    this stream is shorter than its file is."""
+    if container.duration and container.duration / av.time_base < to_s - CUT_S:
+        return to_s
+    if not stream.duration:
+        return to_s if not container.duration else min(to_s, container.duration / av.time_base)
+    return min(to_s, float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin(container))
+
+
+def decoded(container: av.container.InputContainer, stream: av.stream.Stream, from_s: float) -> Iterator[tuple[float, av.frame.Frame]]:
+    """(seconds, frame) of a stream, beginning at or before `from_s` without decoding all that lies before it.
+
+    Some formats seek by decoding time, or by what they guess, and then land after the moment: the next try starts further back.
+    """
+    has_stamps = not container.format.flags & av.format.Flags.no_timestamps.value
+    back_s = 0.0
+    while has_stamps and from_s - back_s > 0:
+        if seek(container, stream, from_s - back_s):
+            frames = timed(container, stream, None)
+            first = next(frames, None)
+            if first and first[0] <= from_s + SAME_S:
+                yield first
+                yield from frames
+                return
+        back_s = 2 * back_s + 1
+    if has_stamps:
+        seek(container, stream, 0.0)
+    yield from timed(container, stream, 0.0)
+
+
+def seek(container: av.container.InputContainer, stream: av.stream.Stream, to_s: float) -> bool:
+    """To the last point at or before `to_s` where decoding can start; False where the format cannot."""
+    try:
+        container.seek(int((to_s + origin(container)) / stream.time_base), stream=stream, backward=True)
+    except (av.error.FFmpegError, OSError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def timed(container: av.container.InputContainer, stream: av.stream.Stream, first_s: float | None) -> Iterator[tuple[float, av.frame.Frame]]:
+    """(seconds, frame) from where the file stands. A frame without a time stamp follows on the one before, the first on `first_s`."""
+    start_s = origin(container)
+    time, before = first_s, None
+    for frame in container.decode(stream):
+        if frame.time is not None:
+            time = frame.time - start_s
+        elif time is None:
+            raise MediaError("no time stamps")
+        elif before:
+            time += before.samples / before.sample_rate if isinstance(before, av.AudioFrame) else 1 / picture_rate(stream)
+        yield time, frame
+        before = frame
+
+
+def picture_rate(stream: av.video.stream.VideoStream) -> float:
+    """Pictures a second, on average (MediaError if the file does not tell)."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 0 < rate <= 1000:
+            return float(rate)
+    raise MediaError("no frame rate")

@@ -17,14 +17,16 @@ from mmpt.upstream.mmpt_av.checkpoint import check_state, read_plain, write_atom
 from mmpt.upstream.samples import REPOSITORY
 
 FORMAT = "mmpt_av_training"
-VERSION = 1
+VERSION = 2
 
 
 class RunFolder:
     """`config.yaml`, `log.jsonl`, `tensorboard/`, `checkpoints/` (`latest`, `best`, the last k) and `encoder.pt`."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, writes: bool = True):
+        """`writes`: False on the ranks that leave it to the main process."""
         self.path = path
+        self.writes = writes
         self.checkpoints = path / "checkpoints"
         self.log_file = path / "log.jsonl"
         self.encoder_file = path / "encoder.pt"
@@ -36,8 +38,6 @@ class RunFolder:
             InputError: it holds a run and neither `resume` nor `fresh` says what to do with it; there is none to resume;
                 `fresh` would delete something that is no run.
         """
-        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-            raise InputError("this version trains in one process: start it without torchrun")
         if resume and fresh:
             raise InputError("--resume goes on and --fresh starts again: give one of them")
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
@@ -59,27 +59,56 @@ class RunFolder:
         return path
 
     def prepare(self, config: dict, fresh: bool) -> None:
-        """Makes the folder, emptied first if `fresh`, and writes the resolved config. Call `check` before."""
+        """Makes the folder, anew if `fresh`, with the resolved config: whole or not at all. Call `check` before."""
+        if not self.writes:
+            return
         if fresh and self.path.exists():
-            shutil.rmtree(self.path)
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        if not (self.path / "config.yaml").is_file():
-            write_text(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-        self.board = SummaryWriter(str(self.path / "tensorboard"))
+            old = self.path.with_name(f".{self.path.name}.deleted.{os.getpid()}")  # a half-deleted run would look like none
+            self.path.rename(old)
+            shutil.rmtree(old)
+        if not self.is_run():
+            new = self.path.absolute().with_name(f".{self.path.absolute().name}.new.{os.getpid()}")
+            (new / "checkpoints").mkdir(parents=True)
+            write_text(new / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+            new.rename(self.path)
+
+    def open_board(self, step: int) -> None:
+        """Begins TensorBoard's record; what an interrupted run wrote there after `step` is hidden."""
+        if self.writes:
+            self.board = SummaryWriter(str(self.path / "tensorboard"), purge_step=step + 1)
 
     def log(self, step: int, split: str, values: dict[str, float]) -> None:
         """One line of JSON, and the same numbers on TensorBoard."""
+        if not self.writes:
+            return
         with self.log_file.open("a", encoding="utf-8") as file:
             finite = {name: value if math.isfinite(value) else None for name, value in values.items()}  # JSON knows no NaN
             file.write(json.dumps({"step": step, "split": split, **finite}) + "\n")
         for name, value in values.items():
             self.board.add_scalar(f"{split}/{name}", value, step)
 
-    def cut_log(self, step: int) -> None:
-        """Drops what was logged after `step`: a resumed run does these steps again."""
+    def go_back_to(self, state: dict) -> None:
+        """Clears what an interruption left: half-written files, and lines of the log after the checkpoint `state`, whose steps
+        are done again. An interruption between a best checkpoint and its link is mended."""
+        for half in self.checkpoints.glob(".*"):
+            half.unlink()
+        if state["is_best"]:
+            self.link("best", self.file_of(state["step"]))
         if self.log_file.is_file():
             lines = self.log_file.read_text(encoding="utf-8").splitlines()
-            write_text(self.log_file, "".join(line + "\n" for line in lines if line.endswith("}") and json.loads(line)["step"] <= step))
+            whole = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= state["step"]]
+            write_text(self.log_file, "".join(line + "\n" for line in whole))
+
+    def link(self, name: str, file: Path) -> None:
+        """Moves `latest` or `best` to a checkpoint."""
+        temporary = self.checkpoints / f".{name}.{os.getpid()}"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(file.name)
+        os.replace(temporary, self.checkpoints / f"{name}.pt")
+
+    def file_of(self, step: int) -> Path:
+        """The checkpoint written at a step."""
+        return next(file for kind in ("step", "extra") if (file := self.checkpoints / f"{kind}_{step:08d}.pt").is_file())
 
     def save(self, step: int, content: dict, is_best: bool, is_scheduled: bool, keep: int) -> None:
         """Writes a training checkpoint, moves `latest` (and `best`) to it and drops all but the last `keep`.
@@ -90,10 +119,7 @@ class RunFolder:
         file = self.checkpoints / (f"step_{step:08d}.pt" if is_scheduled else f"extra_{step:08d}.pt")
         write_atomically({"format": FORMAT, "version": VERSION, "step": step, **content}, file)
         for name in ("latest", "best") if is_best else ("latest",):
-            temporary = self.checkpoints / f".{name}.{os.getpid()}"
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(file.name)
-            os.replace(temporary, self.checkpoints / f"{name}.pt")
+            self.link(name, file)
         pointed_at = {(self.checkpoints / f"{name}.pt").resolve() for name in ("best", "latest")}
         for old in [*self.kept()[:-keep], *self.checkpoints.glob("extra_*.pt")]:
             if old.resolve() not in pointed_at:

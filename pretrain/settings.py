@@ -24,9 +24,10 @@ class OptimSettings:
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.05
     clip_norm: float = 10.0
+    accumulate: int = 1  # an update's batch is computed in so many parts, one after another, which take less memory
 
     def __post_init__(self):
-        require(self.steps >= 1, "optim.steps must be at least 1")
+        require(min(self.steps, self.accumulate) >= 1, "optim.steps and optim.accumulate must be at least 1")
         require(self.schedule in ("cosine", "inverse_sqrt"), f"optim.schedule must be cosine or inverse_sqrt, got {self.schedule}")
         require(0 < self.lr < 1e3 and self.clip_norm > 0, "optim.lr and optim.clip_norm must be above 0, and finite")
         require(self.warmup_steps >= 0 and self.weight_decay >= 0, "optim.warmup_steps and optim.weight_decay must not be negative")
@@ -40,6 +41,8 @@ class TrainSettings:
     seed: int = 0
     device: str = "auto"  # cuda where there is one, else cpu
     precision: str = "auto"  # bfloat16 on GPUs, float32 elsewhere
+    compile: bool = False  # torch.compile of the layers that see inputs of one shape
+    peak_tflops: float | None = None  # of one device in this precision, for MFU; None: known for common GPUs
     optim: OptimSettings = field(default_factory=OptimSettings)
     log_every: int = 10
     validate_every: int = 500
@@ -54,23 +57,30 @@ class TrainSettings:
         require(min(self.log_every, self.validate_every, self.checkpoint_every, self.keep_checkpoints) >= 1,
                 "log_every, validate_every, checkpoint_every and keep_checkpoints must be at least 1")
 
-    def torch_device(self) -> torch.device:
-        """The device to train on.
+    def torch_device(self, local_rank: int = 0) -> torch.device:
+        """The device to train on; of several GPUs the one of this process.
 
         Raises:
             InputError: it is not a device, or not one of this machine's.
         """
         name = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        name = f"cuda:{local_rank}" if name == "cuda" else name
         try:
             torch.empty(1, device=name)
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device={name} cannot be used: {str(error).splitlines()[0]}") from None
-        return torch.device(name)
+        device = torch.device(name)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # what NCCL and pinned memory take for granted
+        return device
+
+    def half_precision(self, device: torch.device) -> bool:
+        """Whether forward passes run in bfloat16."""
+        return device.type == "cuda" if self.precision == "auto" else self.precision == "bfloat16"
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """The context of forward passes."""
-        half = device.type == "cuda" if self.precision == "auto" else self.precision == "bfloat16"
-        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.half_precision(device))
 
 
 Settings = typing.TypeVar("Settings", bound=TrainSettings)

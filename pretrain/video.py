@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from mmpt.pretrain.settings import require
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 
+PIXEL_MEAN, PIXEL_STD = 0.45, 0.225  # of [0, 1], MAE-ST's: inputs and targets of about unit variance
+
 
 @dataclass(frozen=True)
 class VideoSettings:
@@ -31,32 +33,117 @@ class VideoSettings:
         require(self.d_model % self.n_heads == 0, f"video.d_model ({self.d_model}) must be a multiple of video.n_heads ({self.n_heads})")
         require(0 < self.crop_min <= 1, f"video.crop_min must lie in (0, 1], got {self.crop_min}")
 
+    @property
+    def times(self) -> int:
+        """Tubelets of a clip in time."""
+        return self.frames // self.tubelet
+
+    @property
+    def places(self) -> int:
+        """Tubelets of a clip in space."""
+        return (self.size // self.patch) ** 2
+
+    @property
+    def tokens(self) -> int:
+        """Tubelets of a clip, time by time."""
+        return self.times * self.places
+
+    @property
+    def pixels(self) -> int:
+        """Numbers in a tubelet."""
+        return 3 * self.tubelet * self.patch**2
+
+
+def cut_tubelets(video: Tensor, settings: VideoSettings) -> Tensor:
+    """Pictures (B, 3, frames, size, size) to tubelets (B, tokens, pixels), time by time; of any kind of number."""
+    t, p = settings.tubelet, settings.patch
+    side = settings.size // p
+    cut = video.reshape(len(video), 3, settings.times, t, side, p, side, p)
+    return cut.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(len(video), settings.tokens, settings.pixels)
+
+
+def mean_tubelets(video: Tensor, settings: VideoSettings) -> Tensor:
+    """The mean over space of `cut_tubelets`, (B, times, pixels) float32 in 0 … 255, without the copy of all of them."""
+    t, p = settings.tubelet, settings.patch
+    side = settings.size // p
+    cut = video.reshape(len(video), 3, settings.times, t, side, p, side, p)
+    sums = cut.sum((4, 6), dtype=torch.float32)  # (B, 3, times, t, p, p)
+    return sums.transpose(1, 2).reshape(len(video), settings.times, settings.pixels) / settings.places
+
+
+def normalise_pixels(pixels: Tensor) -> Tensor:
+    """Pixels in 0 … 255 to about zero mean and unit variance, float32."""
+    return (pixels.float() / 255 - PIXEL_MEAN) / PIXEL_STD
+
+
+def join_tubelets(tubelets: Tensor, settings: VideoSettings) -> Tensor:
+    """Normalised tubelets (B, tokens, pixels) back to pictures (B, 3, frames, size, size) uint8."""
+    t, p = settings.tubelet, settings.patch
+    side = settings.size // p
+    joined = tubelets.reshape(len(tubelets), settings.times, side, side, 3, t, p, p).permute(0, 4, 1, 5, 2, 6, 3, 7)
+    joined = joined.reshape(len(tubelets), 3, settings.frames, settings.size, settings.size)
+    return ((joined * PIXEL_STD + PIXEL_MEAN) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def transformer(d_model: int, n_layers: int, n_heads: int) -> nn.ModuleList:
+    """The blocks of a plain Vision Transformer (Dosovitskiy et al. 2021): (B, T, d_model) to the same."""
+    return nn.ModuleList(
+        nn.TransformerEncoderLayer(d_model, n_heads, 4 * d_model, 0.0, "gelu", batch_first=True, norm_first=True) for _ in range(n_layers)
+    )
+
+
+class VideoPositions(nn.Module):
+    """Learned positions of tubelets, in time and in space apart (MAE-ST, section 3)."""
+
+    def __init__(self, settings: VideoSettings, d_model: int):
+        super().__init__()
+        self.time = nn.Parameter(torch.empty(settings.times, d_model))
+        self.space = nn.Parameter(torch.empty(settings.places, d_model))
+        with torch.no_grad():  # learned, but from sinusoids: out of ViT's usual faint noise it takes long to tell times apart
+            self.time.copy_(0.5 * sinusoids(settings.times, d_model, self.time.device))
+        nn.init.trunc_normal_(self.space, std=0.02)
+
+    def forward(self) -> Tensor:
+        """(tokens, d_model), time by time."""
+        return (self.time[:, None] + self.space).flatten(0, 1)
+
 
 class VideoEncoder(nn.Module):
-    """Pictures to one embedding, the contrastive way: tubelets, their mean over space for each tubelet time, Transformer
-    blocks over time, mean over time."""
+    """Transformer blocks over tubelets: over those that masking left (`encode`), or over their means in space (`pool`)."""
 
     def __init__(self, settings: VideoSettings):
         super().__init__()
-        d_model = settings.d_model
-        times, places = settings.frames // settings.tubelet, (settings.size // settings.patch) ** 2
-        kernel = (settings.tubelet, settings.patch, settings.patch)
-        self.tubelets = nn.Conv3d(3, d_model, kernel, stride=kernel)
-        self.time_positions = nn.Parameter(torch.empty(times, d_model))
-        self.space_positions = nn.Parameter(torch.empty(places, d_model))
-        with torch.no_grad():  # learned, but from sinusoids: out of ViT's usual faint noise it takes long to tell times apart
-            self.time_positions.copy_(0.5 * sinusoids(times, d_model, self.time_positions.device))
-        nn.init.trunc_normal_(self.space_positions, std=0.02)
-        self.blocks = nn.ModuleList(
-            nn.TransformerEncoderLayer(d_model, settings.n_heads, 4 * d_model, 0.0, "gelu", batch_first=True, norm_first=True)
-            for _ in range(settings.n_layers)
-        )
-        self.norm = nn.LayerNorm(d_model)
+        self.settings = settings
+        self.embedding = nn.Linear(settings.pixels, settings.d_model)
+        self.positions = VideoPositions(settings, settings.d_model)
+        self.blocks = transformer(settings.d_model, settings.n_layers, settings.n_heads)
+        self.norm = nn.LayerNorm(settings.d_model)
 
-    def forward(self, video: Tensor) -> Tensor:
-        """video: (B, 3, frames, size, size) uint8. Returns (B, d_model)."""
-        x = self.tubelets(video.float() / 127.5 - 1.0).flatten(3) + self.space_positions.T[:, None]  # (B, d_model, times, places)
-        x = x.mean(3).transpose(1, 2) + self.time_positions
+    def encode(self, tubelets: Tensor, ids: Tensor) -> Tensor:
+        """States (B, K, d_model) of some tubelets: no others are embedded or encoded.
+
+        Args:
+            tubelets: (B, K, pixels) in 0 … 255. ids: (B, K) where they belong.
+        """
+        return self.run(self.embed(tubelets) + self.positions()[ids])
+
+    def pool(self, video: Tensor) -> Tensor:
+        """One embedding (B, d_model), the contrastive way: the mean over space for each tubelet time, blocks, mean over time.
+
+        The mean is taken of the pixels: the embedding is linear, so it is the mean of the embeddings at a fraction of the cost.
+
+        Args:
+            video: (B, 3, frames, size, size) in 0 … 255.
+        """
+        means = self.embed(mean_tubelets(video, self.settings))
+        return self.run(means + self.positions.time + self.positions.space.mean(0)).mean(1)
+
+    def embed(self, tubelets: Tensor) -> Tensor:
+        """Tubelets (..., pixels) in 0 … 255 to (..., d_model), without positions."""
+        return self.embedding(normalise_pixels(tubelets).to(self.embedding.weight.dtype))
+
+    def run(self, x: Tensor) -> Tensor:
+        """The blocks over (B, T, d_model), with the last norm."""
         for block in self.blocks:
             x = block(x)
-        return self.norm(x).mean(1)
+        return self.norm(x)

@@ -1,5 +1,6 @@
 """`midtrain/run.py`: a run, an interrupted one, what it leaves, and what it says of bad input."""
 
+import json
 import os
 import signal
 
@@ -63,11 +64,11 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeyp
     with monkeypatch.context() as patch:
         real, calls = TranslationTask.loss, []
 
-        def interrupted(task, batch):
+        def interrupted(task, model, batch, counts):
             calls.append(batch)
             if task.model.training and len(calls) == after:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return real(task, batch)
+            return real(task, model, batch, counts)
 
         patch.setattr(TranslationTask, "loss", interrupted)
         with pytest.raises(SystemExit) as stop:
@@ -135,3 +136,16 @@ def test_resuming_with_another_language_is_refused(place, capsys):
     mock_must_c.corpus(place / "must_c", "de")
     assert run.main(["--out", "run", "--resume", "--target-lang", "de"]) == 2
     assert "other settings (target_lang)" in capsys.readouterr().err
+
+
+def test_several_processes_are_refused(place, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert midtrain() == 2 and "one process" in capsys.readouterr().err
+
+
+def test_accumulated_parts_are_one_update(place):
+    """Each token counts the same whatever part it lies in."""
+    assert midtrain("optim.accumulate=2", "data.batch_frames=200", "log_every=1", out="parts") == 0
+    lines = [json.loads(line) for line in (place / "parts" / "log.jsonl").read_text().splitlines()]
+    train = [line for line in lines if line["split"] == "train"]
+    assert len(train) == 4 and all(0 < line["loss"] < 10 and line["text_padding_percent"] < 100 for line in train)

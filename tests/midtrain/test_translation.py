@@ -14,6 +14,7 @@ from mmpt.midtrain.must_c import read_split
 from mmpt.midtrain.specaugment import SpecAugmentSettings, augment, item_generator
 from mmpt.midtrain.translation import Corpus, DataSettings, MidtrainSettings, TranslationTask
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, train_vocabulary
+from mmpt.pretrain.distributed import Counts
 from mmpt.pretrain.run_folder import RunFolder
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
@@ -137,17 +138,22 @@ def make_task(corpus, folder, **settings):
     return TranslationTask(settings, corpus, vocabulary, Encoder(TINY), None, RunFolder(folder))
 
 
+def loss_of(task, batch):
+    """Losses of an update that consists of one batch."""
+    return task.loss(task.model, batch, Counts([task.counts(batch)]))
+
+
 def test_three_steps_lower_the_loss_of_a_batch(corpus, tmp_path):
     task = make_task(corpus, tmp_path)
     batch = next(task.batches(0, 0))
-    assert task.size(batch) == sum(s.frames for s in batch.segments)
+    assert task.counts(batch)["frames"] == sum(s.frames for s in batch.segments)
     optimizer = torch.optim.Adam(task.model.parameters(), lr=3e-3)
     losses = []
     for _ in range(4):
         task.model.eval()
-        losses.append(task.loss(batch)["loss"].item())
+        losses.append(loss_of(task, batch)["loss"].item())
         task.model.train()
-        task.loss(batch)["loss"].backward()
+        loss_of(task, batch)["loss"].backward()
         assert all(p.grad is not None for p in task.model.parameters())
         optimizer.step()
         optimizer.zero_grad()
@@ -169,7 +175,7 @@ def test_validation_weighs_tokens_and_shows_translations(corpus, tmp_path):
         for segment in corpus.dev.segments:
             (batch,) = load([[segment]], task.vocabulary, None, 0)
             number = batch.outputs.numel()
-            nll += task.loss(batch)["nll"].item() * number
+            nll += loss_of(task, batch)["nll"].item() * number
             tokens += number
     assert figures["nll"] == pytest.approx(nll / tokens, rel=1e-5)
     assert figures["perplexity"] == pytest.approx(math.exp(figures["nll"]))

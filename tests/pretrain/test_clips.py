@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
+from torch.utils.data import DataLoader
+from torch.utils.data._utils.pin_memory import pin_memory
 
-from clip_files import write_clip, write_manifest
+from clip_files import write_manifest
 from mmpt.pretrain.clips import ClipDataset, EpochBatches, Sampling, Skipped, collate
-from mmpt.pretrain.manifest import Clip, read_manifest
-from mmpt.pretrain.media import MediaError, VideoFile, decode_audio
+from mmpt.pretrain.manifest import read_manifest
+from mmpt.pretrain.media import MediaError
+from mmpt.pretrain.media_pictures import VideoFile
+from mmpt.pretrain.media_sound import decode_audio
 from mmpt.upstream.errors import InputError
 
 SAMPLING = Sampling(size=16, frames=16, stride=4, crop_min=0.5)
@@ -20,23 +25,22 @@ def manifest(tmp_path_factory):
     return write_manifest(tmp_path_factory.mktemp("clips"), clips)
 
 
-def grey_frames(video: torch.Tensor) -> list[int]:
-    """Which frames of the file a clip shows, modulo 50: its grey counts them (see clip_files)."""
-    return (video.float().mean(dim=(0, 2, 3)) / 5).round().int().tolist()
+def grey_frames(pictures) -> list[int]:
+    """Which frames of the file pictures (H, W, 3) show, modulo 50: their grey counts them (see clip_files)."""
+    return [round(float(numpy.asarray(picture).mean()) / 5) for picture in pictures]
 
 
 def test_long_clip_takes_every_fourth_frame(manifest):
     dataset = ClipDataset(read_manifest(manifest), SAMPLING, seed=0, memory_gb=0)
-    _, centre, _ = dataset[None, 0]
-    frames = grey_frames(centre)
+    frames = grey_frames(dataset[None, 0].video)
     assert [(b - a) % 50 for a, b in zip(frames, frames[1:])] == [4] * 15
     assert frames[0] == (150 - 61) // 2
-    assert len({grey_frames(dataset[epoch, 0][1])[0] for epoch in range(8)}) > 4
+    assert len({grey_frames(dataset[epoch, 0].video)[0] for epoch in range(8)}) > 4
 
 
 def test_short_clip_spreads_its_frames(manifest):
     dataset = ClipDataset(read_manifest(manifest), SAMPLING, seed=0, memory_gb=0)
-    frames = grey_frames(dataset[3, 1][1])
+    frames = grey_frames(dataset[3, 1].video)
     assert frames[0] == 0 and frames[-1] == 39
     assert all(2 <= b - a <= 3 for a, b in zip(frames, frames[1:]))
 
@@ -46,15 +50,15 @@ def test_memory_changes_nothing_but_speed(manifest):
     plain, kept = (ClipDataset(clips, SAMPLING, seed=5, memory_gb=gb) for gb in (0, 1))
     kept.warm(threads=2)
     for item in [(0, 0), (1, 0), (0, 1), (None, 2)]:
-        for ours, reference in zip(kept[item][:2], plain[item][:2]):
-            assert torch.equal(ours, reference)
+        ours, reference = kept[item], plain[item]
+        assert torch.equal(ours.wav, reference.wav) and torch.equal(ours.video, reference.video)
 
 
 def test_draws_hang_on_seed_epoch_and_name(manifest):
     clips = read_manifest(manifest)
-    video = ClipDataset(clips, SAMPLING, seed=1, memory_gb=0)[2, 0][1]
-    assert torch.equal(ClipDataset(clips[::-1], SAMPLING, seed=1, memory_gb=0)[2, 2][1], video)
-    assert not torch.equal(ClipDataset(clips, SAMPLING, seed=2, memory_gb=0)[2, 0][1], video)
+    video = ClipDataset(clips, SAMPLING, seed=1, memory_gb=0)[2, 0].video
+    assert torch.equal(ClipDataset(clips[::-1], SAMPLING, seed=1, memory_gb=0)[2, 2].video, video)
+    assert not torch.equal(ClipDataset(clips, SAMPLING, seed=2, memory_gb=0)[2, 0].video, video)
 
 
 def test_part_of_a_file_is_cut_where_the_manifest_says(manifest):
@@ -63,24 +67,54 @@ def test_part_of_a_file_is_cut_where_the_manifest_says(manifest):
     assert whole.shape[0] == pytest.approx(6 * 16000, abs=1100)
     assert part.shape == (24000,)
     assert (part - whole[48000:72000]).abs().mean() < 0.02 * whole.abs().mean()
-    with VideoFile(file) as video:
-        frames, times = video.decode(3.0, 4.0, 48)
-    assert times[0].item() == pytest.approx(3.0) and len(frames) == 25
-    assert (frames.float().mean(dim=(1, 2, 3)) / 5).round().int().tolist() == list(range(25, 50))
+    with VideoFile(file, 3.0) as video:
+        frames, times = video.pictures(1.0, 48)
+        assert times == pytest.approx([n / 25 for n in range(25)], abs=1e-6)
+        assert grey_frames(frames) == list(range(25, 50))
+        assert grey_frames(video.pictures_at([0.0, 0.039, 0.04, 0.5, 0.519, 2.9], 48)) == [25, 25, 26, 37, 37, 47]
 
 
-def test_unreadable_files_are_skipped_with_the_reason(tmp_path):
-    write_clip(tmp_path / "silent.mp4", 1.0, 0, sound=False)
-    write_clip(tmp_path / "blind.mp4", 1.0, 0, picture=False)
-    (tmp_path / "empty.mp4").write_bytes(b"")
-    (tmp_path / "text.mp4").write_text("no media")
-    names = ["silent", "blind", "empty", "text", "absent"]
-    clips = [Clip(n, tmp_path / f"{n}.mp4", tmp_path / f"{n}.mp4", 0.0, 1.0, "train", "mock", "a") for n in names]
-    dataset = ClipDataset(clips, SAMPLING, seed=0, memory_gb=0)
-    batch = collate([dataset[0, i] for i in range(5)])
-    assert batch.wavs == [] and [s.id for s in batch.skipped] == names
-    assert "no audio" in batch.skipped[0].reason and "no video" in batch.skipped[1].reason
-    assert all(isinstance(s, Skipped) and "\n" not in s.reason for s in batch.skipped)
+def test_batch_holds_all_waveforms_in_one_tensor(manifest):
+    dataset = ClipDataset(read_manifest(manifest), SAMPLING, seed=0, memory_gb=0)
+    bad = Skipped("bad", "why", epoch=3)
+    items = [dataset[3, 1], bad, dataset[3, 0]]
+    batch = collate(items)
+    assert len(batch) == 2 and batch.ids == ["short", "long"] and batch.groups == ["a", "a"]
+    assert batch.epoch == 3 and batch.skipped == [bad]
+    assert batch.samples.dtype == torch.float32 and batch.lengths == [len(items[0].wav), len(items[2].wav)]
+    assert all(torch.equal(wav, item.wav) for wav, item in zip(batch.wavs, [items[0], items[2]], strict=True))
+    assert batch.wavs[1].untyped_storage().data_ptr() == batch.samples.untyped_storage().data_ptr()
+    assert batch.video.shape == (2, 3, 16, 16, 16) and batch.video.dtype == torch.uint8
+    assert torch.equal(batch.video[1], items[2].video.permute(3, 0, 1, 2))
+    moved = batch.to("meta")
+    assert moved.samples.device.type == moved.video.device.type == "meta" and moved.ids == batch.ids
+    assert batch.samples.device.type == "cpu"
+
+
+def test_batch_survives_having_no_clip():
+    for items, epoch in [([Skipped("bad", "why", epoch=7)], 7), ([], None)]:
+        batch = collate(items).to("cpu")
+        assert len(batch) == 0 and batch.wavs == [] and batch.skipped == items and batch.epoch == epoch
+        assert batch.samples.shape == (0,) and batch.video.shape[:2] == (0, 3) and batch.video.dtype == torch.uint8
+
+
+def test_loader_pins_the_batch(manifest, monkeypatch):
+    """Without a GPU nothing can be pinned: the tensors' own method is mocked."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor, *_: tensor + 1)
+    batch = collate([ClipDataset(read_manifest(manifest), SAMPLING, seed=0, memory_gb=0)[0, 0]])
+    samples, video = batch.samples, batch.video
+    pinned = pin_memory(batch)  # what DataLoader's pinning thread calls
+    assert pinned is batch and torch.equal(batch.samples, samples + 1) and torch.equal(batch.video, video + 1)
+
+
+def test_workers_read_what_one_process_reads(manifest):
+    dataset = ClipDataset(read_manifest(manifest), SAMPLING, seed=0, memory_gb=0)
+    order = [[(2, 0), (2, 1)], [(None, 2)]]
+    loader = DataLoader(dataset, batch_sampler=order, collate_fn=collate, num_workers=2)
+    for ours, items in zip(loader, order, strict=True):
+        reference = collate([dataset[item] for item in items])
+        assert ours.ids == reference.ids and torch.equal(ours.samples, reference.samples) and torch.equal(ours.video, reference.video)
+        assert ours.video.stride() == reference.video.stride()
 
 
 def test_no_picture_after_the_end(manifest):

@@ -18,10 +18,28 @@ def test_overrides_win_and_are_converted():
     assert settings.data.batch_size == load_settings(PretrainSettings, SAMPLES, []).data.batch_size
 
 
-@pytest.mark.parametrize("name", ["paper", "samples"])
-def test_configs_are_whole(name):
-    settings = load_settings(PretrainSettings, CONFIGS / f"{name}.yaml", [])
-    assert settings.preset == ("base" if name == "paper" else "tiny")
+@pytest.mark.parametrize("objective", ["clr", "mae", "mae+clr"])
+@pytest.mark.parametrize("name", ["paper", "small", "samples"])
+def test_configs_are_whole(name, objective):
+    settings = load_settings(PretrainSettings, CONFIGS / f"{name}.yaml", [f"objective={objective}"])
+    assert settings.preset == ("tiny" if name == "samples" else "base")
+
+
+def test_paper_config_is_the_paper_s():
+    """paper.md: sizes, shares and the defaults of what is open."""
+    settings = load_settings(PretrainSettings, CONFIGS / "paper.yaml", [])
+    video, masked, optim = settings.video, settings.masked, settings.optim
+    assert (video.size, video.frames, video.stride, video.patch, video.tubelet) == (224, 16, 4, 16, 2)
+    assert (video.d_model, video.n_layers, video.n_heads, video.crop_min) == (768, 12, 12, 0.5)
+    assert (masked.audio_share, masked.video_share, masked.audio_mask, masked.audio_mask_at) == (0.6, 0.6, "drop", "tokens")
+    assert (masked.loss_on, masked.normalise_pixels, masked.clr_sees) == ("masked", False, "everything")
+    assert (masked.decoder_width, masked.decoder_layers, masked.decoder_heads) == (512, 4, 16)
+    assert (settings.projection, settings.temperature, settings.temperature_learned) == (256, 0.07, True)
+    assert (optim.lr, optim.betas, optim.weight_decay, optim.schedule) == (1.6e-3 * settings.data.batch_size / 256, (0.9, 0.95), 0.05, "cosine")
+    assert (settings.weights.audio, settings.weights.video, settings.weights.clr) == (1, 1, 1)
+    model = settings.build_model()
+    assert sum(p.numel() for p in model.encoder.parameters()) == 42_948_352
+    assert sum(p.numel() for p in model.video_encoder.blocks.parameters()) == 85_054_464  # ViT-B's twelve blocks
 
 
 def test_stored_settings_read_back_the_same():
@@ -46,6 +64,11 @@ def test_stored_settings_read_back_the_same():
     ("video.patch=0", "at least 1"),
     ("optim.betas=[0.9,1.5]", "betas"),
     ("optim.lr=.inf", "optim.lr"),
+    ("optim.accumulate=2", "keep apart the clips that clr compares"),
+    ("masked.audio_mask=blur", "drop or zero"),
+    ("objective=mea", "one of clr, mae, mae\\+clr"),
+    ("weights.video=-1", "weights.audio"),
+    ("data.dev_clips=1", "dev_clips"),
 ])
 def test_mistakes_are_named(override, complaint):
     with pytest.raises(InputError, match=complaint):

@@ -9,10 +9,12 @@ import torch
 
 from clip_files import write_manifest
 from mmpt.pretrain.audiovisual import AudioVisualTask, PretrainSettings
-from mmpt.pretrain.engine import learning_rate, make_optimizer
+from mmpt.pretrain.distributed import Counts, World
+from mmpt.pretrain.engine import without_free
+from mmpt.pretrain.optimizer import learning_rate, make_optimizer
 from mmpt.pretrain.run import CONFIGS, main
 from mmpt.pretrain.run_folder import RunFolder, read_training
-from mmpt.pretrain.settings import OptimSettings, load_settings
+from mmpt.pretrain.settings import OptimSettings, load_settings, to_plain
 from mmpt.scripts.export import main as export
 from mmpt.upstream.mmpt_av import load_encoder
 
@@ -31,13 +33,13 @@ def run(manifest, out, *more) -> int:
 
 def test_three_steps_lower_the_loss_on_one_batch(manifest, tmp_path):
     settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL[2:], "optim.lr=1e-4"])
-    task = AudioVisualTask(settings, manifest, RunFolder(tmp_path))
+    task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())
     batch = next(task.batches(0, 0))
     optimizer = make_optimizer(task.model, settings.optim)
     task.model.eval()  # without dropout the loss may only fall
     losses = []
     for _ in range(4):
-        loss = task.loss(batch)["loss"]
+        loss = task.loss(task.model, batch, Counts([task.counts(batch)]))["loss"]
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
@@ -83,11 +85,11 @@ def test_interrupted_run_goes_on_to_the_same_end(manifest, unbroken, tmp_path, m
     """SIGTERM off the checkpoints' schedule, then --resume: the bits and checkpoints of a run without the interruption."""
     out, steps, loss = tmp_path / "broken", [], AudioVisualTask.loss
 
-    def interrupted(task, batch):
+    def interrupted(task, model, batch, counts):
         steps.append(1)
         if len(steps) == 3:
             signal.raise_signal(signal.SIGTERM)
-        return loss(task, batch)
+        return loss(task, model, batch, counts)
 
     monkeypatch.setattr(AudioVisualTask, "loss", interrupted)
     with pytest.raises(SystemExit) as stopped:
@@ -103,6 +105,24 @@ def test_interrupted_run_goes_on_to_the_same_end(manifest, unbroken, tmp_path, m
     assert names[0] == names[1]
     logged = [[json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()] for folder in (out, unbroken)]
     assert logged[0] == logged[1]
+
+
+@pytest.mark.parametrize("objective, options", [
+    ("mae", ["optim.accumulate=2"]),
+    ("mae+clr", ["masked.clr_sees=masked", "masked.audio_mask=zero", "precision=bfloat16", "data.workers=1", "data.memory_gb=0"]),
+])
+def test_masked_objectives_train(manifest, tmp_path, objective, options):
+    decoder = ["masked.decoder_width=32", "masked.decoder_layers=1", "masked.decoder_heads=2"]
+    assert main(["--objective", objective, "--data", str(manifest), "--out", str(tmp_path / "run"), *SMALL, *decoder, *options, "optim.steps=4"]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    train, dev = ([line for line in lines if line["split"] == name] for name in ("train", "dev"))
+    assert len(train) == 4 and all(0 < line["audio"] < 10 and 0 < line["video"] < 10 for line in train)
+    assert all(line["loss"] == pytest.approx(line["audio"] + line["video"] + line.get("clr", 0), rel=1e-3) for line in train)
+    assert train[-1]["left_out_clips"] == 1  # of the nine, one did not fill a batch of the first epoch
+    assert 0 < dev[-1]["audio_error"] < 10 and 0 < dev[-1]["video_error_over_mean"]
+    assert ("audio_to_video_r1" in dev[-1]) == ("temperature" in train[-1]) == (objective == "mae+clr")
+    assert (tmp_path / "run" / "pictures" / "reconstruction_00000004.png").stat().st_size > 10_000
+    assert load_encoder(tmp_path / "run" / "encoder.pt").provenance["stages"][-1]["objective"] == objective
 
 
 def test_existing_runs_are_not_overwritten(manifest, unbroken, capsys):
@@ -135,6 +155,30 @@ def test_too_many_bad_clips_stop_the_run(tmp_path, capsys):
     assert run(manifest, tmp_path / "run", "optim.steps=4", "data.max_bad_share=0.5", "--fresh") == 0
     listed = [json.loads(line)["id"] for line in (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()]
     assert sorted(listed) == ["t1", "t5"]
+
+
+def test_a_kill_between_a_best_checkpoint_and_its_link_is_mended(manifest, unbroken, tmp_path):
+    out = tmp_path / "run"
+    assert run(manifest, out, "optim.steps=4") == 0
+    checkpoints = out / "checkpoints"
+    assert read_training(checkpoints / "step_00000004.pt")["is_best"]
+    (checkpoints / "best.pt").unlink()
+    (checkpoints / "best.pt").symlink_to("step_00000002.pt")  # as if it had not been moved yet
+    (checkpoints / ".step_00000004.pt.half.tmp").write_bytes(b"half")
+    with (out / "log.jsonl").open("a") as log:
+        log.write('{"step": 5, "split": "train", "lo')
+    assert main(["--out", str(out), "--resume"]) == 0
+    assert (checkpoints / "best.pt").resolve().name == "step_00000004.pt"
+    assert not list(checkpoints.glob(".*"))
+    assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4, 4]
+
+
+def test_what_may_change_at_a_resume():
+    settings = to_plain(load_settings(PretrainSettings, CONFIGS / "samples.yaml", []))
+    other = to_plain(load_settings(PretrainSettings, CONFIGS / "samples.yaml", ["device=cpu", "log_every=3", "data.workers=0", "peak_tflops=5"]))
+    assert settings != other and without_free(settings) == without_free(other)
+    for override in ("optim.lr=0.5", "data.batch_size=8", "seed=4"):
+        assert without_free(to_plain(load_settings(PretrainSettings, CONFIGS / "samples.yaml", [override]))) != without_free(settings)
 
 
 def test_learning_rate_warms_up_and_decays():

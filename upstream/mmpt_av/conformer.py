@@ -8,9 +8,11 @@ import math
 from itertools import accumulate
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .gather import gather_rows
 from .packing import Packing
 
 
@@ -77,13 +79,38 @@ class Attention(nn.Module):
 
 
 class FrameBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over valid frames. A lone frame has no variance: it is normalised by the running statistics."""
+    """Batch normalisation over valid frames. A lone frame has no variance: it is normalised by the running statistics.
+
+    `synchronised` (DDP training sets it) takes the frames of all ranks, on any device: PyTorch's own is for CUDA only.
+    """
+
+    synchronised = False
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (total, C). Returns the same shape."""
+        if self.training and self.synchronised:
+            return self.normalise_over_ranks(x)
         if self.training and x.shape[0] == 1:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
+
+    def normalise_over_ranks(self, x: Tensor) -> Tensor:
+        """As one process would with all ranks' frames: each rank's count, mean and squared deviations are brought together
+        by the parallel algorithm of Chan et al. (1979), which does not lose digits as a sum of squares would."""
+        with torch.autocast(x.device.type, enabled=False):
+            wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+            own_mean = wide.mean(0)
+            own = torch.cat([own_mean, (wide - own_mean).square().sum(0), wide.new_full((1,), len(x))])
+            everyones = gather_rows(own[None], [1] * dist.get_world_size())
+            means, squares, counts = everyones.split([self.num_features, self.num_features, 1], dim=1)
+            total = counts.sum()
+            mean = (means * counts).sum(0) / total
+            variance = (squares + counts * (means - mean).square()).sum(0) / total
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * total / (total - 1), self.momentum)
+            return ((wide - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias).to(x.dtype)
 
 
 class Convolution(nn.Module):

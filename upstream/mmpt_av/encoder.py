@@ -51,6 +51,13 @@ class Encoder(nn.Module):
         """Samples of waveform under one state."""
         return HOP_SAMPLES
 
+    def compile_feed_forwards(self) -> None:
+        """Has torch compile, at their first use, the layers that look at one frame at a time. Attention and convolution of
+        utterances of many lengths would be compiled anew for each batch."""
+        for block in self.blocks:
+            block.ffn1.compile(dynamic=True)
+            block.ffn2.compile(dynamic=True)
+
     def forward(self, wavs: list[Tensor]) -> EncoderOutput:
         """States of waveforms.
 

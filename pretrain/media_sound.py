@@ -1,0 +1,99 @@
+"""The waveform of a part of a media file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy
+import torch
+from torch import Tensor
+
+from mmpt.pretrain.media import CUT_S, MediaError, decoded, expected_end, media_errors, open_media, pick
+from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE
+
+PREROLL_S = 0.1  # a decoder's first pieces after a jump are not right yet
+GAP_S = 0.1  # a jump of the time stamps by more than this is a hole in the sound; containers round them, by milliseconds
+
+
+def decode_audio(path: Path, start_s: float, duration_s: float) -> Tensor:
+    """The waveform (samples,) of a part of a file, mixed to mono at 16 kHz, in [-1, 1].
+
+    Where sound is missing (it begins after `start_s`, it has a hole) there are zeros, so that it stays in step with the pictures;
+    where it ends early the waveform is shorter.
+
+    Raises:
+        MediaError: the file cannot be opened, has no sound, none in this part, or is cut off in it.
+    """
+    wav = numpy.zeros(round(duration_s * SAMPLE_RATE), numpy.float32)
+    begin = end = None  # samples, of the sound that was met
+    with media_errors("audio"), open_media(path) as container:
+        stream = pick(container.streams.audio, "audio")
+        for at, piece in resampled(decoded(container, stream, max(0.0, start_s - PREROLL_S)), start_s):
+            begin = at if begin is None else begin
+            end = at + len(piece) if end is None else max(end, at + len(piece))
+            piece, at = piece[max(0, -at) :], max(0, at)
+            piece = piece[: max(0, len(wav) - at)]
+            wav[at : at + len(piece)] = piece
+            if end >= len(wav):
+                break
+        if begin is None:
+            raise MediaError(f"no sound from {start_s:.2f} s on: is the file cut off or damaged?")
+        if end <= 0:
+            raise MediaError(f"no sound at {start_s:.2f} s, it ends at {start_s + end / SAMPLE_RATE:.2f} s")
+        if begin >= len(wav):
+            raise MediaError(f"no sound at {start_s:.2f} s, it begins at {start_s + begin / SAMPLE_RATE:.2f} s")
+        end_s = start_s + end / SAMPLE_RATE
+        missing_s = expected_end(container, stream, start_s + duration_s) - end_s
+        if missing_s > CUT_S:
+            raise MediaError(f"ends at {end_s:.2f} s, {missing_s:.2f} s too early: is the file cut off?")
+        wav = wav[:end]
+        if not numpy.isfinite(wav).all():
+            raise MediaError("holds samples that are no numbers")
+    return torch.from_numpy(wav).clamp_(-1.0, 1.0)
+
+
+def resampled(frames: Iterator[tuple[float, av.AudioFrame]], start_s: float) -> Iterator[tuple[int, numpy.ndarray]]:
+    """(sample number counted from `start_s`, 16 kHz mono samples) of the frames, piece by piece.
+
+    A new resampler starts where the sound changes its form (channels, rate) or has a hole.
+    """
+    graph, form, at, due_s = None, None, 0, 0.0
+    for time, frame in frames:
+        its_form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if its_form != form or abs(time - due_s) > GAP_S:
+            for piece in pieces(graph, None):
+                yield at, piece
+                at += len(piece)
+            graph, form, at = mono_graph(frame), its_form, round((time - start_s) * SAMPLE_RATE)
+        due_s = time + frame.samples / frame.sample_rate
+        for piece in pieces(graph, frame):
+            yield at, piece
+            at += len(piece)
+    for piece in pieces(graph, None):
+        yield at, piece
+        at += len(piece)
+
+
+def mono_graph(frame: av.AudioFrame) -> av.filter.Graph:
+    """A filter from frames like this one to 16 kHz mono. PyAV's own AudioResampler would start a thread for each core, a clip each
+    time, and mix channels to louder than full scale: equal left and right would come out at 1.41 times what they are."""
+    graph = av.filter.Graph()
+    graph.threads = 1
+    source = graph.add_abuffer(format=frame.format.name, sample_rate=frame.sample_rate, layout=frame.layout.name, time_base=frame.time_base)
+    resample = graph.add("aresample", rematrix_maxval="1.0")
+    form = graph.add("aformat", sample_rates=str(SAMPLE_RATE), sample_fmts="flt", channel_layouts="mono")
+    graph.link_nodes(source, resample, form, graph.add("abuffersink")).configure()
+    graph.set_audio_frame_size(SAMPLE_RATE)  # a piece a second: taking them out costs more than making them
+    return graph
+
+
+def pieces(graph: av.filter.Graph | None, frame: av.AudioFrame | None) -> Iterator[numpy.ndarray]:
+    """What comes out of the graph when the frame goes in; the rest for None."""
+    if graph is None:
+        return
+    graph.push(frame)
+    while True:
+        try:
+            yield graph.pull().to_ndarray()[0]
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return

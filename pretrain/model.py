@@ -1,0 +1,130 @@
+"""The audio-visual model: both encoders, and what each objective puts on top of them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmpt.pretrain.contrastive import InfoNCE
+from mmpt.pretrain.distributed import Counts
+from mmpt.pretrain.masked import FRAMES_A_TOKEN, Masks, MaskedSettings, SharedDecoder, normalise_tubelets, pick_tokens
+from mmpt.pretrain.settings import require
+from mmpt.pretrain.video import VideoEncoder, VideoSettings, cut_tubelets, normalise_pixels
+from mmpt.upstream.mmpt_av import Encoder
+from mmpt.upstream.mmpt_av.packing import Packing
+
+OBJECTIVES = {"clr": ("clr",), "mae": ("audio", "video"), "mae+clr": ("audio", "video", "clr")}  # and their losses
+
+
+@dataclass(frozen=True)
+class WeightSettings:
+    """What the losses are multiplied with in their sum."""
+
+    audio: float = 1.0
+    video: float = 1.0
+    clr: float = 1.0
+
+    def __post_init__(self):
+        require(min(self.audio, self.video, self.clr) >= 0, "weights.audio, weights.video and weights.clr must not be negative")
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What the decoder made of a batch's wanted places, and what is there."""
+
+    audio: Tensor  # (W, n_mels) frames
+    audio_target: Tensor
+    video: Tensor  # (B, M, pixels) tubelets
+    video_target: Tensor
+
+
+class AudioVisualModel(nn.Module):
+    """Only what the objective trains is built, so that every parameter has a gradient.
+
+    Args:
+        projection: width of the space that contrastive learning compares in.
+        temperature, temperature_learned: of InfoNCE.
+    """
+
+    def __init__(self, objective: str, encoder: Encoder, video: VideoSettings, masked: MaskedSettings, weights: WeightSettings,
+                 projection: int, temperature: float, temperature_learned: bool):
+        super().__init__()
+        self.losses = OBJECTIVES[objective]
+        self.video, self.masked, self.weights = video, masked, weights
+        self.encoder = encoder
+        self.video_encoder = VideoEncoder(video)
+        if "clr" in self.losses:
+            self.audio_projection = nn.Linear(encoder.config.d_model, projection)
+            self.video_projection = nn.Linear(video.d_model, projection)
+            self.contrast = InfoNCE(temperature, temperature_learned)
+        if "audio" in self.losses:
+            self.decoder = SharedDecoder(masked, video, encoder.config.d_model, encoder.config.n_mels)
+
+    def forward(self, feats: list[Tensor], video: Tensor, masks: Masks | None, counts: Counts) -> dict[str, Tensor]:
+        """Losses by name and their weighted sum `loss`: a batch's part of the mean over the update (see engine.Task.loss).
+
+        Args:
+            feats: list of (4 * T, n_mels) normalised features. video: (B, 3, frames, size, size) uint8.
+            masks: None without a masked objective.
+            counts: of the update, with `clips`, `audio_frames` and `video_tubelets`.
+        """
+        losses, encoded = {}, None
+        if masks is not None:
+            made, encoded = self.reconstruct(feats, video, masks)
+            audio_error = (made.audio - made.audio_target).square().mean(-1).sum()
+            video_error = (made.video - made.video_target).square().mean(-1).sum()
+            losses = {"audio": audio_error * counts.share("audio_frames"), "video": video_error * counts.share("video_tubelets")}
+        if "clr" in self.losses:
+            seen = encoded if self.masked.clr_sees == "masked" else None
+            losses["clr"] = self.contrast(*(seen or self.embed(feats, video)), counts)
+        return {"loss": sum(getattr(self.weights, name) * value for name, value in losses.items()), **losses}
+
+    def embed(self, feats: list[Tensor], video: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit vectors (B, projection) of sounds and of pictures, without masks."""
+        x, packing = self.encoder.embed(feats)
+        audio = mean_states(self.encoder.encode_packed(x, packing), packing)
+        return self.project(audio, self.video_encoder.pool(video))
+
+    def project(self, audio: Tensor, video: Tensor) -> tuple[Tensor, Tensor]:
+        """Means over time (B, d) of both to unit vectors (B, projection)."""
+        projected = self.audio_projection(audio), self.video_projection(video)
+        return tuple(F.normalize(widen(one), dim=-1) for one in projected)
+
+    def reconstruct(self, feats: list[Tensor], video: Tensor, masks: Masks) -> tuple[Reconstruction, tuple[Tensor, Tensor] | None]:
+        """What is made of the masked places; and, where contrastive learning is to see them, the masked encodings' unit vectors."""
+        states, packing = self.encode_seen(feats, masks)
+        tubelets = cut_tubelets(video, self.video)
+        video_states = self.video_encoder.encode(pick_tokens(tubelets, masks.video_seen), masks.video_seen)
+        target = normalise_pixels(tubelets if self.masked.loss_on == "all" else pick_tokens(tubelets, masks.video_hidden))
+        made = Reconstruction(
+            audio=widen(self.decoder.audio(states, masks).flatten(0, 1)[masks.audio_wanted]),
+            audio_target=nn.utils.rnn.pad_sequence(feats, batch_first=True).flatten(0, 1)[masks.audio_wanted],
+            video=widen(self.decoder.video(video_states, masks, self.masked.loss_on)),
+            video_target=normalise_tubelets(target) if self.masked.normalise_pixels else target,
+        )
+        if "clr" not in self.losses or self.masked.clr_sees != "masked":
+            return made, None
+        return made, self.project(mean_states(states, packing), video_states.mean(1))
+
+    def encode_seen(self, feats: list[Tensor], masks: Masks) -> tuple[Tensor, Packing]:
+        """The audio encoder's last states of the seen tokens, packed (sum of audio_seen_lengths, d_model)."""
+        if self.masked.audio_mask_at == "features":
+            frames = (masks.audio_hidden[:, None] * FRAMES_A_TOKEN + torch.arange(FRAMES_A_TOKEN, device=masks.audio_hidden.device)).flatten()
+            feats = list(torch.cat(feats).index_fill(0, frames, 0.0).split([len(one) for one in feats]))
+        x, packing = self.encoder.embed(feats)
+        if self.masked.audio_mask == "drop":
+            x, packing = x[masks.audio_seen], Packing(masks.audio_seen_lengths, x.device)
+        elif self.masked.audio_mask_at == "tokens":
+            x = x.index_fill(0, masks.audio_hidden, 0.0)
+        return self.encoder.encode_packed(x, packing), packing
+
+
+def mean_states(x: Tensor, packing: Packing) -> Tensor:
+    """The mean over time of each clip: packed (total, C) to (B, C)."""
+    return packing.unpack(x).sum(1) / torch.tensor(packing.lengths, device=x.device)[:, None]
+
+
+def widen(x: Tensor) -> Tensor:
+    """Half precision to float32: losses are not summed in it."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

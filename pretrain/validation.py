@@ -1,0 +1,149 @@
+"""What a validation finds out: errors of reconstruction, contrastive loss, retrieval, and pictures of both."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmpt.pretrain.clips import ClipBatch
+from mmpt.pretrain.contrastive import retrieval
+from mmpt.pretrain.distributed import Counts
+from mmpt.pretrain.masked import FRAMES_A_TOKEN, Masks
+from mmpt.pretrain.model import AudioVisualModel, Reconstruction
+from mmpt.pretrain.pictures import Example, reconstruction_picture, similarity_picture
+from mmpt.pretrain.video import cut_tubelets, join_tubelets, normalise_pixels
+
+EXAMPLES = 3  # clips whose reconstruction is drawn, of different groups where there are
+
+
+class Errors:
+    """Squared errors of what was reconstructed, beside those of always saying the mean of all that was to be (in each
+    dimension its own: what a reconstruction has to beat). Sums in float64; `+` brings those of two ranks together."""
+
+    def __init__(self):
+        self.count = 0
+        self.squares: Tensor | float = 0.0  # of the errors, (C,)
+        self.targets: Tensor | float = 0.0  # sums of the targets and of their squares, (C,)
+        self.target_squares: Tensor | float = 0.0
+
+    def add(self, made: Tensor, target: Tensor) -> None:
+        """made, target: (..., C)."""
+        made, target = (one.flatten(0, -2).double() for one in (made, target))
+        self.count += len(made)
+        self.squares = self.squares + (made - target).square().sum(0).cpu()
+        self.targets = self.targets + target.sum(0).cpu()
+        self.target_squares = self.target_squares + target.square().sum(0).cpu()
+
+    def __add__(self, other: "Errors") -> "Errors":
+        total = Errors()
+        for name in vars(total):
+            setattr(total, name, getattr(self, name) + getattr(other, name))
+        return total
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Mean squared error, and its ratio to the error of saying the mean."""
+        error = (self.squares / self.count).mean().item()
+        of_mean = (self.target_squares / self.count - (self.targets / self.count).square()).mean().item()
+        return {f"{name}_error": error, f"{name}_error_over_mean": error / max(of_mean, 1e-12)}
+
+
+class HeldOut:
+    """Gathers batch by batch, then over ranks."""
+
+    def __init__(self, model: AudioVisualModel):
+        self.model = model
+        self.audio_errors, self.video_errors = Errors(), Errors()
+        self.clips: list[tuple[str, str]] = []  # group, id
+        self.audio: list[Tensor] = []
+        self.video: list[Tensor] = []
+        self.examples: list[Example] = []
+
+    def add(self, feats: list[Tensor], clips: ClipBatch, masks: Masks | None) -> None:
+        """One batch, on the model's device; the model is in evaluation mode."""
+        self.clips += list(zip(clips.groups, clips.ids))
+        if masks is not None:
+            made, _ = self.model.reconstruct(feats, clips.video, masks)
+            self.audio_errors.add(made.audio, made.audio_target)
+            self.video_errors.add(made.video, made.video_target)
+            self.take_examples(feats, clips, masks, made)
+        if "clr" in self.model.losses:
+            audio, video = self.model.embed(feats, clips.video)
+            self.audio += audio.cpu()
+            self.video += video.cpu()
+
+    def state(self) -> tuple:
+        """What other ranks need."""
+        return self.clips, self.audio, self.video, self.audio_errors, self.video_errors
+
+    def bring_together(self, states: list[tuple]) -> None:
+        """Takes up the states of all ranks, clips in the order of their groups."""
+        self.clips, self.audio, self.video = (sum((state[i] for state in states), []) for i in range(3))
+        self.audio_errors, self.video_errors = (sum((state[i] for state in states), Errors()) for i in (3, 4))
+        order = sorted(range(len(self.clips)), key=self.clips.__getitem__)
+        self.clips, self.audio, self.video = ([items[i] for i in order] if items else [] for items in (self.clips, self.audio, self.video))
+
+    def similarity(self) -> tuple[Tensor, Tensor]:
+        """Sounds and pictures (N, C) in the order of `clips`."""
+        return torch.stack(self.audio), torch.stack(self.video)
+
+    def figures(self) -> dict[str, float]:
+        """All figures by name; `loss` is the sum that training minimises, over these clips at once."""
+        figures, weights, loss = {}, self.model.weights, 0.0
+        if "audio" in self.model.losses:
+            figures |= self.audio_errors.figures("audio") | self.video_errors.figures("video")
+            loss += weights.audio * figures["audio_error"] + weights.video * figures["video_error"]
+        if "clr" in self.model.losses:
+            audio, video = self.similarity()
+            contrast = self.model.contrast
+            figures["clr"] = contrast(audio.to(contrast.log_scale.device), video.to(contrast.log_scale.device), Counts([{"clips": len(audio)}])).item()
+            figures |= retrieval(audio @ video.T, [group for group, _ in self.clips])
+            loss += weights.clr * figures["clr"]
+        return {"loss": loss, **figures}
+
+    def draw(self, folder: Path, step: int) -> None:
+        """Pictures of this validation, as PNG files named by the step."""
+        if self.examples:
+            reconstruction_picture(self.examples, folder / f"reconstruction_{step:08d}.png")
+        if self.audio:
+            audio, video = self.similarity()
+            similarity_picture(audio @ video.T, [group for group, _ in self.clips], folder / f"retrieval_{step:08d}.png")
+
+    def take_examples(self, feats: list[Tensor], clips: ClipBatch, masks: Masks, made: Reconstruction) -> None:
+        """Keeps the first clips of different groups, to be drawn."""
+        shown = {example.group for example in self.examples}
+        for number, group in enumerate(clips.groups):
+            if group not in shown and len(self.examples) < EXAMPLES:
+                shown.add(group)
+                sounds = example_sound(feats, masks, made, number)
+                pictures = example_pictures(self.model, clips.video, masks, made, number)
+                self.examples.append(Example(clips.ids[number], group, sounds, pictures))
+
+
+def example_sound(feats: list[Tensor], masks: Masks, made: Reconstruction, number: int) -> list[Tensor]:
+    """A clip's features (frames, n_mels): original, masked (NaN where hidden), and with the reconstruction in its place."""
+    frames_a_clip = FRAMES_A_TOKEN * max(masks.audio_lengths)
+    start, length = sum(masks.audio_lengths[:number]), masks.audio_lengths[number]
+    original = feats[number].float().cpu()
+    hidden = masks.audio_hidden.cpu() - start
+    hidden = hidden[(hidden >= 0) & (hidden < length)]
+    masked, filled = original.clone(), original.clone()
+    masked.unflatten(0, (length, FRAMES_A_TOKEN))[hidden] = torch.nan
+    wanted = masks.audio_wanted.cpu() - number * frames_a_clip
+    own = (wanted >= 0) & (wanted < frames_a_clip)
+    filled[wanted[own]] = made.audio.float().cpu()[own]
+    return [original, masked, filled]
+
+
+def example_pictures(model: AudioVisualModel, video: Tensor, masks: Masks, made: Reconstruction, number: int) -> list[Tensor]:
+    """A clip's pictures (frames, size, size, 3) uint8: original, masked (grey where hidden), and with the reconstruction."""
+    tubelets = normalise_pixels(cut_tubelets(video[number : number + 1].cpu(), model.video))[0]
+    hidden = masks.video_hidden[number].cpu()
+    mine = made.video[number].float().cpu()
+    if model.masked.normalise_pixels:  # back to the brightness that is there, as MAE shows it
+        original = tubelets[hidden] if model.masked.loss_on == "masked" else tubelets
+        variance, mean = torch.var_mean(original, dim=-1, keepdim=True)
+        mine = mine * (variance + 1e-6).sqrt() + mean
+    masked, filled = tubelets.clone(), tubelets.clone()
+    masked[hidden] = 0.0
+    filled[hidden] = mine if model.masked.loss_on == "masked" else mine[hidden]
+    return [join_tubelets(one[None], model.video)[0].permute(1, 2, 3, 0) for one in (tubelets, masked, filled)]

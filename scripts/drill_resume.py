@@ -1,0 +1,145 @@
+"""Kills a pre-training run (SIGKILL) again and again, resumes it each time, and compares what is left with an unbroken run's:
+model, optimiser, encoder, best checkpoint and log must have the same bits and lines. On a CPU, where training repeats exactly."""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from mmpt.pretrain.run_folder import read_training
+from mmpt.upstream.command import clean_exit
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av import load_encoder
+from mmpt.upstream.samples import REPOSITORY
+
+SMALL = ("device=cpu", "data.workers=0", "data.memory_gb=0", "data.batch_size=8", "data.dev_clips=16", "video.size=32", "video.n_layers=1",
+         "log_every=1", "checkpoint_every=2", "validate_every=7")
+TIMING = ("clips_per_s", "steps_per_s", "data_wait_percent")  # what may differ between two runs
+PATIENCE_S = 600
+
+EXAMPLES = """\
+examples:
+  python scripts/drill_resume.py                                  ten kills of a short mae+clr run on the sample clips, some minutes
+  python scripts/drill_resume.py --kills 3 --steps 20 --processes 2   a run of two processes
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--objective", default="mae+clr", help="of the run (default: %(default)s)")
+    p.add_argument("--data", type=Path, metavar="MANIFEST", help="clips (default: the sample clips)")
+    p.add_argument("--kills", type=int, default=10, help="how often (default: %(default)s)")
+    p.add_argument("--steps", type=int, default=44, help="updates of the run (default: %(default)s)")
+    p.add_argument("--processes", type=int, default=1, help="of the run, under torchrun if more than one (default: %(default)s)")
+    p.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
+    p.add_argument("--out", type=Path, default=Path("runs/drill"), metavar="DIR", help="for both runs (default: %(default)s)")
+    p.add_argument("--fresh", action="store_true", help="delete DIR if it is there")
+    return p
+
+
+def command(arguments: argparse.Namespace, out: Path) -> list[str]:
+    """A short training run into `out`."""
+    start = [sys.executable]
+    if arguments.processes > 1:
+        start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={arguments.processes}"]
+    data = ["--data", str(arguments.data)] if arguments.data else []
+    return [*start, str(REPOSITORY / "pretrain/run.py"), "--objective", arguments.objective, *data, "--config",
+            str(REPOSITORY / "pretrain/configs/samples.yaml"), "--out", str(out), *SMALL, f"optim.steps={arguments.steps}"]
+
+
+def run_to_the_end(words: list[str]) -> None:
+    """Runs a command; InputError with the end of what it said if it fails."""
+    result = subprocess.run(words, env=environment(), capture_output=True, text=True)
+    if result.returncode:
+        raise InputError(f"a run failed: {' '.join(result.stderr.split()[-60:])}")
+
+
+def environment() -> dict[str, str]:
+    """One thread for each process: the sums of several would not always be taken in one order."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def logged_step(out: Path) -> int:
+    """The last step in a run's log, 0 before there is one."""
+    log = out / "log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
+
+
+def kill_after(words: list[str], out: Path, step: int, delay_s: float) -> int:
+    """Starts a run, waits until it has logged `step`, and `delay_s` more; kills it and returns the step it had logged by then."""
+    process = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    started = time.monotonic()
+    while logged_step(out) < step and process.poll() is None:
+        if time.monotonic() - started > PATIENCE_S:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise InputError(f"{out}: no step {step} within {PATIENCE_S} s")
+        time.sleep(0.02)
+    time.sleep(delay_s)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return logged_step(out)
+
+
+def differences(ours: Path, reference: Path) -> list[str]:
+    """What of two runs is not the same."""
+    found = []
+    for name in ("latest", "best"):
+        one, other = (read_training(folder / "checkpoints" / f"{name}.pt") for folder in (ours, reference))
+        found += [f"{name}.pt: {key}" for key in ("step", "epoch", "position", "best", "model", "optimizer", "random") if not same(one[key], other[key])]
+    one, other = (load_encoder(folder / "encoder.pt") for folder in (ours, reference))
+    found += [] if same(one.state_dict(), other.state_dict()) else ["encoder.pt"]
+    logs = [[json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()] for folder in (ours, reference)]
+    logs = [[{key: value for key, value in line.items() if key not in TIMING} for line in log] for log in logs]
+    return found + ([] if logs[0] == logs[1] else ["log.jsonl"])
+
+
+def same(one, other) -> bool:
+    """Whether two nested values are equal bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+@clean_exit
+def main(argv: list[str] | None = None) -> int:
+    """Runs the drill; returns the exit status, 1 if the runs differ."""
+    arguments = parser().parse_args(argv)
+    if arguments.kills < 1 or arguments.steps < arguments.kills + 1:
+        raise InputError(f"--kills {arguments.kills} needs at least one, and more --steps than kills")
+    if arguments.out.exists():
+        if not arguments.fresh:
+            raise InputError(f"{arguments.out}: is there already; --fresh deletes it")
+        shutil.rmtree(arguments.out)
+    whole, broken = arguments.out / "unbroken", arguments.out / "killed"
+    print(f"Unbroken run of {arguments.steps} steps ...", flush=True)
+    run_to_the_end(command(arguments, whole))
+    moments = random.Random(arguments.seed)
+    for kill in range(1, arguments.kills + 1):
+        words = command(arguments, broken) + (["--resume"] if broken.exists() else [])
+        # Spread over the run; by the delay in the middle of a step, a validation or a checkpoint.
+        step, delay_s = kill * arguments.steps // (arguments.kills + 1), moments.uniform(0.0, 0.6)
+        reached = kill_after(words, broken, step, delay_s)
+        print(f"kill {kill}: {delay_s:.2f} s after step {step}, had logged {reached}", flush=True)
+    run_to_the_end([*command(arguments, broken), "--resume"])
+    found = differences(broken, whole)
+    print("The killed run differs: " + ", ".join(found) if found else f"{arguments.kills} kills: the same bits and the same log as the unbroken run")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
