@@ -31,6 +31,7 @@ class DataSettings:
     """Which clips, and how they are read."""
 
     manifest: str | None = None  # a manifest, or a folder of shards; None: the sample clips
+    sound: str = "clip"  # all of a clip's sound, up to 10 s; or pictures: the stretch that they cover
     batch_size: int = 64  # clips of an update, over all GPUs
     workers: int = 4  # processes that decode, for each GPU
     memory_gb: float = 0.0  # decoded clips kept in memory, of training and dev each; with workers 0
@@ -41,6 +42,7 @@ class DataSettings:
         require(self.batch_size >= 2, "data.batch_size must be at least 2: a clip's negatives are the others of its batch")
         require(self.workers >= 0 and self.memory_gb >= 0, "data.workers and data.memory_gb must not be negative")
         require(not (self.workers and self.memory_gb), "data.memory_gb keeps clips in this process: it needs data.workers=0")
+        require(self.sound in ("clip", "pictures"), f"data.sound must be clip or pictures, got {self.sound}")
         require(self.dev_clips >= 2, "data.dev_clips must be at least 2")
 
 
@@ -135,7 +137,7 @@ class AudioVisualTask:
             raise InputError(f"data.batch_size={size} cannot be divided among {world.size} processes and {settings.optim.accumulate} parts each")
         dev = sorted(dev, key=lambda clip: zlib.crc32(clip.id.encode()))[: settings.data.dev_clips]
         video = settings.video
-        sampling = Sampling(video.size, video.frames, video.stride, video.crop_min)
+        sampling = Sampling(video.size, video.frames, video.stride, video.crop_min, settings.data.sound)
         self.train = ClipDataset(train, sampling, settings.seed, settings.data.memory_gb)
         self.dev = ClipDataset(sorted(dev, key=lambda clip: (clip.group, clip.id)), sampling, settings.seed, settings.data.memory_gb)
         self.skipped: dict[str, str] = {}

@@ -19,6 +19,7 @@ from mmpt.pretrain.clip_source import open_clip, used_s
 from mmpt.pretrain.manifest import Clip
 from mmpt.pretrain.media import SAME_S, MediaError
 from mmpt.pretrain.shards import ShardClip
+from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Sampling:
 
     size: side of a picture in pixels. frames, stride: pictures a clip, and every which one is taken.
     crop_min: smallest share of the picture's area that a random crop keeps.
+    sound: "clip" (all of it, up to 10 s), or "pictures" (the stretch that the pictures cover).
     """
 
     size: int
     frames: int
     stride: int
     crop_min: float
+    sound: str = "clip"
 
 
 class ClipItem(NamedTuple):
@@ -152,13 +155,22 @@ class ClipDataset(Dataset):
             with open_clip(clip) as media:
                 wav = media.audio()
                 if not self.room_bytes:
-                    return wav, media.pictures_at(self.picture_times(clip, media.rate, share).tolist(), short_side)
+                    wanted = self.picture_times(clip, media.rate, share)
+                    return self.cut_sound(wav, wanted[0].item(), media.rate), media.pictures_at(wanted.tolist(), short_side)
                 frames, times = media.pictures(short_side)
                 decoded = Decoded(wav, media.rate, frames, numpy.array(times))
             self.keep(index, decoded)
         wanted = self.picture_times(clip, decoded.rate, share)
         shown = numpy.searchsorted(decoded.times, wanted + SAME_S, side="right") - 1
-        return decoded.wav, [decoded.frames[number] for number in shown.clip(min=0)]
+        return self.cut_sound(decoded.wav, wanted[0].item(), decoded.rate), [decoded.frames[number] for number in shown.clip(min=0)]
+
+    def cut_sound(self, wav: Tensor, start_s: float, rate: float) -> Tensor:
+        """The sound that goes with pictures from `start_s` on: all of it, or what they cover; a clip too short for them keeps all."""
+        if self.sampling.sound == "clip":
+            return wav
+        length = round(self.sampling.frames * self.sampling.stride / rate * SAMPLE_RATE)
+        start = max(0, min(round(start_s * SAMPLE_RATE), len(wav) - length))
+        return wav[start : start + length]
 
     def keep(self, index: int, decoded: Decoded) -> None:
         """Keeps a clip in memory if there is room; none is kept after the first for which there was not."""

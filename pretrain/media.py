@@ -1,8 +1,8 @@
-"""Media files opened and decoded by PyAV, whatever is wrong with them. A file's clock starts at its first time stamp, as a player's does."""
+"""Media files opened and decoded by PyAV, whatever is wrong with them."""
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,19 +52,111 @@ def open_media(path: Path) -> av.container.InputContainer:
     if status.st_size == 0:
         raise MediaError(f"{path.name}: empty file")
     try:
-        return av.open(str(path), options=OPEN_OPTIONS, metadata_errors="replace")
+        # "file:", as a name with a colon in it would be taken for a protocol.
+        return av.open(f"file:{path}", options=OPEN_OPTIONS, metadata_errors="replace")
     except PermissionError:
         raise MediaError(f"{path.name}: no permission to read it") from None
     except (av.error.FFmpegError, OSError, ValueError, RuntimeError, MemoryError) as error:
         raise MediaError(f"{path.name}: not a media file, or damaged ({plain(error)})") from None
 
 
-def pick(streams, kind: str) -> av.stream.Stream:
+class MediaStream:
+    """The first sound or video stream of a file, opened; a context. Times are seconds of the file, whose clock starts at its first time
+    stamp, as a player's does.
+
+    Args:
+        kind: "audio" or "video".
+    Raises:
+        MediaError: the file cannot be opened, or has no such stream that moves and can be decoded.
+    """
+
+    def __init__(self, path: Path, kind: str):
+        self.path = path
+        self.kind = kind
+        self.open()
+
+    def open(self) -> None:
+        self.container = open_media(self.path)
+        try:
+            self.stream = pick(getattr(self.container.streams, self.kind), self.kind)
+        except MediaError:
+            self.container.close()
+            raise
+        self.origin_s = origin(self.container)
+        self.is_fresh = True
+
+    def close(self) -> None:
+        self.container.close()
+
+    def __enter__(self) -> "MediaStream":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def decoded(self, from_s: float) -> Iterator[tuple[float, av.frame.Frame]]:
+        """(seconds, frame), beginning at or before `from_s` without decoding all that lies before it.
+
+        Some formats (AVI, FLV, MOV, MPEG-TS) seek by decoding time, or by what they guess, and may land after the moment: then the next
+        try starts further back.
+        """
+        back_s = 0.0
+        while from_s - back_s > 0:
+            if self.seek(from_s - back_s):
+                frames = self.timed(None)
+                first = next(frames, None)
+                if first and first[0] <= from_s + SAME_S:
+                    yield first
+                    yield from frames
+                    return
+            back_s = 2 * back_s + 1
+        if not self.is_fresh:  # to seek to its start is not exact either
+            self.close()
+            self.open()
+        yield from self.timed(0.0)
+
+    def seek(self, to_s: float) -> bool:
+        """To a point at or before `to_s` where decoding can start, as the format thinks; False where it cannot."""
+        if self.container.format.flags & av.format.Flags.no_timestamps.value:
+            return False
+        self.is_fresh = False
+        try:
+            self.container.seek(int((to_s + self.origin_s) / self.stream.time_base), stream=self.stream, backward=True)
+        except (av.error.FFmpegError, OSError, ValueError, OverflowError):
+            return False
+        return True
+
+    def timed(self, first_s: float | None) -> Iterator[tuple[float, av.frame.Frame]]:
+        """(seconds, frame) from where the file stands. A frame without a time stamp follows on the one before, the first on `first_s`."""
+        self.is_fresh = False
+        time, before = first_s, None
+        for frame in self.container.decode(self.stream):
+            if frame.time is not None:
+                time = frame.time - self.origin_s
+            elif time is None:
+                raise MediaError("no time stamps")
+            elif before:
+                time += before.samples / before.sample_rate if isinstance(before, av.AudioFrame) else 1 / picture_rate(self.stream)
+            yield time, frame
+            before = frame
+
+    def expected_end(self, to_s: float) -> float:
+        """Until when the stream should go on that is wanted up to `to_s`, in seconds: less than that only where the header says that
+        this stream is shorter than its file is."""
+        file_s = self.container.duration / av.time_base if self.container.duration else to_s
+        if file_s < to_s - CUT_S:
+            return to_s
+        stream = self.stream
+        end_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - self.origin_s if stream.duration else file_s
+        return min(to_s, end_s)
+
+
+def pick(streams: Sequence[av.stream.Stream], kind: str) -> av.stream.Stream:
     """The first stream that moves and can be decoded; MediaError if there is none. One thread decodes it: many files are read at
     once, and threads inside one only cost."""
     moving = [stream for stream in streams if not stream.disposition & STILL]
     if not moving:
-        raise MediaError(f"no {kind} stream" + (", only a still picture" if len(streams) else ""))
+        raise MediaError(f"no {kind} stream" + (", only a still picture" if streams else ""))
     usable = [stream for stream in moving if stream.codec_context is not None]
     if not usable:
         raise MediaError(f"no decoder for the {kind} stream")
@@ -73,63 +165,8 @@ def pick(streams, kind: str) -> av.stream.Stream:
 
 
 def origin(container: av.container.InputContainer) -> float:
-    """Where the file's clock starts, in seconds. What a codec puts before zero (its priming) is not part of the recording."""
+    """Where a file's clock starts, in seconds. What a codec puts before zero (its priming) is not part of the recording."""
     return max(0.0, (container.start_time or 0) / av.time_base)
-
-
-def expected_end(container: av.container.InputContainer, stream: av.stream.Stream, to_s: float) -> float:
-    """Until when a stream should go on that is wanted up to `to_s`, in seconds: less than that only where the header says that
-    this stream is shorter than its file is."""
-    if container.duration and container.duration / av.time_base < to_s - CUT_S:
-        return to_s
-    if not stream.duration:
-        return to_s if not container.duration else min(to_s, container.duration / av.time_base)
-    return min(to_s, float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin(container))
-
-
-def decoded(container: av.container.InputContainer, stream: av.stream.Stream, from_s: float) -> Iterator[tuple[float, av.frame.Frame]]:
-    """(seconds, frame) of a stream, beginning at or before `from_s` without decoding all that lies before it.
-
-    Some formats seek by decoding time, or by what they guess, and then land after the moment: the next try starts further back.
-    """
-    has_stamps = not container.format.flags & av.format.Flags.no_timestamps.value
-    back_s = 0.0
-    while has_stamps and from_s - back_s > 0:
-        if seek(container, stream, from_s - back_s):
-            frames = timed(container, stream, None)
-            first = next(frames, None)
-            if first and first[0] <= from_s + SAME_S:
-                yield first
-                yield from frames
-                return
-        back_s = 2 * back_s + 1
-    if has_stamps:
-        seek(container, stream, 0.0)
-    yield from timed(container, stream, 0.0)
-
-
-def seek(container: av.container.InputContainer, stream: av.stream.Stream, to_s: float) -> bool:
-    """To the last point at or before `to_s` where decoding can start; False where the format cannot."""
-    try:
-        container.seek(int((to_s + origin(container)) / stream.time_base), stream=stream, backward=True)
-    except (av.error.FFmpegError, OSError, ValueError, OverflowError):
-        return False
-    return True
-
-
-def timed(container: av.container.InputContainer, stream: av.stream.Stream, first_s: float | None) -> Iterator[tuple[float, av.frame.Frame]]:
-    """(seconds, frame) from where the file stands. A frame without a time stamp follows on the one before, the first on `first_s`."""
-    start_s = origin(container)
-    time, before = first_s, None
-    for frame in container.decode(stream):
-        if frame.time is not None:
-            time = frame.time - start_s
-        elif time is None:
-            raise MediaError("no time stamps")
-        elif before:
-            time += before.samples / before.sample_rate if isinstance(before, av.AudioFrame) else 1 / picture_rate(stream)
-        yield time, frame
-        before = frame
 
 
 def picture_rate(stream: av.video.stream.VideoStream) -> float:

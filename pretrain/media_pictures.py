@@ -7,7 +7,7 @@ from typing import TypeVar
 import av
 import numpy
 
-from mmpt.pretrain.media import CUT_S, SAME_S, MediaError, decoded, expected_end, media_errors, open_media, pick, picture_rate
+from mmpt.pretrain.media import CUT_S, SAME_S, MediaError, MediaStream, media_errors, picture_rate
 
 T = TypeVar("T")
 
@@ -22,14 +22,14 @@ class VideoFile:
     def __init__(self, path: Path, start_s: float = 0.0):
         self.start_s = start_s
         with media_errors("video"):
-            self.container = open_media(path)
+            self.stream = MediaStream(path, "video")
             try:
-                self.stream = pick(self.container.streams.video, "video")
-                self.rate = picture_rate(self.stream)  # pictures a second, on average
-                if self.container.format.name == "image2" or self.container.format.name.endswith("_pipe"):
+                self.rate = picture_rate(self.stream.stream)  # pictures a second, on average
+                form = self.stream.container.format.name
+                if form == "image2" or form.endswith("_pipe"):
                     raise MediaError("a still picture")
-            except BaseException:
-                self.container.close()
+            except MediaError:
+                self.stream.close()
                 raise
 
     def __enter__(self) -> "VideoFile":
@@ -39,7 +39,7 @@ class VideoFile:
         self.close()
 
     def close(self) -> None:
-        self.container.close()
+        self.stream.close()
 
     def pictures_at(self, times: list[float], short_side: int) -> list[numpy.ndarray]:
         """What is on screen at each of the ascending times: the last picture that came by then, else the first. Only these are converted.
@@ -83,7 +83,7 @@ class VideoFile:
     def frames(self, from_s: float) -> Iterator[tuple[float, av.VideoFrame]]:
         """(time, picture), in microseconds and ascending, the first being the one on screen at `from_s` where there is one."""
         latest, on_screen = -numpy.inf, None
-        for time, frame in decoded(self.container, self.stream, self.start_s + from_s):
+        for time, frame in self.stream.decoded(self.start_s + from_s):
             time = round(time - self.start_s, 6)
             if time <= latest:  # in a damaged file: its turn is over
                 continue
@@ -105,7 +105,7 @@ class VideoFile:
             raise MediaError(f"no picture from {self.start_s:.2f} s on: is the file cut off or damaged?")
         if end_s <= self.start_s:
             raise MediaError(f"no picture at {self.start_s:.2f} s, they end at {end_s:.2f} s")
-        missing_s = expected_end(self.container, self.stream, self.start_s + to_s) - end_s
+        missing_s = self.stream.expected_end(self.start_s + to_s) - end_s
         if missing_s > CUT_S:
             raise MediaError(f"ends at {end_s:.2f} s, {missing_s:.2f} s too early: is the file cut off?")
 

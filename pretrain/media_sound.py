@@ -1,5 +1,6 @@
 """The waveform of a part of a media file."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from mmpt.pretrain.media import CUT_S, MediaError, decoded, expected_end, media_errors, open_media, pick
+from mmpt.pretrain.media import CUT_S, MediaError, MediaStream, media_errors
 from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE
 
 PREROLL_S = 0.1  # a decoder's first pieces after a jump are not right yet
@@ -25,31 +26,37 @@ def decode_audio(path: Path, start_s: float, duration_s: float) -> Tensor:
         MediaError: the file cannot be opened, has no sound, none in this part, or is cut off in it.
     """
     wav = numpy.zeros(round(duration_s * SAMPLE_RATE), numpy.float32)
-    begin = end = None  # samples, of the sound that was met
-    with media_errors("audio"), open_media(path) as container:
-        stream = pick(container.streams.audio, "audio")
-        for at, piece in resampled(decoded(container, stream, max(0.0, start_s - PREROLL_S)), start_s):
-            begin = at if begin is None else begin
-            end = at + len(piece) if end is None else max(end, at + len(piece))
-            piece, at = piece[max(0, -at) :], max(0, at)
-            piece = piece[: max(0, len(wav) - at)]
-            wav[at : at + len(piece)] = piece
-            if end >= len(wav):
-                break
+    with media_errors("audio"), MediaStream(path, "audio") as stream:
+        begin, end = fill(wav, resampled(stream.decoded(max(0.0, start_s - PREROLL_S)), start_s))
         if begin is None:
             raise MediaError(f"no sound from {start_s:.2f} s on: is the file cut off or damaged?")
+        begin_s, end_s = (start_s + samples / SAMPLE_RATE for samples in (begin, end))
         if end <= 0:
-            raise MediaError(f"no sound at {start_s:.2f} s, it ends at {start_s + end / SAMPLE_RATE:.2f} s")
+            raise MediaError(f"no sound at {start_s:.2f} s, it ends at {end_s:.2f} s")
         if begin >= len(wav):
-            raise MediaError(f"no sound at {start_s:.2f} s, it begins at {start_s + begin / SAMPLE_RATE:.2f} s")
-        end_s = start_s + end / SAMPLE_RATE
-        missing_s = expected_end(container, stream, start_s + duration_s) - end_s
+            raise MediaError(f"no sound at {start_s:.2f} s, it begins at {begin_s:.2f} s")
+        missing_s = stream.expected_end(start_s + duration_s) - end_s
         if missing_s > CUT_S:
             raise MediaError(f"ends at {end_s:.2f} s, {missing_s:.2f} s too early: is the file cut off?")
         wav = wav[:end]
         if not numpy.isfinite(wav).all():
             raise MediaError("holds samples that are no numbers")
     return torch.from_numpy(wav).clamp_(-1.0, 1.0)
+
+
+def fill(wav: numpy.ndarray, pieces_at: Iterator[tuple[int, numpy.ndarray]]) -> tuple[int | None, int]:
+    """Puts pieces of sound where they belong in `wav`, until it is full; returns the sample numbers where sound began (None: there
+    is none) and ended, which may lie outside."""
+    begin, end = None, -sys.maxsize
+    for at, piece in pieces_at:
+        begin = at if begin is None else begin
+        end = max(end, at + len(piece))
+        piece, at = piece[max(0, -at) :], max(0, at)
+        piece = piece[: max(0, len(wav) - at)]
+        wav[at : at + len(piece)] = piece
+        if end >= len(wav):
+            break
+    return begin, end
 
 
 def resampled(frames: Iterator[tuple[float, av.AudioFrame]], start_s: float) -> Iterator[tuple[int, numpy.ndarray]]:

@@ -24,7 +24,6 @@ from torch import Tensor
 from mmpt.pretrain.media import SAME_S, MediaError, media_errors
 from mmpt.pretrain.media_pictures import Converter, converted
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE
 
 INDEX = "index.tsv"
 COLUMNS = ("id", "shard", "offset", "json_bytes", "json_crc32", "audio_bytes", "picture_bytes", "duration_s", "split", "set", "group")

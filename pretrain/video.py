@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from mmpt.pretrain.settings import require
-from mmpt.upstream.mmpt_av.conformer import sinusoids
 
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.225  # of [0, 1], MAE-ST's: inputs and targets of about unit variance
 
@@ -24,6 +23,7 @@ class VideoSettings:
     d_model: int = 768
     n_layers: int = 12
     n_heads: int = 12
+    contrast: str = "pictures"  # what contrastive learning sees; or motion: without the clip's mean picture, to unit variance
 
     def __post_init__(self):
         numbers = (self.size, self.frames, self.stride, self.patch, self.tubelet, self.d_model, self.n_layers, self.n_heads)
@@ -31,6 +31,7 @@ class VideoSettings:
         require(self.size % self.patch == 0, f"video.size ({self.size}) must be a multiple of video.patch ({self.patch})")
         require(self.frames % self.tubelet == 0, f"video.frames ({self.frames}) must be a multiple of video.tubelet ({self.tubelet})")
         require(self.d_model % self.n_heads == 0, f"video.d_model ({self.d_model}) must be a multiple of video.n_heads ({self.n_heads})")
+        require(self.contrast in ("pictures", "motion"), f"video.contrast must be pictures or motion, got {self.contrast}")
         require(0 < self.crop_min <= 1, f"video.crop_min must lie in (0, 1], got {self.crop_min}")
 
     @property
@@ -76,6 +77,15 @@ def normalise_pixels(pixels: Tensor) -> Tensor:
     return (pixels.float() / 255 - PIXEL_MEAN) / PIXEL_STD
 
 
+def motion_of(means: Tensor, settings: VideoSettings) -> Tensor:
+    """What changes in a clip, (B, times, pixels) in 0 … 255 to the same: each place without its mean over time, and the clip's
+    changes to the spread that pixels have. A look, which never changes, is gone; a still clip is grey."""
+    cut = means.unflatten(2, (3, settings.tubelet, -1))
+    change = cut - cut.mean((1, 3), keepdim=True)
+    change = change / (change.square().mean((1, 2, 3, 4), keepdim=True) + 1e-3).sqrt()
+    return ((change * PIXEL_STD + PIXEL_MEAN) * 255).flatten(2)
+
+
 def join_tubelets(tubelets: Tensor, settings: VideoSettings) -> Tensor:
     """Normalised tubelets (B, tokens, pixels) back to pictures (B, 3, frames, size, size) uint8."""
     t, p = settings.tubelet, settings.patch
@@ -86,10 +96,19 @@ def join_tubelets(tubelets: Tensor, settings: VideoSettings) -> Tensor:
 
 
 def transformer(d_model: int, n_layers: int, n_heads: int) -> nn.ModuleList:
-    """The blocks of a plain Vision Transformer (Dosovitskiy et al. 2021): (B, T, d_model) to the same."""
-    return nn.ModuleList(
+    """The blocks of a plain Vision Transformer (Dosovitskiy et al. 2021): (B, T, d_model) to the same.
+
+    Queries and keys begin near the identity (mimetic initialisation, Trockman & Kolter 2023): attention then starts between
+    tokens that are alike, which positions make of neighbours, and need not find out first that they matter.
+    """
+    blocks = nn.ModuleList(
         nn.TransformerEncoderLayer(d_model, n_heads, 4 * d_model, 0.0, "gelu", batch_first=True, norm_first=True) for _ in range(n_layers)
     )
+    with torch.no_grad():
+        for block in blocks:
+            for weight in block.self_attn.in_proj_weight.chunk(3)[:2]:  # of queries and keys, not of values
+                weight.mul_(0.3).add_(0.8 * torch.eye(d_model))
+    return blocks
 
 
 class VideoPositions(nn.Module):
@@ -97,11 +116,9 @@ class VideoPositions(nn.Module):
 
     def __init__(self, settings: VideoSettings, d_model: int):
         super().__init__()
-        self.time = nn.Parameter(torch.empty(settings.times, d_model))
-        self.space = nn.Parameter(torch.empty(settings.places, d_model))
-        with torch.no_grad():  # learned, but from sinusoids: out of ViT's usual faint noise it takes long to tell times apart
-            self.time.copy_(0.5 * sinusoids(settings.times, d_model, self.time.device))
-        nn.init.trunc_normal_(self.space, std=0.02)
+        # Learned, but not from ViT's usual faint noise, out of which it takes long to tell times and places apart.
+        self.time = nn.Parameter(0.5 * torch.randn(settings.times, d_model))
+        self.space = nn.Parameter(0.5 * torch.randn(settings.places, d_model))
 
     def forward(self) -> Tensor:
         """(tokens, d_model), time by time."""
@@ -135,8 +152,10 @@ class VideoEncoder(nn.Module):
         Args:
             video: (B, 3, frames, size, size) in 0 … 255.
         """
-        means = self.embed(mean_tubelets(video, self.settings))
-        return self.run(means + self.positions.time + self.positions.space.mean(0)).mean(1)
+        means = mean_tubelets(video, self.settings)
+        if self.settings.contrast == "motion":
+            means = motion_of(means, self.settings)
+        return self.run(self.embed(means) + self.positions.time + self.positions.space.mean(0)).mean(1)
 
     def embed(self, tubelets: Tensor) -> Tensor:
         """Tubelets (..., pixels) in 0 … 255 to (..., d_model), without positions."""

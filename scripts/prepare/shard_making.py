@@ -64,7 +64,7 @@ def pack(clip: Clip, short_side: int, quality: int) -> Packed | str:
 
 
 def jpeg(picture: numpy.ndarray, quality: int) -> bytes:
-    """A picture (H, W, 3) as JPEG; its Huffman tables are the standard's: better ones save 4 % of the bytes and take twice as long."""
+    """A picture (H, W, 3) as JPEG; with the standard's Huffman tables: its own would save 6 % and take two thirds longer."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling="4:2:0")
     return file.getvalue()
@@ -109,8 +109,10 @@ def in_order(work: Callable[[Clip], Packed | str], clips: Iterable[Clip], jobs: 
 
 
 def new_pool(processes: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: the caller may hold threads (PyTorch's), which a fork would break.
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=start_process)
+    """Processes forked off a server that has imported this module: they start at once, and without the caller's threads."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=start_process)
 
 
 def start_process() -> None:

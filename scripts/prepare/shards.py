@@ -47,8 +47,8 @@ examples:
   (cd shards && sha256sum -c SHA256SUMS)                                           the same without this program
   python pretrain/run.py --data shards                                             train on them
 
-A clip of 10 s and 340x256 pixels takes about 2 to 4 MB, and a core packs 1 or 2 a second. An interrupted call goes on with the shard
-that it was at. What cannot be read is left out and listed with the reason in OUT/skipped.jsonl.
+A clip of 10 s and 340x256 pixels takes about 4 MB (--quality 75: 3 MB), and a core packs about one a second. An interrupted call goes
+on with the shard that it was at. What cannot be read is left out and listed with the reason in OUT/skipped.jsonl.
 """
 
 
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the shards go: a new folder, or one that this command began")
     p.add_argument("--short-side", type=int, default=256, metavar="PIXELS", help="pictures are scaled down to this, never up (default: %(default)s)")
     p.add_argument("--quality", type=int, default=85, help="of the JPEG pictures, 1 to 100 (default: %(default)s)")
-    p.add_argument("--clips-per-shard", type=int, default=500, metavar="N", help="default: %(default)s, about 1.5 GB")
+    p.add_argument("--clips-per-shard", type=int, default=500, metavar="N", help="(default: %(default)s, about 2 GB)")
     p.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: as many as cores, here %(default)s)")
     p.add_argument("--max-bad-share", type=float, default=0.05, metavar="SHARE", help="of clips that cannot be read, before it ends with an error "
                    "(default: %(default)s); what is done is kept")
@@ -138,7 +138,7 @@ def fill_folder(clips: list[Clip], out: Path, form: Form, jobs: int, max_bad_sha
         for name, part in todo.items():
             finished[name] = write_shard(out / f"{name}.tar", part, results, bar)
             with (out / JOURNAL).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(finished[name], ensure_ascii=False) + "\n")
+                file.write(journal_line(finished[name]))
             skipped = list_skipped(out, [finished[name] for name in plan if name in finished])
             bar.set_postfix(skipped=skipped)
             if skipped > max_bad_share * len(clips):
@@ -164,10 +164,8 @@ def prepare_folder(out: Path, made_from: dict, fresh: bool) -> None:
             raise InputError(f"{out / MADE_FROM}: is damaged; start again with --fresh") from None
         differing = [name for name in made_from if before.get(name) != made_from[name]]
         if differing:
-            what = ", ".join("the manifest" if name == "manifest_sha256" else f"{name} {before.get(name)}, not {made_from[name]}" for name in differing)
-            raise InputError(f"{out}: its shards were made with another form ({what}); name another --out, or start again with --fresh"
-                             if differing != ["manifest_sha256"] else
-                             f"{out}: its shards were made from another manifest; name another --out, or start again with --fresh")
+            what = ["another manifest" if name == "manifest_sha256" else f"{name} {before.get(name)}, not {made_from[name]}" for name in differing]
+            raise InputError(f"{out}: its shards were made with {', '.join(what)}; name another --out, or start again with --fresh")
         return
     for name in there:
         (out / name).unlink()
@@ -194,9 +192,12 @@ def read_journal(out: Path, plan: dict[str, list[Clip]]) -> dict[str, dict]:
         path = out / f"{entry['shard']}.tar"
         if entry["shard"] in plan and (not entry["index"] or (path.is_file() and path.stat().st_size == entry["bytes"])):
             finished[entry["shard"]] = entry
-    text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in finished.values())
-    write_text(out / JOURNAL, text)
+    write_text(out / JOURNAL, "".join(map(journal_line, finished.values())))
     return finished
+
+
+def journal_line(entry: dict) -> str:
+    return json.dumps(entry, ensure_ascii=False) + "\n"
 
 
 def write_shard(path: Path, clips: list[Clip], results: Iterator[Packed | str], bar: tqdm) -> dict:
@@ -222,7 +223,8 @@ def list_skipped(out: Path, entries: list[dict]) -> int:
 
 
 def write_index(out: Path, entries: list[dict]) -> None:
-    """Writes the checksums of all files, and last the index, which makes the shards usable."""
+    """Writes the checksums of all files, and last the index, which makes the shards usable; the journal gets the shards' order."""
+    write_text(out / JOURNAL, "".join(map(journal_line, entries)))
     index = "".join(line + "\n" for line in ["\t".join(COLUMNS), *chain.from_iterable(entry["index"] for entry in entries)])
     sums = {f"{entry['shard']}.tar": entry["sha256"] for entry in entries if entry["index"]}
     sums |= {name: sha256((out / name).read_bytes()).hexdigest() for name in (MADE_FROM, SKIPPED)} | {INDEX: sha256(index.encode()).hexdigest()}

@@ -50,9 +50,9 @@ def clip_of(recording: Recording, root: Path, store: Store) -> Clip:
 
 
 def write_clip(root: Path, store: Store, recording: Recording) -> None:
-    """Render and encode one recording."""
+    """Render and encode one recording. Its look is its own: a speaker's would pair sound and picture without any motion."""
     wav = store.load(recording.source)
-    pictures = mouths.draw(mouths.look_of(recording.speaker), motion(wav))
+    pictures = mouths.draw(mouths.look_of(recording.key), motion(wav))
     path = root / "av" / clip_path(recording)
     path.parent.mkdir(parents=True, exist_ok=True)
     encode(path, pictures, wav)

@@ -1,4 +1,4 @@
-"""Draw mouths: a look of its own for each speaker, and the frames of a moving one.
+"""Draw mouths: a look of its own for each clip, and the frames of a moving one.
 
 Everything is drawn as anti-aliased bands between two curves over the columns of the picture (upper lip, lower lip,
 cavity, tongue, teeth), on all frames at once, straight into the Y, U and V planes that the encoder wants.
@@ -28,7 +28,7 @@ TEETH = (238, 232, 218)
 
 @dataclass(frozen=True)
 class Look:
-    """Colours (red, green, blue in 0 … 255) and sizes (pixels) of one speaker's mouth."""
+    """Colours (red, green, blue in 0 … 255) and sizes (pixels) of one clip's mouth."""
 
     skin: tuple
     lip: tuple
@@ -39,9 +39,9 @@ class Look:
     face: float  # half width of the face
 
 
-def look_of(speaker: str) -> Look:
-    """A speaker's look, drawn from a hash of the name: the same in every build, and no fact about the person."""
-    draws = [byte / 255 for byte in hashlib.sha256(f"look of {speaker}".encode()).digest()]
+def look_of(name: str) -> Look:
+    """A clip's look, drawn from a hash of its name: the same in every build, and no fact about the person."""
+    draws = [byte / 255 for byte in hashlib.sha256(f"look of {name}".encode()).digest()]
     tone, hue, redness, darkness, width, upper, lower, face, place, light = draws[:10]
     skin = hsv(0.045 + 0.035 * hue, 0.62 - 0.36 * tone, 0.38 + 0.58 * tone)
     lip_value = (0.38 + 0.58 * tone) * (0.62 + 0.22 * darkness)

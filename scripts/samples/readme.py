@@ -34,8 +34,8 @@ says where each recording comes from and what is unproven about it. Do not edit:
 - All speech is human and real. Sound is changed as follows only: decoded to 16 kHz mono, cut, strung together with silence
   (must_c), trimmed, scaled and mixed (diarization), re-encoded (AAC in av, 16-bit WAV or FLAC elsewhere).
 - **All video is rendered.** Opening, width and teeth of a drawn mouth follow energy and spectrum of the sound, 25
-  times a second; no text, phone or label takes part. Each speaker has a look (skin, lips, background, sizes) drawn from a
-  hash of the name; it says nothing about the person. Every mp4 says in its title and comment: "{notice}".
+  times a second; no text, phone or label takes part. Each clip has a look (skin, lips, background, sizes) drawn from a
+  hash of its name; it says nothing about the person. Every mp4 says in its title and comment: "{notice}".
 - German and Dutch texts are machine translations; the other texts are as samples/README.md says.
 
 ## Sound files by corpus and split

@@ -8,7 +8,7 @@ from pathlib import Path
 FILE_NAME = "built.json"
 FORMAT = "mmpt-samples"
 # Raise it with every change of the builder that changes what it writes: folders of other versions are built anew.
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,13 @@ def write_container(path: Path, video: str | None = "libx264", audio: str | None
     write_media(path, pictures, noise, 48000, video=video, audio=audio, **more)
 
 
-def box(data: bytes, name: bytes) -> slice:
-    """Where an mp4's outer box (moov, mdat) lies."""
+def box(data: bytes, name: bytes, inside: bool = False) -> slice:
+    """Where an mp4's outer box (moov, mdat) lies, or its content."""
     at = 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         if data[at + 4 : at + 8] == name:
-            return slice(at, at + size)
+            return slice(at + 8 * inside, at + size)
         at += size
     raise KeyError(name)
 
@@ -193,7 +193,7 @@ KINDS = [
     Kind("moov_zeroed", UNKNOWN, holds(lambda w: zeroed(w.bytes(), box(w.bytes(), b"moov")))),
     Kind("moov_cut", UNKNOWN, holds(lambda w: w.bytes()[: box(w.bytes(), b"moov").start + 700])),
     Kind("moov_only", "no sound from 0.00 s on", holds(lambda w: w.bytes(**FAST)[: box(w.bytes(**FAST), b"mdat").start])),
-    Kind("mdat_zeroed", "no picture|damaged", holds(lambda w: zeroed(w.bytes(), slice(box(w.bytes(), b"mdat").start + 8, box(w.bytes(), b"mdat").stop)))),
+    Kind("mdat_zeroed", "no picture|damaged", holds(lambda w: zeroed(w.bytes(), box(w.bytes(), b"mdat", inside=True)))),
     Kind("mdat_random", "no picture|damaged", holds(lambda w: noise_after(w.bytes(**FAST), 0.1))),
     Kind("faststart_cut", "cut off|damaged", holds(lambda w: cut(w.bytes(**FAST)))),
     Kind("codec_unknown", "no decoder for the video stream", holds(lambda w: w.bytes().replace(b"avc1", b"zzz9").replace(b"avcC", b"zzzC"))),

@@ -8,7 +8,7 @@ import torch
 
 from mmpt.pretrain.distributed import Counts
 from mmpt.pretrain.masked import MaskedSettings, draw_masks, kept_tokens, normalise_tubelets, wanted_frames
-from mmpt.pretrain.video import VideoSettings, cut_tubelets, join_tubelets, mean_tubelets, normalise_pixels
+from mmpt.pretrain.video import VideoSettings, cut_tubelets, join_tubelets, mean_tubelets, motion_of, normalise_pixels
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 from mmpt.upstream.mmpt_av.filterbank import speech_frames
@@ -188,6 +188,17 @@ def test_pooling_pixels_first_is_pooling_embeddings():
     tokens = encoder.embedding(normalise_pixels(cut_tubelets(video, VIDEO)).double()) + encoder.positions()
     slow = encoder.run(tokens.unflatten(1, (VIDEO.times, VIDEO.places)).mean(2)).mean(1)
     torch.testing.assert_close(encoder.pool(video), slow, rtol=1e-5, atol=1e-6)
+
+
+def test_motion_has_no_look():
+    settings = VideoSettings(size=8, frames=4, patch=4, tubelet=2)
+    moving = torch.rand(2, 3, 4, 8, 8)
+    dull = 0.3 * moving + torch.rand(2, 3, 1, 1, 1)  # of less contrast and in another light
+    ours, reference = (motion_of(mean_tubelets(255 * video, settings), settings) for video in (dull, moving))
+    torch.testing.assert_close(ours, reference, rtol=1e-3, atol=0.5)  # of 255
+    assert normalise_pixels(reference).std().item() == pytest.approx(1, rel=0.05)
+    still = moving[:, :, :1].expand(-1, -1, 4, -1, -1)
+    assert normalise_pixels(motion_of(mean_tubelets(255 * still, settings), settings)).abs().max() < 1e-2
 
 
 def test_normalised_targets_have_no_brightness():

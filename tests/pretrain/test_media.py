@@ -5,10 +5,12 @@ import re
 import signal
 import threading
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy
 import pytest
+import soundfile
 import torch
 from broken_media import KINDS, SECONDS, write_broken
 from clip_files import write_clip
@@ -75,6 +77,13 @@ def loudness(wav: torch.Tensor) -> float:
 def greys(frames) -> list[int]:
     """The numbers that grey pictures (H, W, 3) show (see media_files.counting)."""
     return [round(float(numpy.asarray(frame).mean()) / 5) for frame in frames]
+
+
+@pytest.mark.parametrize("channels", [3, 12])
+def test_channels_without_a_layout(tmp_path, channels):
+    soundfile.write(tmp_path / "array.wav", numpy.stack([tone(1.0, 16000)] * channels, 1), 16000)
+    wav = decode_audio(tmp_path / "array.wav", 0.0, 1.0)
+    assert len(wav) == 16000 and hertz(wav) == pytest.approx(440, abs=2) and 0.05 < loudness(wav) < 0.52
 
 
 @pytest.mark.parametrize("name, rate, layout, audio", [
@@ -161,7 +170,8 @@ def test_rotated_pictures_are_turned_upright(tmp_path, matrix, shape, bright):
     write_media(path, [quadrant(32, 64)] * 25, None)
     data = bytearray(path.read_bytes())
     a, b, c, d = matrix
-    words = [a << 16, b << 16, 0, c << 16, d << 16, 0, (32 if c < 0 else 64 if a < 0 else 0) << 16, (64 if b < 0 else 32 if d < 0 else 0) << 16, 1 << 30]
+    x, y = 32 if c < 0 else 64 if a < 0 else 0, 64 if b < 0 else 32 if d < 0 else 0  # moved back into view
+    words = [a << 16, b << 16, 0, c << 16, d << 16, 0, x << 16, y << 16, 1 << 30]
     at = data.index(b"tkhd") + 4 + 40
     data[at : at + 36] = b"".join((word & 0xFFFFFFFF).to_bytes(4, "big") for word in words)
     path.write_bytes(data)
@@ -218,11 +228,45 @@ def test_pictures_of_any_form(tmp_path, pix_fmt, video, name, shape):
 
 @pytest.mark.parametrize("name, video", [("raw.h264", "libx264"), ("packed.avi", "mpeg4"), ("stamped_late.ts", "libx264")])
 def test_files_without_time_stamps_or_with_a_clock_of_their_own(tmp_path, name, video):
-    write_media(tmp_path / name, counting(60), None, video=video, codec_options={"qmin": "1", "qmax": "1"} if video == "mpeg4" else None)
+    precise = {"qmin": "1", "qmax": "1"} if video == "mpeg4" else None
+    late = {"output_ts_offset": "7.5"} if name == "stamped_late.ts" else None
+    write_media(tmp_path / name, counting(60), None, video=video, codec_options=precise, options=late)
     with VideoFile(tmp_path / name) as file:
         assert greys(file.pictures_at([0.0, 0.041, 0.5, 1.61, 2.0], 48)) == [0, 1, 12, 40, 0]
     with VideoFile(tmp_path / name, 1.0) as file:
         assert greys(file.pictures(0.2, 48)[0]) == [25, 26, 27, 28, 29]
+
+
+@pytest.mark.parametrize("name, video", [
+    ("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.ts", "libx264"), ("a.avi", "mpeg4"), ("a.flv", "libx264"), ("a.mov", "mpeg4"), ("a.webm", "libvpx"),
+    ("open.mkv", "libx264"), ("open.ts", "libx264")])
+def test_going_to_a_moment_shows_what_reading_from_the_start_shows(tmp_path, name, video):
+    """Where pictures are not stored in the order they are shown in, jumping is easily wrong by a few."""
+    options = {"g": "12"} if video == "libvpx" else {"g": "12", "bf": "3" if video == "libx264" else "2"}
+    options |= {"preset": "medium", "x264-params": f"open-gop={name.startswith('open'):d}"} if video == "libx264" else {}
+    write_media(tmp_path / name, counting(150), None, video=video, codec_options=options)
+    with av.open(str(tmp_path / name)) as container:
+        shown = list(container.decode(video=0))
+    with VideoFile(tmp_path / name) as file:
+        for _ in range(2):  # from where the first reading ended, back to the start
+            frames, times = file.pictures(5.8, 48)
+            assert times == pytest.approx([frame.time - shown[0].time for frame in shown[: len(times)]], abs=1e-5) or name == "a.avi"
+            assert len(frames) >= 143 and greys(frames)[:3] == [0, 1, 2]
+    for start_s in numpy.random.default_rng(0).uniform(0.2, 5.5, 25).round(3).tolist():
+        with VideoFile(tmp_path / name, start_s) as file:
+            ours = file.pictures_at([0.0], 48)[0]
+        assert numpy.array_equal(ours, frames[numpy.searchsorted(times, start_s + 1e-6, side="right") - 1]), start_s
+
+
+def test_clock_that_jumps_back(tmp_path):
+    """As in program streams, where FFmpeg has to guess the times of most pictures."""
+    write_media(tmp_path / "a.mpg", counting(150), None, video="mpeg2video", codec_options={"g": "12", "bf": "2"})
+    with av.open(str(tmp_path / "a.mpg")) as container:
+        stamps = [frame.time for frame in container.decode(video=0)]
+    assert stamps != sorted(stamps)
+    with VideoFile(tmp_path / "a.mpg") as video:
+        frames, times = video.pictures(5.8, 48)
+    assert times == sorted(set(times)) and len(frames) == len(times) >= 135
 
 
 def test_picture_size_may_change_in_a_file(tmp_path):
@@ -258,6 +302,28 @@ def test_file_that_goes_on_less_long_than_its_clip(tmp_path):
     assert greys(item.video)[-1] == 19
     item = ClipDataset([clip_of(tmp_path / "quiet_end.mp4", 8.0)], SAMPLING, seed=0, memory_gb=0)[0, 0]
     assert isinstance(item, Skipped) and "cut off" in item.reason
+
+
+@pytest.mark.parametrize("name", ["http:clip.mp4", "concat:a|b.mp4", "clip%03d.mp4", " -i clip ü.mp4", "no_ending"])
+def test_names_that_look_like_something_else(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_media(tmp_path / "plain.mp4", counting(5), None)
+    (tmp_path / "plain.mp4").rename(name)
+    with VideoFile(Path(name)) as video:
+        assert greys(video.pictures_at([0.1], 48)) == [2]
+
+
+def test_either_half_of_a_clip_may_be_cut_off(tmp_path):
+    write_media(tmp_path / "whole.ts", counting(150), None)
+    write_media(tmp_path / "whole.wav", [], tone(6.0, 16000)[None], audio="pcm_s16le")
+    for name, share in (("half.ts", 0.3), ("half.wav", 0.5)):
+        data = (tmp_path / f"whole.{name[5:]}").read_bytes()
+        (tmp_path / name).write_bytes(data[: int(len(data) * share)])
+    for video, audio, reason in [("whole.ts", "whole.wav", None), ("half.ts", "whole.wav", "video: ends at"), ("whole.ts", "half.wav", "audio: ends at 3")]:
+        clips = [clip_of(tmp_path / video, 6.0, audio=tmp_path / audio)]
+        for gb in (0, 1):
+            item = ClipDataset(clips, SAMPLING, seed=0, memory_gb=gb)[None, 0]
+            assert item.video.any() if reason is None else item.reason.startswith(reason)
 
 
 def test_messages_name_the_file_and_not_its_folder(tmp_path):

@@ -69,6 +69,8 @@ def test_stored_settings_read_back_the_same():
     ("objective=mea", "one of clr, mae, mae\\+clr"),
     ("weights.video=-1", "weights.audio"),
     ("data.dev_clips=1", "dev_clips"),
+    ("data.sound=none", "clip or pictures"),
+    ("video.contrast=look", "pictures or motion"),
 ])
 def test_mistakes_are_named(override, complaint):
     with pytest.raises(InputError, match=complaint):

@@ -96,19 +96,10 @@ def test_motion_tells_clips_of_one_speaker_apart(built_samples, manifest):
     assert np.mean(found == np.arange(len(rows))) >= 0.7
 
 
-def test_speakers_look_different(manifest):
-    speakers = sorted({row["group"] for row in manifest})
-    faces = [mouths.draw(mouths.look_of(name), np.array([[0.0, 0.5, 0.0]], np.float32))[0] for name in speakers]
-    assert len(speakers) == 13
-    for i, one in enumerate(faces):
-        for other in faces[:i]:
-            assert np.abs(one.astype(int) - other).mean() > 3
-
-
-def test_clips_of_one_speaker_share_the_look(built_samples, manifest):
+def test_clips_of_one_speaker_look_different(built_samples, manifest):
     rows = [row for row in manifest if row["group"] == "F1"][:3]
     corners = [read_mp4(built_samples / "av" / row["video"])[0][0, :20, :20] for row in rows]
-    assert all(np.abs(corner - corners[0]).mean() < 2 for corner in corners)
+    assert all(np.abs(one - other).mean() > 2 for i, one in enumerate(corners) for other in corners[:i])
 
 
 def test_motion_knows_open_round_and_hissing():

@@ -1,0 +1,43 @@
+"""The drill that kills and resumes a run: it passes on ours, and notices a difference."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from clip_files import write_manifest
+from mmpt.pretrain.run_folder import read_training
+from mmpt.scripts.drill_resume import differences, main, same
+
+
+@pytest.fixture(scope="module")
+def drilled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drill")
+    clips = [(f"t{i}", 1.0 + 0.1 * (i % 5), "train", "ab"[i % 2]) for i in range(20)] + [(f"d{i}", 1.2, "dev", "c") for i in range(3)]
+    manifest = write_manifest(folder / "clips", clips)
+    status = main(["--data", str(manifest), "--kills", "2", "--steps", "12", "--out", str(folder / "out")])
+    return status, folder / "out"
+
+
+def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(drilled):
+    status, out = drilled
+    assert status == 0 and differences(out / "killed", out / "unbroken") == []
+    assert read_training(out / "killed" / "checkpoints" / "latest.pt")["step"] == 12
+    assert yaml.safe_load((out / "killed" / "config.yaml").read_text()) == yaml.safe_load((out / "unbroken" / "config.yaml").read_text())
+
+
+def test_a_difference_is_noticed(drilled):
+    _, out = drilled
+    log = out / "killed" / "log.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines[3]["loss"] += 1e-9
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert differences(out / "killed", out / "unbroken") == ["log.jsonl"]
+    assert not same({"a": [torch.zeros(2)]}, {"a": [torch.tensor([0.0, 1e-30])]})
+
+
+def test_bad_input_is_one_line(tmp_path, capsys):
+    assert main(["--kills", "5", "--steps", "3", "--out", str(tmp_path / "new")]) == 2
+    assert main(["--out", str(tmp_path)]) == 2
+    assert "--fresh" in capsys.readouterr().err
