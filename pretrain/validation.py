@@ -82,9 +82,10 @@ class HeldOut:
         order = sorted(range(len(self.clips)), key=self.clips.__getitem__)
         self.clips, self.audio, self.video = ([items[i] for i in order] if items else [] for items in (self.clips, self.audio, self.video))
 
-    def similarity(self) -> tuple[Tensor, Tensor]:
-        """Sounds and pictures (N, C) in the order of `clips`."""
-        return torch.stack(self.audio), torch.stack(self.video)
+    def similarity(self) -> Tensor:
+        """Of each sound (rows) to each picture (columns), in the order of `clips`."""
+        with torch.autocast("cpu", enabled=False):  # in half precision neighbours would tie
+            return torch.stack(self.audio) @ torch.stack(self.video).T
 
     def figures(self) -> dict[str, float]:
         """All figures by name; `loss` is the sum that training minimises, over these clips at once."""
@@ -93,10 +94,10 @@ class HeldOut:
             figures |= self.audio_errors.figures("audio") | self.video_errors.figures("video")
             loss += weights.audio * figures["audio_error"] + weights.video * figures["video_error"]
         if "clr" in self.model.losses:
-            audio, video = self.similarity()
-            contrast = self.model.contrast
-            figures["clr"] = contrast(audio.to(contrast.log_scale.device), video.to(contrast.log_scale.device), Counts([{"clips": len(audio)}])).item()
-            figures |= retrieval(audio @ video.T, [group for group, _ in self.clips])
+            device = self.model.contrast.log_scale.device
+            audio, video = (torch.stack(items).to(device) for items in (self.audio, self.video))
+            figures["clr"] = self.model.contrast(audio, video, Counts([{"clips": len(audio)}])).item()
+            figures |= retrieval(self.similarity(), [group for group, _ in self.clips])
             loss += weights.clr * figures["clr"]
         return {"loss": loss, **figures}
 
@@ -105,8 +106,7 @@ class HeldOut:
         if self.examples:
             reconstruction_picture(self.examples, folder / f"reconstruction_{step:08d}.png")
         if self.audio:
-            audio, video = self.similarity()
-            similarity_picture(audio @ video.T, [group for group, _ in self.clips], folder / f"retrieval_{step:08d}.png")
+            similarity_picture(self.similarity(), [group for group, _ in self.clips], folder / f"retrieval_{step:08d}.png")
 
     def take_examples(self, feats: list[Tensor], clips: ClipBatch, masks: Masks, made: Reconstruction) -> None:
         """Keeps the first clips of different groups, to be drawn."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmpt.pretrain.settings import require
+from mmpt.upstream.mmpt_av.conformer import sinusoids
 
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.225  # of [0, 1], MAE-ST's: inputs and targets of about unit variance
 
@@ -96,19 +97,10 @@ def join_tubelets(tubelets: Tensor, settings: VideoSettings) -> Tensor:
 
 
 def transformer(d_model: int, n_layers: int, n_heads: int) -> nn.ModuleList:
-    """The blocks of a plain Vision Transformer (Dosovitskiy et al. 2021): (B, T, d_model) to the same.
-
-    Queries and keys begin near the identity (mimetic initialisation, Trockman & Kolter 2023): attention then starts between
-    tokens that are alike, which positions make of neighbours, and need not find out first that they matter.
-    """
-    blocks = nn.ModuleList(
+    """The blocks of a plain Vision Transformer (Dosovitskiy et al. 2021): (B, T, d_model) to the same."""
+    return nn.ModuleList(
         nn.TransformerEncoderLayer(d_model, n_heads, 4 * d_model, 0.0, "gelu", batch_first=True, norm_first=True) for _ in range(n_layers)
     )
-    with torch.no_grad():
-        for block in blocks:
-            for weight in block.self_attn.in_proj_weight.chunk(3)[:2]:  # of queries and keys, not of values
-                weight.mul_(0.3).add_(0.8 * torch.eye(d_model))
-    return blocks
 
 
 class VideoPositions(nn.Module):
@@ -117,7 +109,7 @@ class VideoPositions(nn.Module):
     def __init__(self, settings: VideoSettings, d_model: int):
         super().__init__()
         # Learned, but not from ViT's usual faint noise, out of which it takes long to tell times and places apart.
-        self.time = nn.Parameter(0.5 * torch.randn(settings.times, d_model))
+        self.time = nn.Parameter(0.5 * sinusoids(settings.times, d_model, torch.device("cpu")))
         self.space = nn.Parameter(0.5 * torch.randn(settings.places, d_model))
 
     def forward(self) -> Tensor:

@@ -32,7 +32,7 @@ def run(manifest, out, *more) -> int:
 
 
 def test_three_steps_lower_the_loss_on_one_batch(manifest, tmp_path):
-    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL[2:], "optim.lr=1e-4"])
+    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL[2:], "optim.lr=2e-5"])
     task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())
     batch = next(task.batches(0, 0))
     optimizer = make_optimizer(task.model, settings.optim)
@@ -123,6 +123,13 @@ def test_masked_objectives_train(manifest, tmp_path, objective, options):
     assert ("audio_to_video_r1" in dev[-1]) == ("temperature" in train[-1]) == (objective == "mae+clr")
     assert (tmp_path / "run" / "pictures" / "reconstruction_00000004.png").stat().st_size > 10_000
     assert load_encoder(tmp_path / "run" / "encoder.pt").provenance["stages"][-1]["objective"] == objective
+
+
+def test_compiled_layers_give_the_same_losses(manifest, unbroken, tmp_path):
+    assert run(manifest, tmp_path / "run", "optim.steps=6", "compile=true", "validate_every=6") == 0
+    losses = [[json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines() if '"train"' in line]
+              for folder in (tmp_path / "run", unbroken)]
+    assert losses[0] == pytest.approx(losses[1], rel=2e-2)
 
 
 def test_existing_runs_are_not_overwritten(manifest, unbroken, capsys):
