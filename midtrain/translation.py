@@ -1,6 +1,7 @@
 """Stage 2's task for the training loop: speech in, text of another language out."""
 
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -97,6 +98,7 @@ class TranslationTask:
         torch.manual_seed(settings.seed)
         self.model = TranslationModel(encoder, len(vocabulary), settings.decoder).to(self.device)
         self.encoder = self.model.encoder
+        self.data_mark = zlib.crc32("\n".join(segment.id for segment in corpus.train.segments).encode())
         self.bleu, self.chrf = BLEU(tokenize=BLEU_TOKENS.get(settings.target_lang, "13a")), CHRF()
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:

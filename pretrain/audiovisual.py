@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from mmpt.pretrain.clips import ClipBatch, ClipDataset, Sampling, collate
+from mmpt.pretrain.clips import ClipBatch, ClipDataset, Sampling, Skipped, collate
 from mmpt.pretrain.distributed import Counts, World
 from mmpt.pretrain.epochs import EpochBatches
 from mmpt.pretrain.manifest import read_manifest
@@ -25,6 +26,8 @@ from mmpt.pretrain.video import VideoSettings
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
+STAND_INS = 100  # clips that are tried in place of an unreadable part of a batch
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -34,7 +37,7 @@ class DataSettings:
     sound: str = "clip"  # all of a clip's sound, up to 10 s; or pictures: the stretch that they cover
     batch_size: int = 64  # clips of an update, over all GPUs
     workers: int = 4  # processes that decode, for each GPU
-    memory_gb: float = 0.0  # decoded clips kept in memory, of training and dev each; with workers 0
+    memory_gb: float = 0.0  # decoded clips kept in memory, of training and dev each, in each process; with workers 0
     max_bad_share: float = 0.05  # of clips that cannot be read, before the run stops
     dev_clips: int = 1000  # held-out clips that a validation takes, at most; always the same
 
@@ -135,7 +138,8 @@ class AudioVisualTask:
         parts = world.size * settings.optim.accumulate
         if size % parts or size // parts < 1:
             raise InputError(f"data.batch_size={size} cannot be divided among {world.size} processes and {settings.optim.accumulate} parts each")
-        dev = sorted(dev, key=lambda clip: zlib.crc32(clip.id.encode()))[: settings.data.dev_clips]
+        # Whole groups as far as may be: retrieval inside a speaker or label needs several clips of one.
+        dev = sorted(dev, key=lambda clip: (zlib.crc32(clip.group.encode()), zlib.crc32(clip.id.encode())))[: settings.data.dev_clips]
         video = settings.video
         sampling = Sampling(video.size, video.frames, video.stride, video.crop_min, settings.data.sound)
         self.train = ClipDataset(train, sampling, settings.seed, settings.data.memory_gb)
@@ -150,7 +154,7 @@ class AudioVisualTask:
         where the settings give it room."""
         listed = self.folder.path / "skipped.jsonl"
         lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
-        whole = [line for line in lines if line.endswith("}")]  # the last one may have been cut by a kill
+        whole = [line for line in lines if is_json(line)]  # the last one may have been cut by a kill
         self.skipped = {entry["id"]: entry["reason"] for entry in map(json.loads, whole)}
         if self.world.is_main:
             if whole != lines:
@@ -160,7 +164,12 @@ class AudioVisualTask:
                   f"{self.left_over} clips, others each time, are left out of it")
         if self.settings.data.memory_gb:
             for dataset in (self.train, self.dev):
-                dataset.warm(threads=os.cpu_count() or 1)
+                dataset.warm(threads=max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+
+    @property
+    def data_mark(self) -> int:
+        """Hangs on the training clips and their order, which a resumed run must find again."""
+        return zlib.crc32("\n".join(clip.id for clip in self.train.clips).encode())
 
     @property
     def left_over(self) -> int:
@@ -171,7 +180,7 @@ class AudioVisualTask:
         """Batches read ahead by worker processes."""
         # A generator of its own: a loader draws its workers' seed when it starts, and a resumed epoch starts elsewhere.
         return DataLoader(dataset, batch_sampler=batches, collate_fn=Collate(self.settings), num_workers=self.settings.data.workers,
-                          pin_memory=self.device.type == "cuda", generator=torch.Generator())
+                          pin_memory=self.device.type == "cuda", generator=torch.Generator(), worker_init_fn=leave_signals_to_parent)
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         data = self.settings.data
@@ -179,10 +188,17 @@ class AudioVisualTask:
         order = EpochBatches(len(self.train), data.batch_size, self.settings.seed, epoch, skip, self.world, self.settings.optim.accumulate)
         for batch in self.loader(self.train, order):
             self.news += [(clip.id, clip.reason) for clip in batch.clips.skipped]
-            if not batch.clips.ids:
-                self.note_unreadable(self.take_unreadable())  # too many, perhaps: that is the better message
-                raise InputError("a batch had no clip that can be read, see skipped.jsonl: raise data.batch_size, or mend the data")
-            yield batch
+            yield batch if batch.clips.ids else self.stand_in(epoch, batch.clips.skipped)
+
+    def stand_in(self, epoch: int, skipped: list[Skipped]) -> Batch:
+        """A part of a batch in place of one that has no readable clip: the next one that can be read, since all ranks must go on
+        together and one bad clip must not be fatal, however small the parts."""
+        start = zlib.crc32(skipped[0].id.encode())
+        items = (self.train[epoch, (start + n) % len(self.train)] for n in range(STAND_INS))
+        found = next((item for item in items if not isinstance(item, Skipped)), None)
+        if found is None:
+            raise InputError(f"{STAND_INS} clips in a row cannot be read; the last reason: {skipped[-1].reason}")
+        return Collate(self.settings)([found])
 
     def take_unreadable(self) -> list[tuple[str, str]]:
         news, self.news = self.news, []
@@ -222,10 +238,7 @@ class AudioVisualTask:
         return gauges | ({"temperature": self.model.contrast.temperature.item()} if "clr" in self.model.losses else {})
 
     def compile(self) -> None:
-        self.encoder.compile_feed_forwards()
-        decoder = self.model.decoder.blocks if "audio" in self.model.losses else []
-        for block in (*self.model.video_encoder.blocks, *decoder):
-            block.compile()
+        self.model.compile_blocks()
 
     def validate(self, step: int) -> dict[str, float]:
         """Errors of reconstruction, contrastive loss and retrieval, with pictures (see HeldOut)."""
@@ -250,3 +263,18 @@ class AudioVisualTask:
             "stage": "pretrain", "objective": self.settings.objective, "data": self.set, "clips": sum(clip.id not in self.skipped for clip in self.train.clips),
             "steps": step, "seed": self.settings.seed, "revision": self.revision, "parent_sha256": None,
         }]}
+
+
+def leave_signals_to_parent(worker: int) -> None:
+    """For a process that reads batches: under torchrun SIGTERM reaches all of them, and batches are wanted until the run has saved."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def is_json(line: str) -> bool:
+    """Whether a line is whole."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 import dataclasses
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -27,7 +27,7 @@ class Sampling:
     """How a clip is cut.
 
     size: side of a picture in pixels. frames, stride: pictures a clip, and every which one is taken.
-    crop_min: smallest share of the picture's area that a random crop keeps.
+    crop_min: smallest share that a random crop, a square, keeps of the largest square's area.
     sound: "clip" (all of it, up to 10 s), or "pictures" (the stretch that the pictures cover).
     """
 
@@ -214,19 +214,3 @@ class ClipDataset(Dataset):
                 if self.room_bytes <= 0:
                     pool.shutdown(cancel_futures=True)
                     break
-
-
-class EpochBatches:
-    """Item numbers of one epoch's batches: shuffled by seed and epoch, without the last incomplete batch and the first
-    `skip` batches. A DataLoader's batch_sampler."""
-
-    def __init__(self, clips: int, batch_size: int, seed: int, epoch: int, skip: int):
-        order = torch.randperm(clips, generator=torch.Generator().manual_seed(zlib.crc32(f"{seed}/{epoch}".encode()))).tolist()
-        full = clips // batch_size
-        self.batches = [[(epoch, i) for i in order[n * batch_size : (n + 1) * batch_size]] for n in range(skip, full)]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self.batches)

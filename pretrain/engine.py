@@ -22,7 +22,7 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder
 
 PATIENCE_FOR_NAN = 20  # updates in a row without a finite gradient before the run gives up
-MAY_CHANGE = ("device", "log_every", "peak_tflops", "data.workers")  # at a resume, without changing the result
+MAY_CHANGE = ("device", "log_every", "peak_tflops", "data.workers", "data.manifest")  # at a resume; what the data are is compared itself
 
 
 class Task(Protocol):
@@ -32,6 +32,7 @@ class Task(Protocol):
     encoder: Encoder
     unit: str  # what a batch is counted in: "clips", "frames"
     best_metric: str  # of `validate`; the checkpoint where it is lowest becomes `best`
+    data_mark: int  # hangs on the training data and their order
 
     def batches(self, epoch: int, skip: int) -> Iterator:
         """This rank's micro-batches of an epoch without its first `skip` updates, the same ones each time it is asked."""
@@ -97,8 +98,8 @@ class Training:
         self.saved_step = -1
         self.bad_steps = 0
         torch.manual_seed(settings.seed + 1_000_003 * world.rank)  # weights are drawn alike on all ranks, dropout is not
-        self.peak = settings.peak_tflops or peak_tflops(self.device)
-        self.flops = FlopCount(wanted=bool(self.peak) and settings.half_precision(self.device))
+        self.peak = settings.peak_tflops or (peak_tflops(self.device) if settings.half_precision(self.device) else None)
+        self.flops = FlopCount(wanted=bool(self.peak))
         self.meter = Meter()
 
     def run(self) -> None:
@@ -182,6 +183,7 @@ class Training:
     def validate(self) -> bool:
         """Figures on held-out data, logged; returns whether they are the best so far."""
         figures = held_out(partial(self.task.validate, self.step), self.task.model, self.settings)
+        figures = self.world.gather(figures)[0]  # a last bit that differs must not part the ranks' ways
         self.folder.log(self.step, "dev", figures)
         if self.world.is_main:
             self.bar.write(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
@@ -195,7 +197,8 @@ class Training:
         random = self.world.gather(random_state(self.device))
         if self.world.is_main:
             self.folder.save(self.step, {
-                "epoch": self.epoch, "position": self.position, "best": self.best, "is_best": is_best, "model": self.task.model.state_dict(),
+                "epoch": self.epoch, "position": self.position, "best": self.best, "is_best": is_best, "bad_steps": self.bad_steps,
+                "data_mark": self.task.data_mark, "model": self.task.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(), "random": random, "settings": to_plain(self.settings),
                 "encoder_config": self.task.encoder.config.to_dict(), "provenance": self.task.provenance(self.step),
             }, is_best, is_scheduled, self.settings.keep_checkpoints)
@@ -215,10 +218,13 @@ class Training:
         """Takes up the newest whole checkpoint, where there is one.
 
         Raises:
-            InputError: it is of other settings or another number of processes.
+            InputError: it is of other settings, data or another number of processes.
         """
         state = self.folder.load_latest()
-        if state is None:
+        if len(set(self.world.gather(state and state["step"]))) > 1:
+            raise InputError("--resume: the processes see different checkpoints; is the run folder on a shared disk?")
+        if state is None:  # interrupted before the first
+            self.clear_after({"step": 0, "is_best": False})
             return
         then, now = without_free(state["settings"]), without_free(to_plain(self.settings))
         if then != now:
@@ -226,14 +232,20 @@ class Training:
             raise InputError(f"--resume: the run was started with other settings ({', '.join(changed)}); give the same ones, or --fresh")
         if len(state["random"]) != self.world.size:
             raise InputError(f"--resume: the run was started with {len(state['random'])} processes, not {self.world.size}; start as many")
+        if state["data_mark"] != self.task.data_mark:
+            raise InputError("--resume: the training data are not those that the run was started with; give the same ones, or --fresh")
         self.task.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         restore_random(state["random"][self.world.rank], self.device)
         self.step, self.epoch, self.position, self.best = state["step"], state["epoch"], state["position"], state["best"]
-        self.saved_step = self.step
+        self.saved_step, self.bad_steps = self.step, state["bad_steps"]
+        self.clear_after(state)
+
+    def clear_after(self, state: dict) -> None:
+        """Clears what an interruption left in the folder after a checkpoint."""
         if self.world.is_main:
             self.folder.go_back_to(state)
-            print(f"Resumed {self.folder.path} at step {self.step} of {self.settings.optim.steps}")
+            print(f"Resumed {self.folder.path} at step {state['step']} of {self.settings.optim.steps}")
         self.world.wait()
 
 

@@ -151,7 +151,7 @@ class SharedDecoder(nn.Module):
         clips, longest = len(masks.audio_lengths), max(masks.audio_lengths)
         blank = x.new_zeros(x.shape[1]) if self.audio_token is None else self.audio_token.to(x.dtype)
         full = blank.expand(clips * longest, -1).index_copy(0, masks.audio_seen_cells, x).unflatten(0, (clips, longest))
-        full = full + sinusoids(longest, x.shape[1], x.device).to(x.dtype)
+        full = full + sinusoids(longest, x.shape[1], x.device)  # float32: what the blocks add up stays in full precision
         pad_mask = None
         if min(masks.audio_lengths) < longest:
             pad_mask = torch.arange(longest, device=x.device) >= torch.tensor(masks.audio_lengths, device=x.device)[:, None]
@@ -167,7 +167,7 @@ class SharedDecoder(nn.Module):
         positions = self.video_positions()
         full = self.video_token.to(x.dtype).expand(len(x), len(positions), -1)
         full = full.scatter(1, masks.video_seen[..., None].expand(-1, -1, x.shape[-1]), x)
-        full = self.run(full + positions.to(x.dtype), None)
+        full = self.run(full + positions, None)
         if loss_on == "masked":
             full = pick_tokens(full, masks.video_hidden)
         return self.video_out(full)

@@ -1,5 +1,6 @@
 """What the log line says of an interval: losses, rates, waiting, and on a GPU the share of its arithmetic that is used (MFU)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,7 @@ from mmpt.pretrain.distributed import World
 
 # Dense bfloat16 products, TFLOP/s, from the makers' data sheets; the first name that is part of the device's counts.
 PEAK_TFLOPS = {
-    "H200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "GH200": 989, "B200": 2250, "A100": 312, "A800": 312, "A40": 150, "A30": 165,
+    "GH200": 989, "H200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "B200": 2250, "A100": 312, "A800": 312, "A40": 150, "A30": 165,
     "A10": 125, "L40S": 362, "L40": 181, "L4": 121, "RTX 6000 Ada": 364, "RTX 4090": 165, "RTX 4080": 97, "RTX 3090": 71, "RTX 3080": 60,
 }
 
@@ -21,7 +22,7 @@ def peak_tflops(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
-    return next((peak for known, peak in PEAK_TFLOPS.items() if known in name), None)
+    return next((peak for known, peak in PEAK_TFLOPS.items() if re.search(rf"\b{known}\b", name)), None)  # an A100 is no RTX A1000
 
 
 class FlopCount:

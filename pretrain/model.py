@@ -80,6 +80,12 @@ class AudioVisualModel(nn.Module):
             losses["clr"] = self.contrast(*(seen or self.embed(feats, video)), counts)
         return {"loss": sum(getattr(self.weights, name) * value for name, value in losses.items()), **losses}
 
+    def compile_blocks(self) -> None:
+        """Has torch compile, at their first use, the layers whose inputs keep their shape."""
+        self.encoder.compile_feed_forwards()
+        for block in (*self.video_encoder.blocks, *(self.decoder.blocks if "audio" in self.losses else [])):
+            block.compile()
+
     def embed(self, feats: list[Tensor], video: Tensor) -> tuple[Tensor, Tensor]:
         """Unit vectors (B, projection) of sounds and of pictures, without masks."""
         x, packing = self.encoder.embed(feats)
@@ -122,6 +128,8 @@ class AudioVisualModel(nn.Module):
 
 def mean_states(x: Tensor, packing: Packing) -> Tensor:
     """The mean over time of each clip: packed (total, C) to (B, C)."""
+    if packing.dense:  # nothing to send to the device
+        return packing.unpack(x).mean(1)
     return packing.unpack(x).sum(1) / torch.tensor(packing.lengths, device=x.device)[:, None]
 
 

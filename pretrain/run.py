@@ -34,7 +34,7 @@ objectives:
   mae      masked reconstruction: 60 % of sound and of picture are hidden and filled in
   mae+clr  both, summed
 
-configs (in pretrain/configs/): paper (the paper's sizes; for --data), small (one GPU and an afternoon), samples (a laptop).
+configs (in pretrain/configs/): paper (the paper's sizes; for --data), small (for one GPU), samples (a laptop).
 
 A manifest (--data) is tab separated with a header: id, video, audio, start_s, duration_s, split (train, dev or test),
 set (name of the corpus), group (speaker or action). Files are relative to the manifest's folder; audio may be the video file.
@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--config", type=Path, metavar="YAML", help="settings (default: pretrain/configs/paper.yaml with --data, samples.yaml without)")
     p.add_argument("--out", type=Path, metavar="RUN", help="run folder (default: runs/pretrain/OBJECTIVE-samples or -NAME of the manifest's folder)")
     p.add_argument("--resume", action="store_true", help="go on where the run in --out was interrupted")
+    p.add_argument("--resume-if-there", action="store_true", help="--resume where there is a run, else start one (for job queues; --fresh is then ignored)")
     p.add_argument("--fresh", action="store_true", help="delete the run in --out and start again")
     p.add_argument("overrides", nargs="*", metavar="NAME=VALUE", help="settings that override the config's, such as optim.lr=1e-4")
     return p
@@ -63,14 +64,19 @@ def main(argv: list[str] | None = None) -> int:
     world = join_world()
     try:
         run(arguments, world)
-    finally:
+    except SystemExit:  # a signal: all processes stopped together
         world.close()
+        raise
+    world.close()  # not after an error, which others may not have met: they would be waited for
     return 0
 
 
 def run(arguments: argparse.Namespace, world: World) -> None:
     """One process of a run."""
     folder = RunFolder(arguments.out or default_folder(arguments), writes=world.is_main)
+    if arguments.resume_if_there:
+        arguments.resume, arguments.fresh = folder.is_run(), False
+        world.wait()  # all have looked before one of them makes it
     if world.is_main:
         folder.check(arguments.resume, arguments.fresh)
     world.wait()
@@ -88,8 +94,19 @@ def run(arguments: argparse.Namespace, world: World) -> None:
 
 def default_folder(arguments: argparse.Namespace) -> Path:
     """Where a run without --out goes: by objective and data."""
+    objective = load_settings(PretrainSettings, arguments.config or default_config(arguments), overrides(arguments)).objective
     name = (arguments.data.resolve() if arguments.data.is_dir() else arguments.data.resolve().parent).name if arguments.data else "samples"
-    return Path("runs/pretrain") / f"{arguments.objective or 'clr'}-{name}"
+    return Path("runs/pretrain") / f"{objective}-{name}"
+
+
+def default_config(arguments: argparse.Namespace) -> Path:
+    """The config of a run that names none."""
+    return CONFIGS / ("paper.yaml" if arguments.data else "samples.yaml")
+
+
+def overrides(arguments: argparse.Namespace) -> list[str]:
+    """Settings on the command line, --objective among them."""
+    return [*arguments.overrides, *([f"objective={arguments.objective}"] if arguments.objective else [])]
 
 
 def find_manifest(settings: PretrainSettings, folder: RunFolder, world: World) -> Path:
@@ -105,11 +122,8 @@ def find_manifest(settings: PretrainSettings, folder: RunFolder, world: World) -
 
 def read_settings(arguments: argparse.Namespace, folder: RunFolder) -> PretrainSettings:
     """The config's settings under the command line's. A resumed run's own config stands for all that is not given."""
-    config = arguments.config or CONFIGS / ("paper.yaml" if arguments.data else "samples.yaml")
-    if arguments.resume and not arguments.config:
-        config = folder.path / "config.yaml"
-    overrides = [*arguments.overrides, *([f"objective={arguments.objective}"] if arguments.objective else [])]
-    settings = load_settings(PretrainSettings, config, overrides)
+    config = arguments.config or (folder.path / "config.yaml" if arguments.resume else default_config(arguments))
+    settings = load_settings(PretrainSettings, config, overrides(arguments))
     if arguments.data:
         settings = dataclasses.replace(settings, data=dataclasses.replace(settings.data, manifest=str(arguments.data.absolute())))
     return settings

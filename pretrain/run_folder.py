@@ -130,13 +130,19 @@ class RunFolder:
         return sorted(self.checkpoints.glob("step_*.pt"))
 
     def load_latest(self) -> dict | None:
-        """The newest whole training checkpoint, or None where there is none yet."""
+        """The newest whole training checkpoint, or None where there is none yet.
+
+        Raises:
+            InputError: there are some, but none can be read.
+        """
         found = [*self.kept(), *self.checkpoints.glob("extra_*.pt")]
         for file in sorted(found, key=lambda file: file.stem.split("_")[1], reverse=True):
             try:
                 return read_training(file)
             except CheckpointError as error:
-                print(f"{error}; taking the one before it")
+                print(f"{error}; looking for one before it")
+        if found:
+            raise InputError(f"{self.path}: none of its {len(found)} checkpoints can be read by this version; --fresh starts again")
         return None
 
     def which(self, export: str, keep: int) -> list[Path]:

@@ -68,8 +68,8 @@ class HeldOut:
             self.take_examples(feats, clips, masks, made)
         if "clr" in self.model.losses:
             audio, video = self.model.embed(feats, clips.video)
-            self.audio += audio.cpu()
-            self.video += video.cpu()
+            self.audio += [row.clone() for row in audio.cpu()]  # a view would be sent to other ranks with all of its batch
+            self.video += [row.clone() for row in video.cpu()]
 
     def state(self) -> tuple:
         """What other ranks need."""

@@ -1,5 +1,6 @@
 """Kills a pre-training run (SIGKILL) again and again, resumes it each time, and compares what is left with an unbroken run's:
-model, optimiser, encoder, best checkpoint and log must have the same bits and lines. On a CPU, where training repeats exactly."""
+model, optimiser, encoder, best checkpoint and log must have the same bits and lines. On a CPU with one thread a process, where
+training repeats exactly. Each step is logged: means over several steps would begin anew at a resume."""
 
 import argparse
 import json
@@ -7,9 +8,11 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -75,20 +78,38 @@ def logged_step(out: Path) -> int:
     return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
 
 
+def children(process: int) -> Iterator[int]:
+    """All processes that a process has started, and they: torchrun gives each rank a session of its own."""
+    for file in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, file.read_text().split()):
+            yield from (child, *children(child))
+
+
 def kill_after(words: list[str], out: Path, step: int, delay_s: float) -> int:
-    """Starts a run, waits until it has logged `step`, and `delay_s` more; kills it and returns the step it had logged by then."""
-    process = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    """Starts a run, waits until it has logged `step`, and `delay_s` more; kills it and returns the step it had logged by then.
+
+    Raises:
+        InputError: the run ended before.
+    """
+    process = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     started = time.monotonic()
     while logged_step(out) < step and process.poll() is None:
         if time.monotonic() - started > PATIENCE_S:
-            os.killpg(process.pid, signal.SIGKILL)
             raise InputError(f"{out}: no step {step} within {PATIENCE_S} s")
         time.sleep(0.02)
     time.sleep(delay_s)
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+    if process.poll() is not None:
+        raise InputError(f"{out}: the run ended (status {process.returncode}) before it could be killed after step {step}; try more --steps")
+    for one in [*children(process.pid), process.pid]:
+        os.kill(one, signal.SIGKILL)
     process.wait()
     return logged_step(out)
+
+
+def seconds_a_step(out: Path) -> float:
+    """How long a step of a finished run took, by the median."""
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return 1 / statistics.median(line["steps_per_s"] for line in lines if line["split"] == "train")
 
 
 def differences(ours: Path, reference: Path) -> list[str]:
@@ -128,11 +149,11 @@ def main(argv: list[str] | None = None) -> int:
     whole, broken = arguments.out / "unbroken", arguments.out / "killed"
     print(f"Unbroken run of {arguments.steps} steps ...", flush=True)
     run_to_the_end(command(arguments, whole))
-    moments = random.Random(arguments.seed)
+    moments, step_s = random.Random(arguments.seed), seconds_a_step(whole)
     for kill in range(1, arguments.kills + 1):
         words = command(arguments, broken) + (["--resume"] if broken.exists() else [])
-        # Spread over the run; by the delay in the middle of a step, a validation or a checkpoint.
-        step, delay_s = kill * arguments.steps // (arguments.kills + 1), moments.uniform(0.0, 0.6)
+        # The first before there is a checkpoint, the others spread over the run; by the delay in a step, a validation or a checkpoint.
+        step, delay_s = 1 if kill == 1 else kill * arguments.steps // (arguments.kills + 1), moments.uniform(0.0, 2.0) * step_s
         reached = kill_after(words, broken, step, delay_s)
         print(f"kill {kill}: {delay_s:.2f} s after step {step}, had logged {reached}", flush=True)
     run_to_the_end([*command(arguments, broken), "--resume"])

@@ -54,28 +54,25 @@ class Step:
         self.model: AudioVisualModel = settings.build_model().to(self.device).train()
         self.optimizer = make_optimizer(self.model, settings.optim)
         if arguments.compile:
-            for block in (*self.model.video_encoder.blocks, *(self.model.decoder.blocks if "audio" in self.model.losses else [])):
-                block.compile()
-            self.model.encoder.compile_feed_forwards()
+            self.model.compile_blocks()
         self.batch = arguments.batch
         generator = torch.Generator().manual_seed(0)
         video = settings.video
         self.video = torch.randint(0, 256, (self.batch, 3, video.frames, video.size, video.size), dtype=torch.uint8, generator=generator).to(self.device)
         self.wavs = [0.1 * torch.randn(SAMPLES, generator=generator).to(self.device) for _ in range(self.batch)]
+        self.counts, self.masks = {"clips": self.batch}, None
+        if "audio" in self.model.losses:  # in training the processes that read clips draw them
+            self.masks = draw_masks(settings.masked, 0, 0, [str(i) for i in range(self.batch)], [SAMPLES] * self.batch, video.tokens)
+            self.counts |= {"audio_frames": len(self.masks.audio_wanted), "video_tubelets": self.masks.video_wanted}
+            self.masks = self.masks.to(self.device)
         self.seconds: list[float] = []
 
     def __call__(self) -> None:
-        settings, ids = self.settings, [str(i) for i in range(self.batch)]
-        counts, masks = {"clips": self.batch}, None
-        if "audio" in self.model.losses:
-            masks = draw_masks(settings.masked, 0, 0, ids, [SAMPLES] * self.batch, settings.video.tokens)
-            counts |= {"audio_frames": len(masks.audio_wanted), "video_tubelets": masks.video_wanted}
-            masks = masks.to(self.device)
-        with settings.autocast(self.device):
+        with self.settings.autocast(self.device):
             feats, _ = self.model.encoder.filterbank(self.wavs)
-            loss = self.model(list(feats), self.video, masks, Counts([counts]))["loss"]
+            loss = self.model(list(feats), self.video, self.masks, Counts([self.counts]))["loss"]
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optim.clip_norm)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optim.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 

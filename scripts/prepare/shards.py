@@ -143,10 +143,12 @@ def fill_folder(clips: list[Clip], out: Path, form: Form, jobs: int, max_bad_sha
             bar.set_postfix(skipped=skipped)
             if skipped > max_bad_share * len(clips):
                 results.close()
-                raise InputError(f"{skipped} of {len(clips)} clips cannot be read, more than --max-bad-share {max_bad_share:g}; see {out / SKIPPED}. "
-                                 "What is done is kept: allow more, or mend them and start with --fresh")
-    entries = [finished[name] for name in plan]
-    list_skipped(out, entries)
+                break
+    entries = [finished[name] for name in plan if name in finished]
+    skipped = list_skipped(out, entries)
+    if skipped > max_bad_share * len(clips):
+        raise InputError(f"{skipped} of {len(clips)} clips cannot be read, more than --max-bad-share {max_bad_share:g}; see {out / SKIPPED}. "
+                         "What is done is kept: allow more, or mend them and start with --fresh")
     write_index(out, entries)
     report(out, clips, entries, f", {count / (time.monotonic() - started):.1f} clips/s" if count else "")
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Stage 1 on several nodes under Slurm: one torchrun on each node, one process for each GPU of it. From the repository's folder:
 #   sbatch --nodes 4 --gpus-per-node 8 scripts/slurm/pretrain.sh --objective mae --data SHARDS --config pretrain/configs/paper.yaml
-# What follows the script goes to pretrain/run.py. Before the time limit Slurm warns with SIGTERM: the run saves itself, is
-# queued again and goes on. GPUS_PER_NODE names the processes of a node where Slurm does not (on CPUs, say).
+# What follows the script goes to pretrain/run.py. Five minutes before the time limit the run is told to save itself, the job is
+# queued again and the run goes on; so it does after a preemption. (torchrun gives its processes 30 s to end: a validation that takes
+# longer is cut, and the run goes on from the last checkpoint.) GPUS_PER_NODE names the processes of a node where Slurm does not.
 #SBATCH --job-name=mmpt-pretrain
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=64
 #SBATCH --time=24:00:00
-#SBATCH --signal=B:TERM@300
+#SBATCH --signal=B:USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
 set -euo pipefail
@@ -18,19 +19,17 @@ head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)
 port=$((20000 + SLURM_JOB_ID % 20000))
 [ -f .venv/bin/activate ] && . .venv/bin/activate
 
-# A job that was queued again goes on where it was.
-again=()
-[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && again=(--resume)
-
+again=""
+if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then again=--resume-if-there; fi
 srun --kill-on-bad-exit=1 torchrun --nnodes "$nodes" --nproc-per-node "$processes" --rdzv-backend c10d \
-    --rdzv-endpoint "$head:$port" --rdzv-id "$SLURM_JOB_ID" pretrain/run.py "$@" "${again[@]}" &
+    --rdzv-endpoint "$head:$port" --rdzv-id "$SLURM_JOB_ID" pretrain/run.py "$@" $again &
 run=$!
 
 stop() {
-    kill -TERM "$run" 2>/dev/null || true
+    scancel --signal=TERM "$SLURM_JOB_ID" || true  # to the processes of srun, not to this script
     wait "$run" || true
     scontrol requeue "$SLURM_JOB_ID"
     exit 0
 }
-trap stop TERM
+trap stop USR1
 wait "$run"

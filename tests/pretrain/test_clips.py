@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from clip_files import write_manifest
-from mmpt.pretrain.clips import ClipDataset, EpochBatches, Sampling, Skipped, collate
+from mmpt.pretrain.clips import ClipDataset, Sampling, Skipped, collate
 from mmpt.pretrain.manifest import read_manifest
 from mmpt.pretrain.media import MediaError
 from mmpt.pretrain.media_pictures import VideoFile
@@ -121,14 +121,6 @@ def test_workers_read_what_one_process_reads(manifest):
 def test_no_picture_after_the_end(manifest):
     with pytest.raises(MediaError, match="no sound"):
         decode_audio(manifest.parent / "short.mp4", 60.0, 1.0)
-
-
-def test_epoch_is_shuffled_whole_and_can_be_entered_anywhere():
-    epoch = list(EpochBatches(50, 8, seed=3, epoch=4, skip=0))
-    assert len(epoch) == 6 and len({i for batch in epoch for _, i in batch}) == 48
-    assert {e for batch in epoch for e, _ in batch} == {4}
-    assert list(EpochBatches(50, 8, seed=3, epoch=4, skip=2)) == epoch[2:]
-    assert list(EpochBatches(50, 8, seed=3, epoch=5, skip=0))[0] != epoch[0]
 
 
 @pytest.mark.parametrize("line, complaint", [

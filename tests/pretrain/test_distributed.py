@@ -52,6 +52,7 @@ def test_each_clip_once_an_epoch_whatever_the_ranks():
         assert all(len(part) == 2 for part in parts) and {i for part in parts for _, i in part} == clips
     assert len(set().union(*whole)) == 48
     assert list(EpochBatches(53, 8, 5, 2, 4, World(1, 2), accumulate=2)) == ranks[1][8:]
+    assert list(EpochBatches(53, 8, 5, 3, 0, World(), 1)) != list(EpochBatches(53, 8, 5, 2, 0, World(), 1))
 
 
 def test_shares_add_up_to_a_mean():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmpt.pretrain.distributed import World
-from mmpt.pretrain.meter import FlopCount, Meter
+from mmpt.pretrain.meter import FlopCount, Meter, peak_tflops
 
 
 def test_means_and_rates():
@@ -28,6 +28,13 @@ def test_operations_are_counted_once_forward_and_backward():
     meter.add({"loss": torch.tensor(1.0)}, torch.tensor(1.0), 100, 0.0, 2.0, True)
     figures = meter.report("clips", World(), count, peak=1e-6)  # 1 MFLOP/s
     assert figures["mfu_percent"] == pytest.approx(100 * count.per_unit * 50 / 1e6)
+
+
+@pytest.mark.parametrize("name, peak", [("NVIDIA H100 80GB HBM3", 989), ("NVIDIA H100 PCIe", 756), ("NVIDIA GH200 480GB", 989), ("NVIDIA A100-SXM4-40GB", 312),
+                                        ("NVIDIA RTX A1000", None), ("NVIDIA RTX A4000", None), ("NVIDIA L40S", 362), ("Tesla V100", None)])
+def test_known_gpus(monkeypatch, name, peak):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    assert peak_tflops(torch.device("cuda")) == peak and peak_tflops(torch.device("cpu")) is None
 
 
 def test_operations_are_not_counted_unless_wanted():

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,23 @@ def test_two_processes_train_as_one(place):
     assert result.stdout.count("Encoder (last)") == 1  # one process speaks for all
     assert len(read_training(place / "two" / "checkpoints" / "latest.pt")["random"]) == 2
     assert pretrain(["--out", str(place / "two"), "--resume"]) == 2  # another number of processes
+
+
+def test_sigterm_saves_although_it_reaches_the_readers_too(place):
+    """torchrun stops whole process groups, and with them the processes that read clips."""
+    data = ["--data", str(place / "clips" / "manifest.tsv"), "data.workers=1"]
+    script = [str(REPOSITORY / "pretrain" / "run.py"), *OPTIONS, *data, "--out", str(place / "stopped"), "optim.steps=5000", "checkpoint_every=5000", "validate_every=5000"]
+    process = subprocess.Popen([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *script],
+                               env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    log, started = place / "stopped" / "log.jsonl", time.monotonic()
+    while not (log.is_file() and log.read_text().count("\n") >= 3):
+        assert process.poll() is None and time.monotonic() - started < 240
+        time.sleep(0.1)
+    process.terminate()
+    said, _ = process.communicate(timeout=240)
+    assert "Stopped by signal 15" in said
+    state = read_training(place / "stopped" / "checkpoints" / "latest.pt")
+    assert state["step"] >= 3 and len(state["random"]) == 2
 
 
 def test_slurm_script_starts_one_launcher_a_node(place):

@@ -1,6 +1,7 @@
 """Stage 1 from the command line: it learns, goes on where it was, leaves an encoder, and refuses bad input."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -178,6 +179,48 @@ def test_a_kill_between_a_best_checkpoint_and_its_link_is_mended(manifest, unbro
     assert (checkpoints / "best.pt").resolve().name == "step_00000004.pt"
     assert not list(checkpoints.glob(".*"))
     assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4, 4]
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(manifest, unbroken, tmp_path):
+    out = tmp_path / "run"
+    assert run(manifest, out, "optim.steps=6") == 0
+    for file in (out / "checkpoints").iterdir():
+        file.unlink()
+    (out / "log.jsonl").write_text('{"step": 1, "split": "train", "loss": 0}\n')
+    assert main(["--out", str(out), "--resume"]) == 0
+    assert len((out / "log.jsonl").read_text().splitlines()) == len((unbroken / "log.jsonl").read_text().splitlines())
+
+
+def test_what_cannot_be_gone_on_with_is_named(manifest, unbroken, tmp_path, capsys):
+    out = tmp_path / "run"
+    shutil.copytree(unbroken, out, symlinks=True)
+    shorter = tmp_path / "shorter.tsv"  # other data under the same settings
+    text = manifest.read_text().replace("t8\t", "t9\t")
+    shorter.write_text(text.replace(".mp4", ".mp4").replace("\tt", f"\t{manifest.parent}/t").replace("\td", f"\t{manifest.parent}/d"))
+    assert main(["--out", str(out), "--resume", "--data", str(shorter)]) == 2
+    assert "training data are not those" in capsys.readouterr().err
+    for file in (out / "checkpoints").glob("*_*.pt"):
+        file.write_bytes(b"damaged")
+    assert main(["--out", str(out), "--resume"]) == 2
+    assert "none of its 3 checkpoints can be read" in capsys.readouterr().err
+
+
+def test_job_queues_may_start_or_go_on_with_one_command(manifest, tmp_path, capsys):
+    assert run(manifest, tmp_path / "run", "optim.steps=2", "--resume-if-there") == 0
+    assert "Resumed" not in capsys.readouterr().out
+    assert run(manifest, tmp_path / "run", "optim.steps=2", "--resume-if-there", "--fresh") == 0
+    assert "Resumed" in capsys.readouterr().out
+
+
+def test_a_part_without_a_readable_clip_gets_a_stand_in(tmp_path):
+    manifest = write_manifest(tmp_path / "clips", [(f"t{i}", 1.0, "train", "a") for i in range(4)] + [(f"d{i}", 1.0, "dev", "a") for i in range(2)])
+    (manifest.parent / "t2.mp4").write_bytes(b"broken")
+    options = ["data.batch_size=4", "optim.accumulate=4", "data.max_bad_share=0.5"]  # parts of one clip
+    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL[2:], "objective=mae", *options])
+    task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())
+    batches = list(task.batches(0, 0))
+    assert len(batches) == 4 and all(len(batch.clips) == 1 and batch.masks for batch in batches)
+    assert [name for name, _ in task.take_unreadable()] == ["t2"]
 
 
 def test_what_may_change_at_a_resume():
