@@ -57,7 +57,7 @@ def test_copied_folder_needs_torch_alone(tmp_path):
         expected = encoder(wavs).hidden_states
     states = torch.load(tmp_path / "states.pt")
     assert len(states) == len(expected) == 5
-    assert all((one - other).abs().max() <= 1e-6 for one, other in zip(states, expected))
+    assert all((one - other).abs().max() <= 1e-5 for one, other in zip(states, expected))
     again, first = (torch.load(tmp_path / name, weights_only=True) for name in ("again.pt", "encoder.pt"))
     assert again["config"] == first["config"] and again["provenance"] == {"stages": ["here"]}
     assert all(torch.equal(again["state_dict"][name], tensor) for name, tensor in first["state_dict"].items())
