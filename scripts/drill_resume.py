@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
     for kill in range(1, arguments.kills + 1):
         words = command(arguments, broken) + (["--resume"] if broken.exists() else [])
         # The first before there is a checkpoint, the others spread over the run; by the delay in a step, a validation or a checkpoint.
-        step, delay_s = 1 if kill == 1 else kill * arguments.steps // (arguments.kills + 1), moments.uniform(0.0, 2.0) * step_s
+        step, delay_s = 1 if kill == 1 else kill * arguments.steps // (arguments.kills + 1), moments.uniform(0.0, 1.0) * step_s
         reached = kill_after(words, broken, step, delay_s)
         print(f"kill {kill}: {delay_s:.2f} s after step {step}, had logged {reached}", flush=True)
     run_to_the_end([*command(arguments, broken), "--resume"])
