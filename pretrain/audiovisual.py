@@ -1,8 +1,6 @@
 """Stage 1 for the training loop: its settings, its batches, and its figures on held-out clips."""
 
-import json
 import os
-import signal
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,9 +16,11 @@ from mmpt.pretrain.epochs import EpochBatches
 from mmpt.pretrain.manifest import read_manifest
 from mmpt.pretrain.masked import Masks, MaskedSettings, draw_masks
 from mmpt.pretrain.model import OBJECTIVES, AudioVisualModel, WeightSettings
-from mmpt.pretrain.run_folder import RunFolder, git_revision, write_text
+from mmpt.pretrain.run_folder import RunFolder, git_revision
 from mmpt.pretrain.settings import TrainSettings, require
 from mmpt.pretrain.shards import read_index
+from mmpt.pretrain.stop_signal import leave_signals_to_parent
+from mmpt.pretrain.unreadable import Unreadable
 from mmpt.pretrain.validation import HeldOut
 from mmpt.pretrain.video import VideoSettings
 from mmpt.upstream.errors import InputError
@@ -144,21 +144,15 @@ class AudioVisualTask:
         sampling = Sampling(video.size, video.frames, video.stride, video.crop_min, settings.data.sound)
         self.train = ClipDataset(train, sampling, settings.seed, settings.data.memory_gb)
         self.dev = ClipDataset(sorted(dev, key=lambda clip: (clip.group, clip.id)), sampling, settings.seed, settings.data.memory_gb)
-        self.skipped: dict[str, str] = {}
-        self.news: list[tuple[str, str]] = []
+        self.unreadable = Unreadable(folder, len(train) + len(dev), settings.data.max_bad_share, "clips")
         self.epoch = 0
         self.revision = git_revision()
 
     def start(self) -> None:
         """To be called when the run folder is prepared: takes up a resumed run's skipped.jsonl, and fills the clip memory
         where the settings give it room."""
-        listed = self.folder.path / "skipped.jsonl"
-        lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
-        whole = [line for line in lines if is_json(line)]  # the last one may have been cut by a kill
-        self.skipped = {entry["id"]: entry["reason"] for entry in map(json.loads, whole)}
+        self.unreadable.start()
         if self.world.is_main:
-            if whole != lines:
-                write_text(listed, "".join(line + "\n" for line in whole))
             size = self.settings.data.batch_size
             print(f"{len(self.train):,} clips of {self.set}: {len(self.train) // size:,} updates of {size} an epoch; "
                   f"{self.left_over} clips, others each time, are left out of it")
@@ -187,7 +181,7 @@ class AudioVisualTask:
         self.epoch = epoch
         order = EpochBatches(len(self.train), data.batch_size, self.settings.seed, epoch, skip, self.world, self.settings.optim.accumulate)
         for batch in self.loader(self.train, order):
-            self.news += [(clip.id, clip.reason) for clip in batch.clips.skipped]
+            self.unreadable.meet([(clip.id, clip.reason) for clip in batch.clips.skipped])
             yield batch if batch.clips.ids else self.stand_in(epoch, batch.clips.skipped)
 
     def stand_in(self, epoch: int, skipped: list[Skipped]) -> Batch:
@@ -200,29 +194,12 @@ class AudioVisualTask:
             raise InputError(f"{STAND_INS} clips in a row cannot be read; the last reason: {skipped[-1].reason}")
         return Collate(self.settings)([found])
 
-    def take_unreadable(self) -> list[tuple[str, str]]:
-        news, self.news = self.news, []
-        return news
-
-    def note_unreadable(self, entries: list[tuple[str, str]]) -> None:
-        """Lists unreadable clips in skipped.jsonl, once each.
-
-        Raises:
-            InputError: their share of all clips is above data.max_bad_share.
-        """
-        fresh = {name: reason for name, reason in entries if name not in self.skipped}
-        self.skipped |= fresh
-        if fresh and self.folder.writes:
-            with (self.folder.path / "skipped.jsonl").open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps({"id": name, "reason": reason}) + "\n" for name, reason in fresh.items())
-        share = len(self.skipped) / (len(self.train) + len(self.dev))
-        if share > self.settings.data.max_bad_share:
-            raise InputError(f"{len(self.skipped)} clips cannot be read, more than data.max_bad_share={self.settings.data.max_bad_share:g} "
-                             f"of all; the last: {next(reversed(self.skipped.items()))}; see {self.folder.path / 'skipped.jsonl'}")
-
     def counts(self, batch: Batch) -> dict[str, int]:
         masks = batch.masks
         return {"clips": len(batch.clips.ids), "audio_frames": len(masks.audio_wanted) if masks else 0, "video_tubelets": masks.video_wanted if masks else 0}
+
+    def freeze(self, step: int) -> bool:
+        return False  # all weights are trained from the first update
 
     def features(self, clips: ClipBatch) -> list[Tensor]:
         """Normalised features, list of (4 * T, n_mels), of waveforms on the device."""
@@ -246,11 +223,11 @@ class AudioVisualTask:
         batches = [[(None, i) for i in range(n, min(n + size, len(self.dev)))] for n in range(0, len(self.dev), size)]
         held_out = HeldOut(self.model)
         for batch in self.loader(self.dev, batches[self.world.rank :: self.world.size]):
-            self.news += [(clip.id, clip.reason) for clip in batch.clips.skipped]
+            self.unreadable.meet([(clip.id, clip.reason) for clip in batch.clips.skipped])
             if batch.clips.ids:
                 batch = batch.to(self.device)
                 held_out.add(self.features(batch.clips), batch.clips, batch.masks)
-        self.note_unreadable([entry for news in self.world.gather(self.take_unreadable()) for entry in news])
+        self.unreadable.note([entry for news in self.world.gather(self.unreadable.take()) for entry in news])
         held_out.bring_together(self.world.gather(held_out.state()))
         if not held_out.clips:
             raise InputError("not one dev clip can be read; see skipped.jsonl")
@@ -260,21 +237,6 @@ class AudioVisualTask:
 
     def provenance(self, step: int) -> dict:
         return {"stages": [{
-            "stage": "pretrain", "objective": self.settings.objective, "data": self.set, "clips": sum(clip.id not in self.skipped for clip in self.train.clips),
+            "stage": "pretrain", "objective": self.settings.objective, "data": self.set, "clips": sum(clip.id not in self.unreadable for clip in self.train.clips),
             "steps": step, "seed": self.settings.seed, "revision": self.revision, "parent_sha256": None,
         }]}
-
-
-def leave_signals_to_parent(worker: int) -> None:
-    """For a process that reads batches: under torchrun SIGTERM reaches all of them, and batches are wanted until the run has saved."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def is_json(line: str) -> bool:
-    """Whether a line is whole."""
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True

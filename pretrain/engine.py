@@ -18,11 +18,12 @@ from mmpt.pretrain.optimizer import learning_rate, make_optimizer
 from mmpt.pretrain.run_folder import RunFolder, export_encoder
 from mmpt.pretrain.settings import TrainSettings, to_plain
 from mmpt.pretrain.stop_signal import StopSignal
+from mmpt.pretrain.unreadable import Unreadable
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder
 
 PATIENCE_FOR_NAN = 20  # updates in a row without a finite gradient before the run gives up
-MAY_CHANGE = ("device", "log_every", "peak_tflops", "data.workers", "data.manifest")  # at a resume; what the data are is compared itself
+MAY_CHANGE = ("device", "log_every", "peak_tflops", "patience", "data.workers", "data.manifest", "data.root")  # at a resume; the data are compared themselves
 
 
 class Task(Protocol):
@@ -33,6 +34,7 @@ class Task(Protocol):
     unit: str  # what a batch is counted in: "clips", "frames"
     best_metric: str  # of `validate`; the checkpoint where it is lowest becomes `best`
     data_mark: int  # hangs on the training data and their order
+    unreadable: Unreadable  # which the task tells what it could not read
 
     def batches(self, epoch: int, skip: int) -> Iterator:
         """This rank's micro-batches of an epoch without its first `skip` updates, the same ones each time it is asked."""
@@ -40,18 +42,16 @@ class Task(Protocol):
     def counts(self, batch) -> dict[str, int]:
         """Units in a batch, by name: `unit`, and what the losses are divided by."""
 
+    def freeze(self, step: int) -> bool:
+        """Sets which weights the update after `step` others may change, with the model in training mode. Returns whether they
+        are not those of the update before."""
+
     def loss(self, model: nn.Module, batch, counts: Counts) -> dict[str, Tensor]:
         """Losses by name; `loss` is the one to minimise. Each is this batch's part of the mean over the whole update, of all
         micro-batches and ranks. `model` is the task's own, or what DDP made of it."""
 
     def gauges(self) -> dict[str, float]:
         """Other figures for the log, as they stand."""
-
-    def take_unreadable(self) -> list:
-        """What this rank could not read since it was last asked."""
-
-    def note_unreadable(self, entries: list) -> None:
-        """Lists what some rank could not read. Raises InputError when it is too much."""
 
     def compile(self) -> None:
         """Has torch compile what is worth it."""
@@ -64,7 +64,8 @@ class Task(Protocol):
 
 
 def train(task: Task, settings: TrainSettings, folder: RunFolder, resume: bool, world: World) -> None:
-    """Trains until `optim.steps`, validates, saves, and leaves `encoder.pt` in the folder.
+    """Trains until `optim.steps`, or until `patience` validations have found nothing better; validates, saves, and leaves
+    `encoder.pt` in the folder.
 
     SIGTERM and Ctrl-C save and end the process after the current step.
 
@@ -95,6 +96,7 @@ class Training:
         self.model = world.wrap(task.model)
         self.step, self.epoch, self.position = 0, 0, 0  # position: updates of this epoch that are done
         self.best: float | None = None
+        self.disappointments = 0  # validations since the best one
         self.saved_step = -1
         self.bad_steps = 0
         torch.manual_seed(settings.seed + 1_000_003 * world.rank)  # weights are drawn alike on all ranks, dropout is not
@@ -102,12 +104,17 @@ class Training:
         self.flops = FlopCount(wanted=bool(self.peak))
         self.meter = Meter()
 
+    @property
+    def ended(self) -> bool:
+        """Whether no further update is wanted."""
+        return self.step >= self.settings.optim.steps or 0 < self.settings.patience <= self.disappointments
+
     def run(self) -> None:
         """From where the run stands to its last step."""
         steps = self.settings.optim.steps
         self.bar = tqdm(total=steps, initial=self.step, unit="step", desc="train", dynamic_ncols=True, disable=not self.world.is_main)
         with StopSignal() as stop, self.bar:
-            while self.step < steps:
+            while not self.ended:
                 self.run_epoch(stop)
                 self.epoch, self.position = self.epoch + 1, 0
 
@@ -115,15 +122,15 @@ class Training:
         """What is left of an epoch, or of the run."""
         optim = self.settings.optim
         batches = iter(self.task.batches(self.epoch, self.position))
-        while self.step < optim.steps:
+        while not self.ended:
             started = time.perf_counter()
             parts = list(islice(batches, optim.accumulate))
             waited = time.perf_counter() - started
             if len(parts) < optim.accumulate:
                 break
             counted = [self.task.counts(part) for part in parts]
-            messages = self.world.gather((add_up(counted), self.task.take_unreadable(), stop.received))
-            self.task.note_unreadable([entry for _, entries, _ in messages for entry in entries])
+            messages = self.world.gather((add_up(counted), self.task.unreadable.take(), stop.received))
+            self.task.unreadable.note([entry for _, entries, _ in messages for entry in entries])
             if received := max(signal_number for *_, signal_number in messages):
                 self.end_early(received)
             losses, norm, finite = self.update(parts, counted, Counts([counts for counts, *_ in messages]))
@@ -138,6 +145,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.settings.optim)
         self.task.model.train()
+        if self.task.freeze(self.step):
+            self.model = self.world.wrap(self.task.model)  # DDP waits for the gradients of the weights that it was given
         total: dict[str, Tensor] = {}
         for number, (part, own) in enumerate(zip(parts, counted), start=1):
             waits = self.world.size > 1 and number < len(parts)  # gradients are exchanged once, with the last part
@@ -165,9 +174,11 @@ class Training:
         if self.step % settings.log_every == 0 or last:
             self.report()
         is_best = (self.step % settings.validate_every == 0 or last) and self.validate()
-        is_scheduled = self.step % settings.checkpoint_every == 0 or last
+        is_scheduled = self.step % settings.checkpoint_every == 0 or self.ended
         if is_scheduled or is_best:
             self.save(is_best, is_scheduled)
+        if self.ended and not last:
+            self.say(f"step {self.step}: {self.disappointments} validations without a better dev {self.task.best_metric} than {self.best:.4g}: enough (patience)")
 
     def report(self) -> None:
         """A line of the log, and what the progress bar says."""
@@ -185,12 +196,17 @@ class Training:
         figures = held_out(partial(self.task.validate, self.step), self.task.model, self.settings)
         figures = self.world.gather(figures)[0]  # a last bit that differs must not part the ranks' ways
         self.folder.log(self.step, "dev", figures)
-        if self.world.is_main:
-            self.bar.write(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        self.say(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
         value = figures[self.task.best_metric]
         is_best = math.isfinite(value) and (self.best is None or value < self.best)
         self.best = value if is_best else self.best
+        self.disappointments = 0 if is_best else self.disappointments + 1
         return is_best
+
+    def say(self, line: str) -> None:
+        """A line for people, above the progress bar."""
+        if self.world.is_main:
+            self.bar.write(line)
 
     def save(self, is_best: bool, is_scheduled: bool) -> None:
         """Writes a training checkpoint (the main process, with the random states of all)."""
@@ -198,7 +214,7 @@ class Training:
         if self.world.is_main:
             self.folder.save(self.step, {
                 "epoch": self.epoch, "position": self.position, "best": self.best, "is_best": is_best, "bad_steps": self.bad_steps,
-                "data_mark": self.task.data_mark, "model": self.task.model.state_dict(),
+                "disappointments": self.disappointments, "data_mark": self.task.data_mark, "model": self.task.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(), "random": random, "settings": to_plain(self.settings),
                 "encoder_config": self.task.encoder.config.to_dict(), "provenance": self.task.provenance(self.step),
             }, is_best, is_scheduled, self.settings.keep_checkpoints)
@@ -238,7 +254,7 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         restore_random(state["random"][self.world.rank], self.device)
         self.step, self.epoch, self.position, self.best = state["step"], state["epoch"], state["position"], state["best"]
-        self.saved_step, self.bad_steps = self.step, state["bad_steps"]
+        self.saved_step, self.bad_steps, self.disappointments = self.step, state["bad_steps"], state["disappointments"]
         self.clear_after(state)
 
     def clear_after(self, state: dict) -> None:

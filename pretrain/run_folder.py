@@ -17,7 +17,7 @@ from mmpt.upstream.mmpt_av.checkpoint import check_state, read_plain, write_atom
 from mmpt.upstream.samples import REPOSITORY
 
 FORMAT = "mmpt_av_training"
-VERSION = 2
+VERSION = 3
 
 
 class RunFolder:

@@ -46,6 +46,7 @@ class TrainSettings:
     optim: OptimSettings = field(default_factory=OptimSettings)
     log_every: int = 10
     validate_every: int = 500
+    patience: int = 0  # validations in a row without a better one, after which the run ends; 0: it takes optim.steps
     checkpoint_every: int = 500
     keep_checkpoints: int = 3
     export: str = "last"  # or best, average
@@ -54,6 +55,7 @@ class TrainSettings:
         require(0 <= self.seed < 2**63, "seed must be a whole number from 0")
         require(self.precision in ("auto", "float32", "bfloat16"), f"precision must be auto, float32 or bfloat16, got {self.precision}")
         require(self.export in ("last", "best", "average"), f"export must be last, best or average, got {self.export}")
+        require(self.patience >= 0, "patience must not be negative")
         require(min(self.log_every, self.validate_every, self.checkpoint_every, self.keep_checkpoints) >= 1,
                 "log_every, validate_every, checkpoint_every and keep_checkpoints must be at least 1")
 

@@ -19,3 +19,9 @@ class StopSignal:
     def __exit__(self, *error) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+
+
+def leave_signals_to_parent(worker: int) -> None:
+    """For a process that reads batches: under torchrun SIGTERM reaches all of them, and batches are wanted until the run has saved."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

@@ -221,7 +221,7 @@ def test_a_part_without_a_readable_clip_gets_a_stand_in(tmp_path):
     task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())
     batches = list(task.batches(0, 0))
     assert len(batches) == 4 and all(len(batch.clips) == 1 and batch.masks for batch in batches)
-    assert [name for name, _ in task.take_unreadable()] == ["t2"]
+    assert [name for name, _ in task.unreadable.take()] == ["t2"]
 
 
 def test_what_may_change_at_a_resume():
