@@ -58,7 +58,7 @@ class Past:
 
     def select(self, rows: Tensor) -> None:
         """Keeps some of the batch's items, in the order of `rows`."""
-        self.keys_values = [(k[rows], v[rows]) for k, v in self.keys_values]
+        self.keys_values = [(k.index_select(0, rows), v.index_select(0, rows)) for k, v in self.keys_values]
 
 
 class DecoderLayer(nn.Module):
@@ -94,13 +94,17 @@ class DecoderLayer(nn.Module):
         return self.dropout(out(x.transpose(1, 2).flatten(2)))
 
     def forward(self, x: Tensor, memory: tuple[Tensor, Tensor], visible: Tensor, past: Past | None, index: int) -> Tensor:
-        """x: (B, L, C), the whole text without `past`, one further token with it. Returns the same shape."""
+        """x: (N, L, C), the whole text without `past`, one further token with it. Returns the same shape.
+
+        N is a multiple of the memory's B: an utterance's hypotheses, which follow one another, share its keys and values.
+        """
         q, k, v = self.heads(self.qkv(self.self_norm(x)), 3)
         if past is not None:
             k, v = past.extend(index, k, v)
         x = x + self.attend(q, k, v, self.self_out, is_causal=past is None)
-        (q,) = self.heads(self.cross_query(self.cross_norm(x)), 1)
-        x = x + self.attend(q, *memory, self.cross_out, attn_mask=visible)
+        shared = self.cross_norm(x).view(len(visible), -1, x.shape[-1])  # positions of all hypotheses of an utterance, side by side
+        (q,) = self.heads(self.cross_query(shared), 1)
+        x = x + self.attend(q, *memory, self.cross_out, attn_mask=visible).view(x.shape)
         return x + self.dropout(self.ffn(x))
 
 
@@ -131,10 +135,11 @@ class Decoder(nn.Module):
         return Memory(keys_values, visible[:, None, None])
 
     def forward(self, tokens: Tensor, memory: Memory, past: Past | None = None) -> Tensor:
-        """Last states (B, L, C) of tokens (B, L); `logits` makes predictions of them.
+        """Last states (N, L, C) of tokens (N, L); `logits` makes predictions of them. N is the memory's B, or B times the
+        number of hypotheses, those of an utterance one after another.
 
         Padding lies to the right of a text, where causal attention does not look. With `past`, `tokens` are the one
-        token (B, 1) that follows what was decoded before.
+        token (N, 1) that follows what was decoded before.
         """
         start = past.length if past else 0
         positions = sinusoids(start + tokens.shape[1], self.d_model, tokens.device)[start:]

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import shutil
 import sys
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 try:
@@ -15,33 +15,40 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"error: {error}; set up with `bash scripts/setup.sh`, then `. .venv/bin/activate`")
 
-from mmpt.midtrain.must_c import TRAIN, language_folder, read_split
-from mmpt.midtrain.translation import Corpus, MidtrainSettings, TranslationTask
+from mmpt.midtrain.batches import Vocabularies
+from mmpt.midtrain.corpus import open_corpus
+from mmpt.midtrain.ctc import spoken
+from mmpt.midtrain.segments import TRAIN
+from mmpt.midtrain.settings import MidtrainSettings
+from mmpt.midtrain.translation import Corpus, TranslationTask
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary, save_vocabulary, train_vocabulary
-from mmpt.pretrain.distributed import World
-from mmpt.pretrain.engine import held_out, train
+from mmpt.pretrain.distributed import World, join_world
+from mmpt.pretrain.engine import train
 from mmpt.pretrain.run_folder import RunFolder
 from mmpt.pretrain.settings import load_settings, to_plain
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
-from mmpt.upstream.samples import built_samples
+from mmpt.upstream.samples import built_samples, samples_folder
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
-TEST = "tst-COMMON"
 
 EXAMPLES = """\
 examples:
   python midtrain/run.py --target-lang it --init runs/pretrain/clr-samples     from a stage-1 run, on the samples
   python midtrain/run.py --target-lang it                                      the same from random weights
-  python midtrain/run.py --target-lang de --data /corpora/must_c --init encoder.pt --out runs/midtrain/de-mine
-  python midtrain/run.py --target-lang it --init encoder.pt optim.steps=200 seed=1   settings of the config, changed
+  python midtrain/run.py --target-lang it --init encoder.pt --freeze-encoder-steps 200 ctc.weight=0.5 optim.lr=1e-3
   python midtrain/run.py --out runs/midtrain/it-samples --resume               go on with an interrupted run
   python midtrain/run.py --config runs/midtrain/it-samples/config.yaml --out runs/midtrain/again   repeat one
 
---data holds MuST-C as published: en-xx/data/{train,dev,tst-COMMON}/{wav,txt}. The run folder has, beside encoder.pt,
-translations_dev.txt: transcript, reference and translation of each dev segment at the last validation.
+  python scripts/prepare/must_c.py --root /corpora/must_c --target-lang de --out data/must_c_de     once: checks, vocabulary
+  torchrun --nproc-per-node 8 midtrain/run.py --target-lang de --data data/must_c_de --init runs/pretrain/mae-lrs3
+
+--data takes what scripts/prepare/must_c.py made, or MuST-C as published: en-xx/data/{train,dev,...}/{wav,txt}.
+--init takes a run folder of stage 1, an encoder.pt, or one that scripts/import_fairseq.py made.
+The run folder has, beside encoder.pt, translations_dev.txt: transcript, reference and translation of each dev segment at the last
+validation. `python midtrain/translate.py RUN --split tst-COMMON` scores the test.
 """
 
 
@@ -50,10 +57,12 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--target-lang", metavar="XX", help="language to translate into: it, de, nl ... (needed unless the config names it)")
     p.add_argument("--init", metavar="RUN_OR_ENCODER", help="stage-1 run folder, or an encoder.pt, to start from (default: none, random weights)")
-    p.add_argument("--data", metavar="MUSTC", help="folder that holds en-xx (default: the sample corpus, built if absent)")
+    p.add_argument("--data", metavar="MUSTC", help="a prepared folder, or the one that holds en-xx (default: the sample corpus, built if absent)")
     p.add_argument("--config", type=Path, metavar="YAML", help="settings (default: midtrain/configs/must_c.yaml with --data, samples.yaml without)")
+    p.add_argument("--freeze-encoder-steps", type=int, metavar="N", help="train the decoder alone for the first N updates (default: the config's, 0)")
     p.add_argument("--out", type=Path, metavar="RUN", help="run folder (default: runs/midtrain/XX-samples or XX-must_c)")
     p.add_argument("--resume", action="store_true", help="go on where the run in --out was interrupted, with that run's settings")
+    p.add_argument("--resume-if-there", action="store_true", help="--resume where there is a run, else start one (for job queues; --fresh is then ignored)")
     p.add_argument("--fresh", action="store_true", help="delete the run in --out and start again")
     p.add_argument("overrides", nargs="*", metavar="NAME=VALUE", help="settings that override the config's, such as optim.lr=1e-4")
     return p
@@ -63,27 +72,42 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs stage 2; returns the exit status."""
     arguments = parser().parse_intermixed_args(argv)
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise InputError("stage 2 trains in one process in this version: start it without torchrun")
-    folder = RunFolder(arguments.out or default_folder(arguments))
-    folder.check(arguments.resume, arguments.fresh)
-    settings = read_settings(arguments, folder)
-    corpus = read_corpus(settings)
-    encoder, source = starting_encoder(settings, folder, arguments.resume)
-    vocabulary = find_vocabulary(settings, corpus, folder, arguments.resume)
-    folder.prepare(to_plain(settings), arguments.fresh)
-    save_vocabulary(vocabulary, folder.path / "vocabulary.model")
-    parent = (encoder.provenance, keep_parent(source, folder)) if source else None
-    task = TranslationTask(settings, corpus, vocabulary, encoder, parent, folder)
-    train(task, settings, folder, arguments.resume, World())
-    if corpus.test:
-        figures = held_out(partial(task.evaluate, corpus.test, settings.optim.steps), task.model, settings)
-        folder.log(settings.optim.steps, TEST, figures)
-        folder.board.close()
-        print(f"{TEST}, last weights, greedy: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-    print(f"Translations to look at: {folder.path}/translations_*.txt")
-    print(f"Next: python run_downstream.py -u mmpt_av -k {folder.encoder_file} -d asr")
+    world = join_world()
+    try:
+        run(arguments, world)
+    except SystemExit:  # a signal: all processes stopped together
+        world.close()
+        raise
+    world.close()  # not after an error, which others may not have met: they would be waited for
     return 0
+
+
+def run(arguments: argparse.Namespace, world: World) -> None:
+    """One process of a run."""
+    folder = RunFolder(arguments.out or default_folder(arguments), writes=world.is_main)
+    if arguments.resume_if_there:
+        arguments.resume, arguments.fresh = folder.is_run(), False
+        world.wait()  # all have looked before one of them makes it
+    if world.is_main:
+        folder.check(arguments.resume, arguments.fresh)
+    world.wait()
+    settings = read_settings(arguments, folder)
+    corpus, vocabulary = read_corpus(settings, world)
+    encoder, source = starting_encoder(settings, folder, arguments.resume, world)
+    vocabularies = find_vocabularies(settings, corpus, vocabulary, folder, arguments.resume, world)
+    parent = (encoder.provenance, file_hash(source)) if source else None
+    task = TranslationTask(settings, corpus, vocabularies, encoder, parent, folder, world)
+    world.wait()  # no rank has found fault with its input: only now may --fresh delete anything
+    folder.prepare(to_plain(settings), arguments.fresh)
+    if world.is_main:
+        keep_for_resume(vocabularies, source, folder)
+    world.wait()
+    task.start()
+    train(task, settings, folder, arguments.resume, world)
+    if world.is_main:
+        print(f"Translations to look at: {folder.path}/translations_dev.txt")
+        print(f"Next: python midtrain/translate.py {folder.path} --split tst-COMMON")
+        print(f"      python run_downstream.py -u mmpt_av -k {folder.encoder_file} -d asr")
 
 
 def default_folder(arguments: argparse.Namespace) -> Path:
@@ -103,6 +127,8 @@ def read_settings(arguments: argparse.Namespace, folder: RunFolder) -> MidtrainS
         settings = dataclasses.replace(settings, target_lang=arguments.target_lang)
     if arguments.init:
         settings = dataclasses.replace(settings, init=absolute(arguments.init))
+    if arguments.freeze_encoder_steps is not None:
+        settings = dataclasses.replace(settings, freeze_encoder_steps=arguments.freeze_encoder_steps)
     if arguments.data:
         settings = dataclasses.replace(settings, data=dataclasses.replace(settings.data, root=absolute(arguments.data)))
     if settings.target_lang is None:
@@ -115,21 +141,28 @@ def absolute(path: str) -> str:
     return path if path == "none" else str(Path(path).absolute())
 
 
-def read_corpus(settings: MidtrainSettings) -> Corpus:
-    """The splits of the settings' corpus and language, reported."""
-    language, root, name = settings.target_lang, settings.data.root, f"must_c en-{settings.target_lang}"
-    if root is None:
-        root, name = built_samples() / "must_c", f"samples {name} (real speech, tiny)"
-        print(f"No --data: training on the sample sentences in {root} (real speech, ten minutes)")
-    root = Path(root)
-    there = [split for split in (TRAIN, "dev", TEST) if split != TEST or (language_folder(root, language) / "data" / TEST).is_dir()]
-    splits = [read_split(root, language, split, settings.data.max_frames) for split in there]
-    for split in splits:
-        print(f"{name}, {split.describe()}")
-    return Corpus(name, splits[0], splits[1], splits[2] if len(splits) > 2 else None)
+def corpus_folder(settings: MidtrainSettings, world: World) -> Path:
+    """Where the settings' corpus lies: without one the samples', which the main process builds where they are absent."""
+    if settings.data.root is not None:
+        return Path(settings.data.root)
+    if world.is_main:
+        print(f"No --data: training on the sample sentences in {built_samples() / 'must_c'} (real speech, ten minutes)")
+    world.wait()
+    return samples_folder() / "must_c"
 
 
-def starting_encoder(settings: MidtrainSettings, folder: RunFolder, resume: bool) -> tuple[Encoder, Path | None]:
+def read_corpus(settings: MidtrainSettings, world: World) -> tuple[Corpus, Vocabulary | None]:
+    """Training and dev segments, reported, and the vocabulary that was prepared with them, if there is one of this size."""
+    found = open_corpus(corpus_folder(settings, world), settings.target_lang, settings.data.max_frames)
+    name = f"{'samples ' if settings.data.root is None else ''}{found.name}"
+    train, dev = found.read(TRAIN), found.read("dev")
+    for split in (train, dev):
+        if world.is_main:
+            print(f"{name}, {split.describe()}")
+    return Corpus(name, train, dev), found.vocabulary(settings.data.vocabulary_size)
+
+
+def starting_encoder(settings: MidtrainSettings, folder: RunFolder, resume: bool, world: World) -> tuple[Encoder, Path | None]:
     """The encoder to mid-train, and its file: the run's own copy when resuming.
 
     Raises:
@@ -137,7 +170,8 @@ def starting_encoder(settings: MidtrainSettings, folder: RunFolder, resume: bool
         CheckpointError: the checkpoint does not fit.
     """
     if settings.init == "none":
-        print("No --init: the encoder starts from random weights")
+        if world.is_main:
+            print("No --init: the encoder starts from random weights")
         torch.manual_seed(settings.seed)
         return Encoder(EncoderConfig.preset(settings.preset)), None
     if resume and (folder.path / "init.pt").is_file():
@@ -151,28 +185,44 @@ def starting_encoder(settings: MidtrainSettings, folder: RunFolder, resume: bool
         if not source.is_file():
             raise InputError(f"{source.parent}: holds no encoder.pt; is the run finished?")
     encoder = load_encoder(source)
-    print(f"Encoder from {source}: {encoder.config.n_layers} layers of width {encoder.config.d_model}")
+    if world.is_main:
+        print(f"Encoder from {source}: {encoder.config.n_layers} layers of width {encoder.config.d_model}")
     return encoder, source
 
 
-def find_vocabulary(settings: MidtrainSettings, corpus: Corpus, folder: RunFolder, resume: bool) -> Vocabulary:
-    """The run's vocabulary: its own when resuming, else one trained on the training split's translations."""
-    file = folder.path / "vocabulary.model"
-    if resume and file.is_file():
-        return load_vocabulary(file)
-    vocabulary = train_vocabulary([segment.target for segment in corpus.train.segments], settings.data.vocabulary_size)
-    print(f"Vocabulary: {len(vocabulary):,} sub-words, trained on the training translations")
-    return vocabulary
+def find_vocabularies(settings: MidtrainSettings, corpus: Corpus, prepared: Vocabulary | None, folder: RunFolder, resume: bool,
+                      world: World) -> Vocabularies:
+    """The run's vocabularies: its own when resuming, else the prepared one or one that the main process trains, on training texts alone."""
+
+    def find(name: str, texts: Callable[[], list[str]], size: int, option: str, ready: Vocabulary | None = None) -> Vocabulary:
+        file = folder.path / f"{name}.model"
+        if resume and file.is_file():
+            return load_vocabulary(file)
+        if ready is not None:
+            return ready
+        model = train_vocabulary(texts(), size, option).model if world.is_main else None
+        return Vocabulary(world.gather(model)[0])
+
+    segments = corpus.train.segments
+    target = find("vocabulary", lambda: [s.target for s in segments], settings.data.vocabulary_size, "data.vocabulary_size", prepared)
+    source = None
+    if settings.ctc.weight:
+        source = find("transcripts", lambda: [spoken(s.source) for s in segments], settings.ctc.vocabulary_size, "ctc.vocabulary_size")
+    if world.is_main:
+        print(f"Vocabulary: {len(target):,} sub-words of the training translations" + (f", {len(source):,} of the transcripts" if source else ""))
+    return Vocabularies(target, source)
 
 
-def keep_parent(source: Path, folder: RunFolder) -> str:
-    """Copies the starting encoder into the run, so that the run can be resumed without it, and returns its hash."""
+def keep_for_resume(vocabularies: Vocabularies, source: Path | None, folder: RunFolder) -> None:
+    """Copies what the run started from into its folder."""
+    save_vocabulary(vocabularies.target, folder.path / "vocabulary.model")
+    if vocabularies.source:
+        save_vocabulary(vocabularies.source, folder.path / "transcripts.model")
     kept = folder.path / "init.pt"
-    if source != kept:
+    if source not in (None, kept):
         temporary = kept.with_name(f".{kept.name}.{os.getpid()}")
         shutil.copyfile(source, temporary)
         os.replace(temporary, kept)
-    return file_hash(kept)
 
 
 if __name__ == "__main__":

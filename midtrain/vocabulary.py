@@ -34,9 +34,11 @@ class Vocabulary:
         return self.processor.decode([t for t in tokens if t not in (PAD, BOS, EOS)])
 
 
-def train_vocabulary(texts: list[str], size: int) -> Vocabulary:
+def train_vocabulary(texts: list[str], size: int, option: str = "data.vocabulary_size") -> Vocabulary:
     """A vocabulary of `size` sub-words, fewer where the text is too small for as many; the same for the same texts.
 
+    Args:
+        option: what the user calls `size`.
     Raises:
         InputError: `size` is too small for the text's characters.
     """
@@ -49,7 +51,7 @@ def train_vocabulary(texts: list[str], size: int) -> Vocabulary:
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise InputError(f"no vocabulary of data.vocabulary_size={size} can be learned from {len(texts)} texts: {error}") from None
+        raise InputError(f"no vocabulary of {option}={size} can be learned from {len(texts)} texts: {error}") from None
     return Vocabulary(model.getvalue())
 
 

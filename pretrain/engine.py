@@ -1,5 +1,6 @@
 """The training loop of both stages: from the first step or from where a run was interrupted, in one process or in many."""
 
+import gc
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -93,16 +94,22 @@ class Training:
         self.optimizer = make_optimizer(task.model, settings.optim)
         if settings.compile:
             task.compile()
-        self.model = world.wrap(task.model)
+        self.peak = settings.peak_tflops or (peak_tflops(self.device) if settings.half_precision(self.device) else None)
+        self.wrap()
         self.step, self.epoch, self.position = 0, 0, 0  # position: updates of this epoch that are done
         self.best: float | None = None
         self.disappointments = 0  # validations since the best one
         self.saved_step = -1
         self.bad_steps = 0
         torch.manual_seed(settings.seed + 1_000_003 * world.rank)  # weights are drawn alike on all ranks, dropout is not
-        self.peak = settings.peak_tflops or (peak_tflops(self.device) if settings.half_precision(self.device) else None)
-        self.flops = FlopCount(wanted=bool(self.peak))
         self.meter = Meter()
+
+    def wrap(self) -> None:
+        """Prepares the model for the weights that are now to be trained."""
+        self.model = None
+        gc.collect()  # an old DDP would go on waiting for gradients of the weights that it was given
+        self.model = self.world.wrap(self.task.model)
+        self.flops = FlopCount(wanted=bool(self.peak))
 
     @property
     def ended(self) -> bool:
@@ -146,7 +153,7 @@ class Training:
             group["lr"] = learning_rate(self.step, self.settings.optim)
         self.task.model.train()
         if self.task.freeze(self.step):
-            self.model = self.world.wrap(self.task.model)  # DDP waits for the gradients of the weights that it was given
+            self.wrap()
         total: dict[str, Tensor] = {}
         for number, (part, own) in enumerate(zip(parts, counted), start=1):
             waits = self.world.size > 1 and number < len(parts)  # gradients are exchanged once, with the last part

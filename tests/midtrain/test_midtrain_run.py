@@ -52,15 +52,18 @@ def test_a_run_leaves_the_mean_of_its_last_checkpoints(place, capsys):
     states = [read_training(place / f"run/checkpoints/step_0000000{n}.pt")["model"] for n in (3, 4)]
     name = "blocks.0.ffn1.1.weight"
     assert torch.allclose(encoder.state_dict()[name], sum(s["encoder." + name] for s in states) / 2)
-    for file in ("config.yaml", "vocabulary.model", "init.pt", "log.jsonl", "translations_dev.txt", "translations_tst-COMMON.txt"):
+    for file in ("config.yaml", "vocabulary.model", "init.pt", "log.jsonl", "translations_dev.txt"):
         assert (place / "run" / file).is_file(), file
     said = capsys.readouterr().out
-    assert "must_c en-it, train: 12 segments" in said and "tst-COMMON, last weights" in said
+    assert "must_c en-it, train: 12 segments" in said and "midtrain/translate.py run --split tst-COMMON" in said
 
 
-@pytest.mark.parametrize("after", [1, 2])  # inside an epoch, and at its end
-def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeypatch, after):
-    assert midtrain(out="whole") == 0
+FROZEN = ("ctc.weight=0.5", "ctc.vocabulary_size=20", "--freeze-encoder-steps", "2")
+
+
+@pytest.mark.parametrize("after, options", [(1, ()), (2, ()), (2, FROZEN), (3, FROZEN)])  # inside an epoch and at its end; before and after the encoder is free
+def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeypatch, after, options):
+    assert midtrain(*options, out="whole") == 0
     with monkeypatch.context() as patch:
         real, calls = TranslationTask.loss, []
 
@@ -72,7 +75,7 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeyp
 
         patch.setattr(TranslationTask, "loss", interrupted)
         with pytest.raises(SystemExit) as stop:
-            midtrain(out="broken")
+            midtrain(*options, out="broken")
         assert stop.value.code == 128 + signal.SIGTERM
     (place / "stage1" / "encoder.pt").unlink()  # the run has its own copy
     assert run.main(["--out", "broken", "--resume"]) == 0
@@ -138,9 +141,29 @@ def test_resuming_with_another_language_is_refused(place, capsys):
     assert "other settings (target_lang)" in capsys.readouterr().err
 
 
-def test_several_processes_are_refused(place, monkeypatch, capsys):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert midtrain() == 2 and "one process" in capsys.readouterr().err
+def test_a_run_ends_when_it_gets_no_better_and_goes_on_with_more_patience(place, monkeypatch, capsys):
+    """Dev losses by step: 2 is the best one."""
+    losses = {1: 5.0, 2: 3.0, 3: 4.0, 4: 3.5, 5: 6.0, 6: 2.0, 7: 2.5, 8: 2.5}
+    monkeypatch.setattr(TranslationTask, "validate", lambda task, step: {"loss": losses[step]})
+    options = ("optim.steps=8", "validate_every=1", "checkpoint_every=3")
+    assert midtrain(*options, "patience=2") == 0
+    assert "step 4: 2 validations without a better dev loss than 3: enough" in capsys.readouterr().out
+    state = read_training(place / "run/checkpoints/latest.pt")
+    assert state["step"] == 4 and read_training(place / "run/checkpoints/best.pt")["step"] == 2
+    assert load_encoder("run/encoder.pt").provenance["stages"][-1]["averaged_steps"] == [3, 4]
+    assert run.main(["--out", "run", "--resume"]) == 0  # it has ended, and stays so
+    assert read_training(place / "run/checkpoints/latest.pt")["step"] == 4
+    assert run.main(["--out", "run", "--resume", "patience=3"]) == 0
+    assert read_training(place / "run/checkpoints/latest.pt")["step"] == 5  # the third in a row
+    assert run.main(["--out", "run", "--resume", "patience=4"]) == 0
+    assert read_training(place / "run/checkpoints/latest.pt")["step"] == 8 and read_training(place / "run/checkpoints/best.pt")["step"] == 6
+
+
+def test_ctc_is_told_and_stays_out_of_the_encoder(place):
+    assert midtrain("ctc.weight=0.5", "ctc.vocabulary_size=20", "optim.steps=1") == 0
+    assert "ctc.weight" in read_training(place / "run/checkpoints/latest.pt")["model"] and (place / "run/transcripts.model").is_file()
+    encoder = load_encoder("run/encoder.pt")
+    assert encoder.provenance["stages"][-1]["objective"] == "translation+ctc" and not any(name.startswith("ctc") for name in encoder.state_dict())
 
 
 def test_accumulated_parts_are_one_update(place):

@@ -5,13 +5,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmpt.midtrain.must_c import read_split, read_wav
+from mmpt.midtrain.corpus import open_corpus
+from mmpt.midtrain.segments import read_wav
 from mmpt.upstream.errors import InputError
 
 
 @pytest.fixture
 def root(tmp_path):
     return mock_must_c.corpus(tmp_path / "must_c")
+
+
+def read_split(root, language, name, max_frames):
+    return open_corpus(root, language, max_frames).read(name)
 
 
 def txt(root, name="train"):
@@ -23,23 +28,40 @@ def test_several_segments_of_a_talk_are_read_by_seeking(root):
     assert len(split.segments) == 12 and not split.changes
     assert len({s.id for s in split.segments}) == 12
     second = split.segments[1]
-    whole, _ = soundfile.read(second.wav, dtype="float32")
+    whole, _ = soundfile.read(second.audio, dtype="float32")
     assert np.array_equal(read_wav(second).numpy(), whole[second.start : second.start + second.samples])
     assert second.samples == round(0.58 * 16_000) and second.target == "sei sette otto nove quattro cinque"
 
 
-def test_block_yaml_and_quotes_read_the_same(root):
-    lines = read_split(root, "it", "train", 3000).segments
-    file = txt(root).with_suffix(".yaml")
-    entries = file.read_text().strip().split("\n")
-    blocks = ["- " + "\n  ".join(e[3:-1].split(", ")).replace("wav: ", "wav: '") + "'" for e in entries]
-    file.write_text("\n".join(blocks) + "\n")
-    assert read_split(root, "it", "train", 3000).segments == lines
-
-
 def test_a_line_separator_inside_a_sentence_is_no_new_line(root):
     mock_must_c.edit(txt(root).with_suffix(".it"), 1, "sette", "sette\u2028\x85")
-    assert len(read_split(root, "it", "train", 3000).segments) == 12
+    file = txt(root).with_suffix(".it")
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))  # nor does it matter how lines end, or what comes before them
+    segments = read_split(root, "it", "train", 3000).segments
+    assert len(segments) == 12 and segments[0].target == "quattro cinque uno due tre" and "\u2028" in segments[1].target
+
+
+def test_duplicates_are_told_and_kept(root):
+    for suffix in (".it", ".en"):
+        file = txt(root).with_suffix(suffix)
+        lines = file.read_text(encoding="utf-8").splitlines()
+        file.write_text("\n".join([*lines[:4], lines[1], *lines[5:]]) + "\n", encoding="utf-8")
+    split = read_split(root, "it", "train", 3000)
+    assert len(split.segments) == 12 and split.changes == {"kept, texts of another segment": ["ted_train2_4"]}
+
+
+def test_a_speaker_is_read_where_one_is_named(root):
+    mock_must_c.edit(txt(root).with_suffix(".yaml"), 0, "speaker_id: spk.1, ", "")
+    assert [s.speaker for s in read_split(root, "it", "train", 3000).segments[:5]] == ["", "spk.1", "spk.1", "spk.1", "spk.2"]
+
+
+@pytest.mark.parametrize("language, text", [("ru", "Привет, мир"), ("zh", "你好，世界"), ("ja", "こんにちは"), ("ar", "مرحبا بالعالم"), ("vi", "Xin chào")])
+def test_all_scripts_are_read(tmp_path, language, text):
+    txt_folder = mock_must_c.split(tmp_path, "tst-HE", talks=1, language=language)
+    (txt_folder / f"tst-HE.{language}").write_text(f"{text}\n" * 4, encoding="utf-8")
+    corpus = open_corpus(tmp_path, language, 3000)
+    assert corpus.splits == ["tst-HE"] and {s.target for s in corpus.read("tst-HE").segments} == {text}
+    assert open_corpus(tmp_path / f"en-{language}", language, 3000).read("tst-HE").segments == corpus.read("tst-HE").segments  # either folder will do
 
 
 def test_unfit_training_segments_are_dropped_and_counted(root):
@@ -48,11 +70,12 @@ def test_unfit_training_segments_are_dropped_and_counted(root):
     mock_must_c.edit(yaml, 2, "offset: ", "offset: 100")
     mock_must_c.edit(yaml, 5, "duration: 0.63", "duration: 0.00")
     split = read_split(root, "it", "train", 80)
+    longer = [s.id for s in read_split(root, "it", "train", 3000).segments if s.frames > 80]
     assert split.changes == {
-        "dropped: without translation": 1, "dropped: past the end of the wav": 1, "dropped: without duration": 1,
-        "dropped: longer than 80 frames": sum(s.frames > 80 for s in read_split(root, "it", "train", 3000).segments),
+        "dropped: without translation": ["ted_train1_0"], "dropped: past the end of the wav": ["ted_train1_2"],
+        "dropped: without duration": ["ted_train2_5"], "dropped: longer than 80 frames": longer,
     }
-    assert "1 dropped: without translation" in split.describe()
+    assert len(split.segments) == 9 - len(longer) and "1 dropped: without translation" in split.describe()
 
 
 def test_of_dev_nothing_is_dropped_but_clipped(root):
@@ -61,10 +84,10 @@ def test_of_dev_nothing_is_dropped_but_clipped(root):
     mock_must_c.edit(yaml, 1, "offset: ", "offset: 100")
     mock_must_c.edit(yaml, 3, "duration: 0.8", "duration: 9.8")
     split = read_split(root, "it", "dev", 10)
-    assert len(split.segments) == 4 and split.changes == {"clipped to the wav": 2}
+    assert len(split.segments) == 4 and split.changes == {"kept without translation": ["ted_dev1_0"], "clipped to the wav": ["ted_dev1_1", "ted_dev1_3"]}
     assert len(read_wav(split.segments[1])) == 1
     end = split.segments[3].start + split.segments[3].samples
-    assert end == soundfile.info(split.segments[3].wav).frames == split.segments[3].start + len(read_wav(split.segments[3]))
+    assert end == soundfile.info(split.segments[3].audio).frames == split.segments[3].start + len(read_wav(split.segments[3]))
 
 
 def test_rounding_past_the_end_is_no_fault(root):
@@ -138,8 +161,8 @@ def test_what_does_not_fit_is_named(root, spoil, said):
 
 def test_language_split_and_folder_must_be_there(root, tmp_path):
     for arguments, said in (((root, "de", "train"), "no target language 'de' here (there is it)"),
-                            ((root, "it", "tst-HE"), "tst-HE.yaml: no such file"),
+                            ((root, "it", "tst-HE"), "no split 'tst-HE' here (there is train, dev, tst-COMMON)"),
                             ((tmp_path / "nowhere", "it", "train"), "nowhere: no such folder"),
-                            ((root / "en-it", "it", "train"), "no en-xx folder")):
+                            ((root / "en-it", "de", "train"), "no en-xx folder")):
         with pytest.raises(InputError, match=said.replace("(", r"\(").replace(")", r"\)")):
             read_split(*arguments, 3000)

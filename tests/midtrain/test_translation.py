@@ -1,21 +1,24 @@
 """The translation model: causality, padding, loss, decoding, batches, and that it learns."""
 
 import math
+from dataclasses import replace
 
 import mock_must_c
 import pytest
 import torch
 
-from mmpt.midtrain.batches import load, ordered_batches, pad, training_batches
-from mmpt.midtrain.decode import greedy
+from mmpt.midtrain.batches import Vocabularies, load, ordered_batches, pad, training_batches
+from mmpt.midtrain.corpus import open_corpus
+from mmpt.midtrain.ctc import CtcSettings
 from mmpt.midtrain.decoder import DecoderSettings, Past
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
-from mmpt.midtrain.must_c import read_split
+from mmpt.midtrain.settings import DataSettings, MidtrainSettings
 from mmpt.midtrain.specaugment import SpecAugmentSettings, augment, item_generator
-from mmpt.midtrain.translation import Corpus, DataSettings, MidtrainSettings, TranslationTask
+from mmpt.midtrain.translation import Corpus, TranslationTask
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, train_vocabulary
-from mmpt.pretrain.distributed import Counts
+from mmpt.pretrain.distributed import Counts, World
 from mmpt.pretrain.run_folder import RunFolder
+from mmpt.pretrain.settings import OptimSettings
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
@@ -27,7 +30,7 @@ DECODER = DecoderSettings(n_layers=2, n_heads=2, ffn_dim=32)
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    model = TranslationModel(Encoder(TINY), SIZE, DECODER).eval()
+    model = TranslationModel(Encoder(TINY), SIZE, DECODER, transcript_size=9).eval()
     with torch.no_grad():  # far from its start, so that a mistake shows
         for parameter in model.decoder.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
@@ -53,10 +56,11 @@ def test_alone_and_in_a_batch_give_the_same_logits(model):
     feats = features(90, 17, 44)
     texts = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [14]]
     with torch.no_grad():
-        together, outputs = model(feats, pad([[BOS, *t] for t in texts]), pad([[*t, EOS] for t in texts]))
-        alone = [model([f], torch.tensor([[BOS, *t]]), torch.tensor([[*t, EOS]]))[0] for f, t in zip(feats, texts)]
-    assert outputs.tolist() == [token for t in texts for token in (*t, EOS)]
-    assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+        together = model(feats, pad([[BOS, *t] for t in texts]), pad([[*t, EOS] for t in texts]))
+        alone = [model([f], torch.tensor([[BOS, *t]]), torch.tensor([[*t, EOS]])) for f, t in zip(feats, texts)]
+    assert together.tokens.tolist() == [token for t in texts for token in (*t, EOS)]
+    assert torch.allclose(together.logits, torch.cat([one.logits for one in alone]), atol=1e-5)
+    assert torch.allclose(together.ctc, torch.cat([one.ctc for one in alone]), atol=1e-5)
 
 
 def test_token_by_token_gives_the_logits_of_the_whole(model):
@@ -67,25 +71,6 @@ def test_token_by_token_gives_the_logits_of_the_whole(model):
         past = Past(len(model.decoder.layers))
         steps = torch.cat([model.decoder(tokens[:, i : i + 1], memory, past) for i in range(7)], dim=1)
     assert torch.allclose(whole, steps, atol=1e-5)
-
-
-def test_greedy_in_a_batch_is_greedy_alone(model):
-    feats = features(90, 17, 44, 8)
-    together = greedy(model, feats, max_tokens=30)
-    assert together == [greedy(model, [f], max_tokens=30)[0] for f in feats]
-    assert len(set(map(len, together))) > 1  # or nothing was tested: rows must leave the batch at different times
-    assert [len(t) for t in together] <= [30, 15, 21, 12]
-
-
-def test_greedy_is_the_likeliest_token_each_time(model):
-    feats = features(33)
-    text = greedy(model, feats, max_tokens=12)[0]
-    with torch.no_grad():
-        memory, _ = model.encode(feats)
-        for n, token in enumerate(text):
-            logits = model.decoder.logits(model.decoder(torch.tensor([[BOS, *text[:n]]]), memory))[0, -1]
-            logits[[PAD, BOS]] = -math.inf
-            assert logits.argmax() == token
 
 
 def test_label_smoothing_is_the_slow_sum():
@@ -117,8 +102,8 @@ def test_specaugment_hides_no_more_than_it_may_and_repeats():
 @pytest.fixture
 def corpus(tmp_path):
     root = mock_must_c.corpus(tmp_path / "must_c")
-    train, dev = (read_split(root, "it", name, 3000) for name in ("train", "dev"))
-    return Corpus("must_c en-it", train, dev, None)
+    found = open_corpus(root, "it", 3000)
+    return Corpus(found.name, found.read("train"), found.read("dev"))
 
 
 def test_batches_hold_every_segment_once_within_the_limit(corpus):
@@ -132,10 +117,11 @@ def test_batches_hold_every_segment_once_within_the_limit(corpus):
 
 
 def make_task(corpus, folder, **settings):
-    vocabulary = train_vocabulary([s.target for s in corpus.train.segments], 40)
+    texts = [s.target for s in corpus.train.segments], [s.source for s in corpus.train.segments]
     settings = MidtrainSettings(target_lang="it", device="cpu", decoder=DECODER, data=DataSettings(workers=0, batch_frames=400), **settings)
+    vocabularies = Vocabularies(train_vocabulary(texts[0], 40), train_vocabulary(texts[1], 30) if settings.ctc.weight else None)
     torch.manual_seed(0)
-    return TranslationTask(settings, corpus, vocabulary, Encoder(TINY), None, RunFolder(folder))
+    return TranslationTask(settings, corpus, vocabularies, Encoder(TINY), None, RunFolder(folder), World())
 
 
 def loss_of(task, batch):
@@ -166,23 +152,91 @@ def test_an_epoch_goes_on_where_it_stopped(corpus, tmp_path):
     assert len(whole) > 2 and [[s.id for s in batch.segments] for batch in task.batches(3, 2)] == whole[2:]
 
 
-def test_validation_weighs_tokens_and_shows_translations(corpus, tmp_path):
-    task = make_task(corpus, tmp_path)
+@pytest.mark.parametrize("ctc", [0.0, 0.5])
+def test_validation_weighs_tokens_and_shows_translations(corpus, tmp_path, ctc):
+    task = make_task(corpus, tmp_path, ctc=CtcSettings(weight=ctc))
     task.model.eval()
     with torch.no_grad():
         figures = task.validate(7)
-        nll = tokens = 0
+        sums, tokens, said = {"nll": 0.0, "ctc": 0.0}, 0, 0
         for segment in corpus.dev.segments:
-            (batch,) = load([[segment]], task.vocabulary, None, 0)
-            number = batch.outputs.numel()
-            nll += loss_of(task, batch)["nll"].item() * number
-            tokens += number
-    assert figures["nll"] == pytest.approx(nll / tokens, rel=1e-5)
+            (batch,) = load([[segment]], task.vocabularies, None, 0)
+            losses = loss_of(task, batch)
+            sums = {name: total + losses.get(name, torch.zeros(())).item() * (batch.outputs.numel() if name == "nll" else len(batch.transcripts)) for name, total in sums.items()}
+            tokens, said = tokens + batch.outputs.numel(), said + len(batch.transcripts)
+    assert figures["nll"] == pytest.approx(sums["nll"] / tokens, rel=1e-5)
     assert figures["perplexity"] == pytest.approx(math.exp(figures["nll"]))
+    if ctc:
+        assert figures["ctc"] == pytest.approx(sums["ctc"] / said, rel=1e-5) and figures["transcript_wer"] > 0
+        assert figures["loss"] == pytest.approx(figures["translation"] + 0.5 * figures["ctc"], rel=1e-6)
+    else:
+        assert figures["loss"] == figures["translation"] and "ctc" not in figures and "transcript_wer" not in figures
     assert 0 <= figures["bleu"] <= 100
     text = (tmp_path / "translations_dev.txt").read_text(encoding="utf-8")
     assert "after step 7" in text and "tok:13a" in text
-    assert text.count("\n  ref ") == text.count("\n  hyp ") == len(corpus.dev.segments)
+    assert all(segment.target in text for segment in corpus.dev.segments)
+
+
+def test_losses_are_divided_by_what_the_whole_update_holds(corpus, tmp_path):
+    """A batch's part of a mean over two: its sum over the tokens of both."""
+    task = make_task(corpus, tmp_path, ctc=CtcSettings(weight=2.0))
+    task.model.eval()
+    batch = next(task.batches(0, 0))
+    own = task.counts(batch)
+    alone, part = loss_of(task, batch), task.loss(task.model, batch, Counts([{name: 3 * number for name, number in own.items()}]))
+    assert alone["loss"].item() == pytest.approx((alone["translation"] + 2 * alone["ctc"]).item(), rel=1e-6)
+    assert all(part[name].item() == pytest.approx(value.item() / 3, rel=1e-6) for name, value in alone.items())
+    assert alone["padding_percent"].item() == pytest.approx(100 * (1 - batch.frames / (len(batch.segments) * max(s.frames for s in batch.segments))))
+    real = sum(len(task.vocabularies.target.encode(s.target)) + 1 for s in batch.segments)
+    assert own["tokens"] == real and alone["text_padding_percent"].item() == pytest.approx(100 * (1 - real / batch.outputs.numel()))
+
+
+def test_a_frozen_encoder_stays_as_it_is(corpus, tmp_path):
+    task = make_task(corpus, tmp_path, freeze_encoder_steps=2)
+    batch, before = next(task.batches(0, 0)), {name: value.clone() for name, value in task.encoder.state_dict().items()}
+    changes = []
+    for step in range(4):
+        task.model.train()
+        changes.append(task.freeze(step))
+        loss_of(task, batch)["loss"].backward()
+        grads = [p.grad is not None for p in task.encoder.parameters()]
+        assert all(grads) if step >= 2 else not any(grads)
+        assert all(p.grad is not None for p in task.model.decoder.parameters())
+        same = all(value.equal(before[name]) for name, value in task.encoder.state_dict().items())
+        assert same == (step < 2)  # its batch statistics move once it is free
+    assert changes == [True, False, True, False]
+
+
+def test_what_cannot_be_read_is_stepped_over(corpus, tmp_path):
+    task = make_task(corpus, tmp_path)
+    order = training_batches(corpus.train.segments, 400, 0, 0)
+    bad = order[1]
+    gone = tmp_path / "gone.wav"
+    corpus.train.segments[:] = [replace(s, audio=gone) if s in bad[1:] else s for s in corpus.train.segments]
+    batches = list(task.batches(0, 0))
+    assert len(batches) == len(order) and [s.id for s in batches[1].segments] == [bad[0].id]
+    assert [name for name, _ in task.unreadable.take()] == [s.id for s in bad[1:]] and len(bad) > 1
+    corpus.train.segments[:] = [replace(s, audio=gone) if s in bad else s for s in corpus.train.segments]
+    batches = list(task.batches(0, 0))
+    assert [s.id for s in batches[1].segments] == [s.id for s in order[2]]  # the next one stands in, or GPUs would wait for this one
+    assert [s.id for s in next(task.batches(0, 1)).segments] == [s.id for s in order[2]]
+    corpus.train.segments[:] = [replace(s, audio=gone) for s in corpus.train.segments]
+    with pytest.raises(InputError, match="several batches in a row cannot be read; the last reason: .*gone.wav"):
+        next(task.batches(0, 0))
+
+
+def test_dev_is_read_whole_or_not_at_all(corpus, tmp_path):
+    task = make_task(corpus, tmp_path)
+    corpus.dev.segments[2] = replace(corpus.dev.segments[2], audio=tmp_path / "gone.wav")
+    task.model.eval()
+    with torch.no_grad(), pytest.raises(InputError, match="gone.wav"):
+        task.validate(1)
+
+
+def test_an_update_must_have_a_batch_for_every_part(corpus, tmp_path):
+    make_task(corpus, tmp_path, optim=OptimSettings(accumulate=2))
+    with pytest.raises(InputError, match="12 training segments give .* batches for 1 processes of optim.accumulate=40 parts each; lower it"):
+        make_task(corpus, tmp_path, optim=OptimSettings(accumulate=40))
 
 
 def test_a_vocabulary_comes_out_the_same_and_says_when_it_cannot():

@@ -16,7 +16,7 @@ from mmpt.pretrain.run_folder import read_training
 from mmpt.upstream.samples import REPOSITORY
 from test_distributed import torchrun
 
-SCRIPT = REPOSITORY / "scripts" / "slurm" / "pretrain.sh"
+SCRIPT = REPOSITORY / "scripts" / "slurm" / "train.sh"
 OPTIONS = ["--objective", "mae+clr", "--config", str(CONFIGS / "samples.yaml"), "device=cpu", "data.batch_size=4", "data.memory_gb=0", "video.size=16",
            "video.n_layers=1", "masked.decoder_width=32", "masked.decoder_layers=1", "masked.decoder_heads=2", "log_every=1", "validate_every=2",
            "checkpoint_every=2", "optim.warmup_steps=0"]
@@ -78,7 +78,7 @@ def test_slurm_script_starts_one_launcher_a_node(place):
         (tools / name).chmod(0o755)
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "SLURM_NNODES": "2", "SLURM_JOB_ID": str(os.getpid()), "SLURM_JOB_NODELIST": "a[1-2]",
                    "GPUS_PER_NODE": "1", "OMP_NUM_THREADS": "1"}
-    command = ["bash", str(SCRIPT), *OPTIONS, "--data", str(place / "clips" / "manifest.tsv"), "--out", str(place / "slurm"), "optim.steps=3"]
+    command = ["bash", str(SCRIPT), "pretrain/run.py", *OPTIONS, "--data", str(place / "clips" / "manifest.tsv"), "--out", str(place / "slurm"), "optim.steps=3"]
     result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=240)
     assert result.returncode == 0, result.stderr[-2000:]
     assert len(read_training(place / "slurm" / "checkpoints" / "latest.pt")["random"]) == 2

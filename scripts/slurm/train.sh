@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Stage 1 on several nodes under Slurm: one torchrun on each node, one process for each GPU of it. From the repository's folder:
-#   sbatch --nodes 4 --gpus-per-node 8 scripts/slurm/pretrain.sh --objective mae --data SHARDS --config pretrain/configs/paper.yaml
-# What follows the script goes to pretrain/run.py. Five minutes before the time limit the run is told to save itself, the job is
+# Stage 1 or 2 on several nodes under Slurm: one torchrun on each node, one process for each GPU of it. From the repository's folder:
+#   sbatch --nodes 4 --gpus-per-node 8 scripts/slurm/train.sh pretrain/run.py --objective mae --data SHARDS
+#   sbatch --nodes 1 --gpus-per-node 8 scripts/slurm/train.sh midtrain/run.py --target-lang it --data PREPARED --init runs/pretrain/mae-SHARDS
+# What follows the script is the command to run. Five minutes before the time limit the run is told to save itself, the job is
 # queued again and the run goes on; so it does after a preemption. (torchrun gives its processes 30 s to end: a validation that takes
 # longer is cut, and the run goes on from the last checkpoint.) GPUS_PER_NODE names the processes of a node where Slurm does not.
-#SBATCH --job-name=mmpt-pretrain
+#SBATCH --job-name=mmpt-train
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=64
 #SBATCH --time=24:00:00
@@ -13,7 +14,7 @@
 #SBATCH --open-mode=append
 set -euo pipefail
 
-nodes="${SLURM_NNODES:?this script runs under Slurm: sbatch scripts/slurm/pretrain.sh ...}"
+nodes="${SLURM_NNODES:?this script runs under Slurm: sbatch scripts/slurm/train.sh pretrain/run.py ...}"
 processes="${GPUS_PER_NODE:-${SLURM_GPUS_ON_NODE:-1}}"
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)
 port=$((20000 + SLURM_JOB_ID % 20000))
@@ -22,7 +23,7 @@ port=$((20000 + SLURM_JOB_ID % 20000))
 again=""
 if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then again=--resume-if-there; fi
 srun --kill-on-bad-exit=1 torchrun --nnodes "$nodes" --nproc-per-node "$processes" --rdzv-backend c10d \
-    --rdzv-endpoint "$head:$port" --rdzv-id "$SLURM_JOB_ID" pretrain/run.py "$@" $again &
+    --rdzv-endpoint "$head:$port" --rdzv-id "$SLURM_JOB_ID" "$@" $again &
 run=$!
 
 stop() {

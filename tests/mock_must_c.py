@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from mmpt.scripts.prepare.must_c import main as prepare_must_c
+
 RATE = 16_000
 SENTENCES = ("uno due tre", "quattro cinque", "sei sette otto nove", "dieci")
 
@@ -50,3 +52,10 @@ def edit(file: Path, number: int, old: str, new: str) -> None:
     assert old in lines[number], (old, lines[number])
     lines[number] = lines[number].replace(old, new)
     file.write_text("\n".join(lines), encoding="utf-8")
+
+
+def prepared(root: Path, out: Path, *options: str) -> Path:
+    """The Italian corpus as scripts/prepare/must_c.py makes it, with at most 40 sub-words."""
+    arguments = ["--root", str(root), "--target-lang", "it", "--out", str(out), "--vocabulary-size", "40", "--jobs", "1", *options]
+    assert prepare_must_c([*arguments]) == 0
+    return out

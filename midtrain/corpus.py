@@ -1,0 +1,144 @@
+"""Where stage 2 gets its segments from: MuST-C as it is published, or a folder that scripts/prepare/must_c.py made of it."""
+
+import csv
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from mmpt.midtrain.must_c import language_folder, published_splits, read_split
+from mmpt.midtrain.segments import TRAIN, Segment, Split
+from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary
+from mmpt.upstream.errors import InputError
+
+FORMAT, VERSION = "mmpt_av_segments", 1
+ABOUT, VOCABULARY = "corpus.json", "vocabulary.model"
+COLUMNS = ("id", "audio", "start", "samples", "flac_bytes", "speaker", "source", "target")
+
+
+class Corpus(ABC):
+    """Segments in splits. name: for logs and provenance; language: translated into; splits: names of those that are there.
+
+    Made by `open_corpus`.
+    """
+
+    def __init__(self, language: str, splits: list[str], where: Path):
+        self.name, self.language, self.splits, self.where = f"must_c en-{language}", language, splits, where
+
+    def read(self, name: str) -> Split:
+        """A split, checked.
+
+        Raises:
+            InputError: it is not there, or its files do not fit.
+        """
+        if name not in self.splits:
+            raise InputError(f"{self.where}: no split {name!r} here (there is {', '.join(self.splits) or 'none'})")
+        return self.read_split(name)
+
+    @abstractmethod
+    def read_split(self, name: str) -> Split:
+        """One of `splits`."""
+
+    def vocabulary(self, size: int) -> Vocabulary | None:
+        """The one that was prepared, if it was to have `size` sub-words."""
+        return None
+
+
+class PublishedCorpus(Corpus):
+    """en-xx as it is published."""
+
+    def __init__(self, folder: Path, language: str, max_frames: int):
+        super().__init__(language, published_splits(folder), folder)
+        self.max_frames = max_frames
+
+    def read_split(self, name: str) -> Split:
+        return read_split(self.where, self.language, name, self.max_frames)
+
+
+class PreparedCorpus(Corpus):
+    """A folder of scripts/prepare/must_c.py."""
+
+    def __init__(self, folder: Path, language: str, max_frames: int):
+        try:
+            about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            its_language, splits, its_max_frames = about["language"], list(about["splits"]), about["max_frames"]
+            self.vocabulary_size = about["vocabulary_size"]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{folder / ABOUT}: is damaged; prepare the corpus again") from None
+        if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
+            raise InputError(f"{folder / ABOUT}: is of another version; prepare the corpus again")
+        if its_language != language:
+            raise InputError(f"{folder}: was prepared for target language {its_language!r}, not {language!r}")
+        if max_frames > its_max_frames:
+            raise InputError(f"{folder}: was prepared with --max-frames {its_max_frames}, less than data.max_frames={max_frames}; "
+                             "lower that, or prepare the corpus again")
+        super().__init__(language, splits, folder)
+        self.max_frames = max_frames
+
+    def read_split(self, name: str) -> Split:
+        segments, changes = read_table(self.where / f"{name}.tsv"), {}
+        for audio in dict.fromkeys(s.audio for s in segments):
+            if not audio.is_file():
+                raise InputError(f"{audio}: no such file, but {self.where / name}.tsv names it; was it moved? Prepare the corpus again")
+        if name == TRAIN:
+            long = [s.id for s in segments if s.frames > self.max_frames]
+            changes = {f"dropped: longer than {self.max_frames} frames": long} if long else {}
+            segments = [s for s in segments if s.frames <= self.max_frames]
+        if not segments:
+            raise InputError(f"{self.where / name}.tsv: no segment is left")
+        return Split(name, segments, changes)
+
+    def vocabulary(self, size: int) -> Vocabulary | None:
+        return load_vocabulary(self.where / VOCABULARY) if size == self.vocabulary_size else None
+
+
+def open_corpus(root: Path, language: str, max_frames: int) -> Corpus:
+    """The corpus of translations into `language` in a folder.
+
+    Args:
+        root: what scripts/prepare/must_c.py made; or the folder that holds MuST-C's en-de, en-it and so on, or one of these.
+        max_frames: longer training segments are dropped.
+    Raises:
+        InputError: there is none.
+    """
+    if (root / ABOUT).is_file():
+        return PreparedCorpus(root, language, max_frames)
+    return PublishedCorpus(language_folder(root, language), language, max_frames)
+
+
+def write_table(file: Path, segments: list[Segment]) -> None:
+    """Writes the segments, one a line; audio that lies in the table's folder is named relative to it."""
+    with file.open("w", encoding="utf-8", newline="") as lines:
+        table = csv.writer(lines, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
+        table.writerow(COLUMNS)
+        folder = file.parent.absolute()
+        for s in segments:
+            audio = s.audio.absolute()
+            audio = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
+            texts = (" ".join(text.replace("\r", "\t").split("\t")) for text in (s.speaker, s.source, s.target))  # a tab would end the column
+            table.writerow((s.id, audio, s.start, s.samples, s.flac_bytes, *texts))
+
+
+def read_table(file: Path) -> list[Segment]:
+    """The segments of a table.
+
+    Raises:
+        InputError: there is no such file, or a line does not fit.
+    """
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file; prepare the corpus again") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8 at byte {error.start}") from None
+    header, *lines = text.removesuffix("\n").split("\n")  # a csv reader would end lines at U+2028, too
+    if tuple(header.split("\t")) != COLUMNS:
+        raise InputError(f"{file}: is not a table of segments: its first line should name {', '.join(COLUMNS)}")
+    segments, files = [], {}
+    for number, line in enumerate(lines, start=2):
+        try:
+            name, audio, start, samples, flac_bytes, speaker, source, target = line.split("\t")
+            audio = files.setdefault(audio, file.parent / audio)  # thousands of segments share a talk
+            segments.append(Segment(name, audio, int(start), int(samples), source, target, speaker, int(flac_bytes)))
+        except ValueError:
+            raise InputError(f"{file}, line {number}: does not fit; prepare the corpus again") from None
+    return segments

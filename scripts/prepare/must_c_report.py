@@ -1,0 +1,50 @@
+"""What a person wants to know of a prepared MuST-C: a page of figures, and a picture of the segments' lengths."""
+
+import os
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from mmpt.midtrain.segments import TRAIN, Split
+from mmpt.midtrain.vocabulary import Vocabulary
+from mmpt.pretrain.run_folder import write_text
+from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE
+
+EXAMPLES = 5  # ids named for each kind of change
+
+
+def shared_texts(splits: list[Split]) -> dict[str, list[str]]:
+    """Ids of the segments of dev and the tests whose transcript and translation training has, too, by split; empty ones left out."""
+    trained = {(s.source, s.target) for split in splits if split.name == TRAIN for s in split.segments}
+    found = {split.name: [s.id for s in split.segments if s.target and (s.source, s.target) in trained] for split in splits if split.name != TRAIN}
+    return {name: ids for name, ids in found.items() if ids}
+
+
+def write_report(name: str, splits: list[Split], shared: dict[str, list[str]], vocabulary: Vocabulary, file: Path) -> None:
+    """The page."""
+    lines = [f"# {name}", "", "| split | segments | hours | speakers | mean, s | longest, s | sub-words | unknown, % |", "|---|---|---|---|---|---|---|---|"]
+    for split in splits:
+        seconds = [s.samples / SAMPLE_RATE for s in split.segments]
+        tokens = [token for s in split.segments for token in vocabulary.encode(s.target)]
+        unknown = 100 * sum(token == vocabulary.processor.unk_id() for token in tokens) / max(1, len(tokens))
+        lines.append(f"| {split.name} | {len(seconds):,} | {split.hours:.2f} | {len({s.speaker for s in split.segments}):,} | {sum(seconds) / len(seconds):.2f} | "
+                     f"{max(seconds):.2f} | {len(tokens):,} | {unknown:.3f} |")
+    lines += ["", f"Vocabulary: {len(vocabulary):,} sub-words (SentencePiece unigram), learned from the training translations alone.", "", "## What was changed or is odd", ""]
+    changes = [(split.name, what, ids) for split in splits for what, ids in split.changes.items()]
+    changes += [(split, "kept, texts of a training segment", ids) for split, ids in shared.items()]
+    lines += [f"- {split}: {len(ids):,} {what} ({', '.join(ids[:EXAMPLES])}{' …' if len(ids) > EXAMPLES else ''})" for split, what, ids in changes] or ["Nothing."]
+    write_text(file, "\n".join([*lines, "", "![lengths](lengths.png)", ""]))
+
+
+def draw_lengths(splits: list[Split], file: Path) -> None:
+    """How many segments are how long, split by split."""
+    figure = Figure(figsize=(7, 1.6 * len(splits)), layout="constrained")
+    longest = max(s.samples for split in splits for s in split.segments) / SAMPLE_RATE
+    for axes, split in zip(figure.subplots(len(splits), 1, sharex=True, squeeze=False)[:, 0], splits):
+        axes.hist([s.samples / SAMPLE_RATE for s in split.segments], bins=60, range=(0, longest))
+        axes.set_ylabel(split.name)
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("seconds of a segment")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    figure.savefig(temporary, format="png", dpi=120)
+    os.replace(temporary, file)

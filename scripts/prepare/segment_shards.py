@@ -1,0 +1,111 @@
+"""Packs segments of talks into tars that are read at random: a segment is two members of one key, KEY.flac (its sound, 16 bit) and
+KEY.json (id, speaker, texts). WebDataset reads them, too. A tar that is whole is never made again."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import numpy
+import soundfile
+import torch
+from tqdm import tqdm
+
+from mmpt.midtrain.corpus import read_table, write_table
+from mmpt.midtrain.segments import Segment, read_wav
+from mmpt.scripts.prepare.shard_making import new_pool, to_int16
+from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE
+
+HEADER = tarfile.BLOCKSIZE  # a member's content begins one block after its header
+
+
+def plan_shards(segments: list[Segment], hours: float) -> list[list[Segment]]:
+    """Which segments, in order, lie in which tar: `hours` of sound in each, and one segment more at most."""
+    plan, samples = [], 0
+    for segment in segments:
+        if not plan or samples >= hours * 3600 * SAMPLE_RATE:
+            plan.append([])
+            samples = 0
+        plan[-1].append(segment)
+        samples += segment.samples
+    return plan
+
+
+def pack_split(name: str, segments: list[Segment], folder: Path, hours: float, jobs: int) -> list[Segment]:
+    """Writes the tars of a split that are not there yet, and returns its segments as they lie in them.
+
+    Raises:
+        InputError: a segment cannot be read.
+    """
+    plan = {folder / f"{name}-{number:05d}.tar": part for number, part in enumerate(plan_shards(segments, hours))}
+    with tqdm(total=len(segments), unit="segment", desc=f"packing {name}", dynamic_ncols=True) as bar:
+        for path, part in plan.items():
+            bar.update(len(part) if is_whole(path) else 0)
+        for part in written({path: part for path, part in plan.items() if not is_whole(path)}, jobs):
+            bar.update(len(part))
+    return [segment for path in plan for segment in read_table(table_of(path))]
+
+
+def written(todo: dict[Path, list[Segment]], jobs: int) -> Iterator[list[Segment]]:
+    """Writes tars, each by one of `jobs` processes; yields each one's segments when it is done."""
+    if jobs == 1 or len(todo) < 2:
+        for path, part in todo.items():
+            write_shard(path, part)
+            yield part
+        return
+    pool = new_pool(jobs)
+    try:
+        futures: dict[Future, list[Segment]] = {pool.submit(write_shard, path, part): part for path, part in todo.items()}
+        for future, part in futures.items():
+            future.result()
+            yield part
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def write_shard(path: Path, segments: list[Segment]) -> None:
+    """Writes one tar and the table of where its segments lie: the tar whole or not at all, and the table after it."""
+    torch.set_num_threads(1)
+    temporary, placed = path.with_name(f".{path.name}.tmp"), []
+    with temporary.open("wb") as file:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for number, segment in enumerate(segments):
+                flac, key = to_flac(segment), f"{path.stem}-{number:06d}"
+                about = {"id": segment.id, "speaker": segment.speaker, "source": segment.source, "target": segment.target}
+                placed.append(replace(segment, audio=path, start=tar.offset + HEADER, flac_bytes=len(flac)))
+                add(tar, f"{key}.flac", flac)
+                add(tar, f"{key}.json", json.dumps(about, ensure_ascii=False).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    table = table_of(path)
+    half = table.with_name(f".{table.name}.tmp")
+    write_table(half, placed)
+    os.replace(half, table)
+
+
+def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def to_flac(segment: Segment) -> bytes:
+    """The segment's sound. Of 16-bit wavs, which MuST-C's are, no bit is lost."""
+    file = io.BytesIO()
+    wav: numpy.ndarray = read_wav(segment).numpy()
+    soundfile.write(file, to_int16(wav), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def table_of(path: Path) -> Path:
+    """The table beside a tar, which is written when the tar is whole."""
+    return path.with_suffix(".tsv")
+
+
+def is_whole(path: Path) -> bool:
+    return path.is_file() and table_of(path).is_file()

@@ -1,0 +1,84 @@
+"""Tables of segments, and the folder that a prepared corpus is."""
+
+from dataclasses import replace
+
+import mock_must_c
+import pytest
+from mock_must_c import prepared
+
+from mmpt.midtrain.corpus import open_corpus, read_table, write_table
+from mmpt.midtrain.segments import read_wav
+from mmpt.upstream.errors import InputError
+
+
+@pytest.fixture
+def root(tmp_path):
+    return mock_must_c.corpus(tmp_path / "must_c")
+
+
+def test_a_table_gives_back_its_segments(root, tmp_path):
+    segments = open_corpus(root, "it", 3000).read("train").segments
+    segments[0] = replace(segments[0], source='he said "no\u2028way"\x85', target="#'\\ ", speaker="")
+    segments[1] = replace(segments[1], source="a\tb\rc", audio=tmp_path / "shards" / "a.tar", flac_bytes=7)
+    write_table(tmp_path / "t.tsv", segments)
+    found = read_table(tmp_path / "t.tsv")
+    assert found == [segments[0], replace(segments[1], source="a b c"), *segments[2:]]
+    lines = (tmp_path / "t.tsv").read_bytes().split(b"\n")
+    assert lines[2].split(b"\t")[1] == b"must_c/en-it/data/train/wav/ted_train1.wav" or lines[2].split(b"\t")[1] == b"shards/a.tar"
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_a_prepared_folder_is_the_published_corpus(root, tmp_path, shards):
+    published, folder = open_corpus(root, "it", 3000), prepared(root, tmp_path / "out", *(["--shards"] if shards else []))
+    corpus = open_corpus(folder, "it", 3000)
+    assert corpus.name == published.name == "must_c en-it" and corpus.splits == published.splits == ["train", "dev", "tst-COMMON"]
+    for name in corpus.splits:
+        ours, reference = corpus.read(name).segments, published.read(name).segments
+        assert all(bool(s.flac_bytes) == shards for s in ours)
+        assert [(s.id, s.samples, s.source, s.target, s.speaker) for s in ours] == [(s.id, s.samples, s.source, s.target, s.speaker) for s in reference]
+        assert all(read_wav(a).equal(read_wav(b)) for a, b in zip(ours, reference))  # not one bit of the sound is lost
+    assert corpus.vocabulary(40) and not corpus.vocabulary(41)
+    kept = corpus.read("train").segments
+    shorter = open_corpus(folder, "it", 80).read("train")
+    assert shorter.segments == [s for s in kept if s.frames <= 80] and len(shorter.changes["dropped: longer than 80 frames"]) == len(kept) - len(shorter.segments) > 0
+
+
+def damage(folder, name, text):
+    (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("spoil, arguments, said", [
+    (None, ("de", 3000), "was prepared for target language 'it', not 'de'"),
+    (None, ("it", 3001), "was prepared with --max-frames 3000, less than data.max_frames=3001"),
+    (("corpus.json", "{"), ("it", 3000), "corpus.json: is damaged"),
+    (("corpus.json", '{"language": "it", "splits": [], "max_frames": 1, "vocabulary_size": 1}'), ("it", 1), "is of another version"),
+    (("train.tsv", "a\tb\n"), ("it", 3000), "train.tsv: is not a table of segments"),
+])
+def test_a_folder_that_does_not_fit_is_named(root, tmp_path, spoil, arguments, said):
+    folder = prepared(root, tmp_path / "out")
+    if spoil:
+        damage(folder, *spoil)
+    with pytest.raises(InputError, match=said):
+        open_corpus(folder, *arguments).read("train")
+
+
+def test_a_line_or_file_that_does_not_fit_is_named(root, tmp_path):
+    folder = prepared(root, tmp_path / "out", "--shards")
+    corpus = open_corpus(folder, "it", 3000)
+    with pytest.raises(InputError, match=r"no split 'tst-HE' here \(there is train, dev, tst-COMMON\)"):
+        corpus.read("tst-HE")
+    mock_must_c.edit(folder / "dev.tsv", 2, "\t", " ")
+    with pytest.raises(InputError, match="dev.tsv, line 3: does not fit"):
+        corpus.read("dev")
+    shard = corpus.read("train").segments[0].audio
+    whole = shard.read_bytes()
+    segment = corpus.read("train").segments[0]
+    shard.write_bytes(whole[: segment.start + 200] + b"\0" * 40 + whole[segment.start + 240 :])
+    with pytest.raises(InputError, match="train-00000.tar: segment ted_train1_0"):
+        read_wav(segment)
+    shard.write_bytes(whole[: segment.start + 100])
+    with pytest.raises(InputError, match="train-00000.tar: segment ted_train1_0"):
+        read_wav(segment)
+    shard.unlink()
+    with pytest.raises(InputError, match="train-00000.tar: no such file, but .*train.tsv names it"):
+        corpus.read("train")
