@@ -113,13 +113,12 @@ class Search:
         return rows[going].flatten(), going
 
     def finish(self, scores: Tensor, parents: Tensor, ends: Tensor) -> None:
-        """Counts the hypotheses that end, `beam` an utterance at most, and keeps the best.
+        """Counts the hypotheses that end, and keeps the best.
 
         Args:
             scores, parents, ends: (U, K), of the likeliest continuations.
         """
         length = self.texts.shape[2]
-        ends = ends & (self.finished[:, None] + ends.cumsum(1) <= self.settings.beam)
         self.finished = self.finished + ends.sum(1)
         value, at = (scores / (length + 1) ** self.settings.length_penalty).masked_fill(~ends, -torch.inf).max(1)
         parent = parents.gather(1, at[:, None])

@@ -44,6 +44,21 @@ def decode_audio(path: Path, start_s: float, duration_s: float) -> Tensor:
     return torch.from_numpy(wav).clamp_(-1.0, 1.0)
 
 
+def decode_whole(path: Path) -> Tensor:
+    """The waveform (samples,) of all of a file's sound, mixed to mono at 16 kHz, in [-1, 1].
+
+    Raises:
+        MediaError: the file cannot be opened, or has no sound.
+    """
+    with media_errors("audio"), MediaStream(path, "audio") as stream:
+        found = list(resampled(stream.decoded(0.0), 0.0))
+    wav = numpy.zeros(max((at + len(piece) for at, piece in found), default=0), numpy.float32)
+    if not len(wav):
+        raise MediaError("audio: holds no sound")
+    fill(wav, iter(found))
+    return torch.from_numpy(wav).clamp_(-1.0, 1.0)
+
+
 def fill(wav: numpy.ndarray, pieces_at: Iterator[tuple[int, numpy.ndarray]]) -> tuple[int | None, int]:
     """Puts pieces of sound where they belong in `wav`, until it is full; returns the sample numbers where sound began (None: there
     is none) and ended, which may lie outside."""

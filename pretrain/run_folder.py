@@ -179,13 +179,16 @@ def export_encoder(files: list[Path], out: Path) -> dict:
     states = [{k.removeprefix("encoder."): v for k, v in c["model"].items() if k.startswith("encoder.")} for c in contents]
     for file, state in zip(files, states):
         check_state(file, state, encoder.state_dict())
-    encoder.load_state_dict({
-        name: torch.stack([s[name].double() for s in states]).mean(0).to(value.dtype) for name, value in states[-1].items()
-    })
+    encoder.load_state_dict(average(states))
     provenance = newest["provenance"]
     provenance["stages"][-1]["averaged_steps"] = [c["step"] for c in contents]
     save_encoder(encoder, out, provenance)
     return provenance
+
+
+def average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of weights of the same names and shapes."""
+    return {name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype) for name, value in states[-1].items()}
 
 
 def git_revision() -> str:

@@ -21,7 +21,7 @@ from mmpt.pretrain.clips import ClipDataset, Sampling, Skipped, collate
 from mmpt.pretrain.manifest import Clip
 from mmpt.pretrain.media import MediaError
 from mmpt.pretrain.media_pictures import Converter, VideoFile
-from mmpt.pretrain.media_sound import decode_audio
+from mmpt.pretrain.media_sound import decode_audio, decode_whole
 
 SAMPLING = Sampling(size=16, frames=16, stride=4, crop_min=0.5)
 
@@ -329,3 +329,14 @@ def test_either_half_of_a_clip_may_be_cut_off(tmp_path):
 def test_messages_name_the_file_and_not_its_folder(tmp_path):
     with pytest.raises(MediaError, match="^video: gone.mp4: No such file or directory$"):
         VideoFile(tmp_path / "gone.mp4")
+
+
+def test_all_of_a_sound_is_decoded_without_knowing_how_long_it_is(tmp_path):
+    wave = numpy.sin(numpy.arange(20_000) * 0.05).astype(numpy.float32) * 0.5
+    soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
+    assert decode_whole(tmp_path / "a.wav").numpy() == pytest.approx(wave, abs=1e-6)
+    soundfile.write(tmp_path / "b.flac", numpy.stack([wave, wave], 1), 48_000)
+    assert len(decode_whole(tmp_path / "b.flac")) == pytest.approx(20_000 / 3, abs=2)
+    (tmp_path / "c.txt").write_text("no sound")
+    with pytest.raises(MediaError, match="c.txt: not a media file"):
+        decode_whole(tmp_path / "c.txt")
