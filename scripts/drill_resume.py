@@ -1,4 +1,4 @@
-"""Kills a pre-training run (SIGKILL) again and again, resumes it each time, and compares what is left with an unbroken run's:
+"""Kills a training run of stage 1 or 2 (SIGKILL) again and again, resumes it each time, and compares what is left with an unbroken run's:
 model, optimiser, encoder, best checkpoint and log must have the same bits and lines. On a CPU with one thread a process, where
 training repeats exactly. Each step is logged: means over several steps would begin anew at a resume."""
 
@@ -23,14 +23,19 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder
 from mmpt.upstream.samples import REPOSITORY
 
-SMALL = ("device=cpu", "data.workers=0", "data.memory_gb=0", "data.batch_size=8", "data.dev_clips=16", "video.size=32", "video.n_layers=1",
-         "log_every=1", "checkpoint_every=2", "validate_every=7")
-TIMING = ("clips_per_s", "steps_per_s", "data_wait_percent")  # what may differ between two runs
+SMALL = {  # runs that are short, and save and validate often
+    "pretrain": ("device=cpu", "data.workers=0", "data.memory_gb=0", "data.batch_size=8", "data.dev_clips=16", "video.size=32", "video.n_layers=1",
+                 "log_every=1", "checkpoint_every=2", "validate_every=7"),
+    "midtrain": ("device=cpu", "freeze_encoder_steps=9", "optim.warmup_steps=5", "log_every=1", "checkpoint_every=2", "validate_every=7"),
+}
+TRANSLATION = "translation"  # the objective of stage 2
+TIMING = ("clips_per_s", "frames_per_s", "steps_per_s", "data_wait_percent")  # what may differ between two runs
 PATIENCE_S = 600
 
 EXAMPLES = """\
 examples:
   python scripts/drill_resume.py                                  ten kills of a short mae+clr run on the sample clips, some minutes
+  python scripts/drill_resume.py --objective translation          the same of stage 2, on the sample sentences
   python scripts/drill_resume.py --kills 3 --steps 20 --processes 2   a run of two processes
 """
 
@@ -38,8 +43,8 @@ examples:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--objective", default="mae+clr", help="of the run (default: %(default)s)")
-    p.add_argument("--data", type=Path, metavar="MANIFEST", help="clips (default: the sample clips)")
+    p.add_argument("--objective", default="mae+clr", choices=["clr", "mae", "mae+clr", TRANSLATION], help="of the run (default: %(default)s)")
+    p.add_argument("--data", type=Path, metavar="DATA", help="clips, or MuST-C with Italian (default: the samples)")
     p.add_argument("--kills", type=int, default=10, help="how often (default: %(default)s)")
     p.add_argument("--steps", type=int, default=44, help="updates of the run (default: %(default)s)")
     p.add_argument("--processes", type=int, default=1, help="of the run, under torchrun if more than one (default: %(default)s)")
@@ -55,8 +60,9 @@ def command(arguments: argparse.Namespace, out: Path) -> list[str]:
     if arguments.processes > 1:
         start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={arguments.processes}"]
     data = ["--data", str(arguments.data)] if arguments.data else []
-    return [*start, str(REPOSITORY / "pretrain/run.py"), "--objective", arguments.objective, *data, "--config",
-            str(REPOSITORY / "pretrain/configs/samples.yaml"), "--out", str(out), *SMALL, f"optim.steps={arguments.steps}"]
+    stage, what = ("midtrain", ["--target-lang", "it"]) if arguments.objective == TRANSLATION else ("pretrain", ["--objective", arguments.objective])
+    return [*start, str(REPOSITORY / stage / "run.py"), *what, *data, "--config", str(REPOSITORY / stage / "configs/samples.yaml"),
+            "--out", str(out), *SMALL[stage], f"optim.steps={arguments.steps}"]
 
 
 def run_to_the_end(words: list[str]) -> None:

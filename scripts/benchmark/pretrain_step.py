@@ -4,8 +4,6 @@ encoding all tokens, step by step in turn in one process; then each objective by
 import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,10 +14,10 @@ from tqdm import tqdm
 from mmpt.pretrain.audiovisual import PretrainSettings
 from mmpt.pretrain.distributed import Counts
 from mmpt.pretrain.masked import draw_masks
-from mmpt.pretrain.meter import peak_tflops
 from mmpt.pretrain.model import OBJECTIVES, AudioVisualModel
 from mmpt.pretrain.optimizer import make_optimizer
 from mmpt.pretrain.settings import load_settings
+from mmpt.scripts.benchmark.timing import product_rate, seconds
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.samples import REPOSITORY
 
@@ -78,11 +76,7 @@ class Step:
 
     def timed(self) -> None:
         """A step, its time kept."""
-        started = time.perf_counter()
-        self()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        self.seconds.append(time.perf_counter() - started)
+        self.seconds.append(seconds(self, self.device))
 
     @property
     def clips_per_s(self) -> float:
@@ -95,23 +89,6 @@ def flops_a_clip(step: Step) -> float:
     with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops() / step.batch
-
-
-def product_rate(device: torch.device, half: bool) -> float:
-    """FLOP/s of one large matrix product: the machine's own limit. Of known GPUs the data sheet's."""
-    if half and (known := peak_tflops(device)):
-        return known * 1e12
-    a: Tensor = torch.randn(2048, 2048, device=device, dtype=torch.bfloat16 if half else torch.float32)
-    return max(2 * 2048**3 / seconds(lambda: a @ a, device) for _ in range(10))
-
-
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Time of one call."""
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
 
 
 def compare_with_all_tokens(arguments: argparse.Namespace) -> None:

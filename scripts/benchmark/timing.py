@@ -1,0 +1,39 @@
+"""What the benchmarks share: times of calls, ratios of pairs, and the machine's own limit."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mmpt.pretrain.meter import peak_tflops
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Time of one call, until the device has done it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+def product_rate(device: torch.device, half: bool) -> float:
+    """FLOP/s of one large matrix product: the machine's own limit. Of known GPUs the data sheet's."""
+    if half and (known := peak_tflops(device)):
+        return known * 1e12
+    a: Tensor = torch.randn(2048, 2048, device=device, dtype=torch.bfloat16 if half else torch.float32)
+    return max(2 * 2048**3 / seconds(lambda: a @ a, device) for _ in range(10))
+
+
+def spread(values: list[float]) -> str:
+    """Median, and least to most."""
+    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def ratios(slow: list[float], fast: list[float]) -> list[float]:
+    """How many times as long each of the first took as its partner among the second."""
+    return [a / b for a, b in zip(slow, fast, strict=True)]
