@@ -129,10 +129,14 @@ def check_architecture(path: Path, options: dict, model: dict) -> None:
         found = "no s2t_conformer: " + ("its layers are Transformer's, without convolution" if "s2t_transformer" in arch else "another model")
         raise CheckpointError(path, f"is of architecture {arch!r}, {found}")
     reasons = {
-        "pos_enc_type": (options.get("pos_enc_type") or "abs") == "abs" or f"its positions are {options.get('pos_enc_type')!r}, and only absolute ones ('abs') are read",
-        "attn_type": not options.get("attn_type") or f"its attention is {options.get('attn_type')!r}'s, which has other weights; only fairseq's own is read",
-        "conv_version": (options.get("conv_version") or "s2t_transformer") == "s2t_transformer" or f"its sub-sampling is {options.get('conv_version')!r}'s, not 1-D convolutions",
-        "conv_kernel_sizes": options.get("conv_kernel_sizes", "5,5") == "5,5" or f"its sub-sampling kernels are {options.get('conv_kernel_sizes')}, not 5,5",
+        "pos_enc_type": (options.get("pos_enc_type") or "abs") == "abs"
+        or f"its positions are {options.get('pos_enc_type')!r}, and only absolute ones ('abs') are read",
+        "attn_type": not options.get("attn_type")
+        or f"its attention is {options.get('attn_type')!r}'s, which has other weights; only fairseq's own is read",
+        "conv_version": (options.get("conv_version") or "s2t_transformer") == "s2t_transformer"
+        or f"its sub-sampling is {options.get('conv_version')!r}'s, not 1-D convolutions",
+        "conv_kernel_sizes": options.get("conv_kernel_sizes", "5,5") == "5,5"
+        or f"its sub-sampling kernels are {options.get('conv_kernel_sizes')}, not 5,5",
         "no_scale_embedding": not options.get("no_scale_embedding") or "it does not scale embeddings (no_scale_embedding), which ours does",
         "input_channels": options.get("input_channels", 1) == 1 or "its input has several channels",
     }

@@ -110,8 +110,9 @@ def prepare_folder(out: Path, made_from: dict, fresh: bool) -> None:
     if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is not empty and not made by this command; name another folder with --out")
     if ours and fresh:
-        for file in [*out.glob("*.tsv"), *out.glob("*.png"), *out.glob("*.md"), out / VOCABULARY, out / ABOUT, *out.glob(f"{SHARDS}/*"), *out.glob(f"{SHARDS}/.*.tmp")]:
-            file.unlink(missing_ok=True)
+        kinds = ("*.tsv", "lengths.png", "report.md", VOCABULARY, ABOUT, f"{SHARDS}/*.tar", f"{SHARDS}/*.tsv", f"{SHARDS}/.*.tmp")
+        for file in [file for kind in kinds for file in out.glob(kind)]:
+            file.unlink()
     elif ours:
         try:
             before = json.loads((out / MADE_FROM).read_text(encoding="utf-8"))

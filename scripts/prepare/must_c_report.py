@@ -27,9 +27,11 @@ def write_report(name: str, splits: list[Split], shared: dict[str, list[str]], v
         seconds = [s.samples / SAMPLE_RATE for s in split.segments]
         tokens = [token for s in split.segments for token in vocabulary.encode(s.target)]
         unknown = 100 * sum(token == vocabulary.processor.unk_id() for token in tokens) / max(1, len(tokens))
-        lines.append(f"| {split.name} | {len(seconds):,} | {split.hours:.2f} | {len({s.speaker for s in split.segments}):,} | {sum(seconds) / len(seconds):.2f} | "
-                     f"{max(seconds):.2f} | {len(tokens):,} | {unknown:.3f} |")
-    lines += ["", f"Vocabulary: {len(vocabulary):,} sub-words (SentencePiece unigram), learned from the training translations alone.", "", "## What was changed or is odd", ""]
+        cells = (split.name, f"{len(seconds):,}", f"{split.hours:.2f}", f"{len({s.speaker for s in split.segments}):,}",
+                 f"{sum(seconds) / len(seconds):.2f}", f"{max(seconds):.2f}", f"{len(tokens):,}", f"{unknown:.3f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", f"Vocabulary: {len(vocabulary):,} sub-words (SentencePiece unigram), learned from the training translations alone.",
+              "", "## What was changed or is odd", ""]
     changes = [(split.name, what, ids) for split in splits for what, ids in split.changes.items()]
     changes += [(split, "kept, texts of a training segment", ids) for split, ids in shared.items()]
     lines += [f"- {split}: {len(ids):,} {what} ({', '.join(ids[:EXAMPLES])}{' …' if len(ids) > EXAMPLES else ''})" for split, what, ids in changes] or ["Nothing."]
