@@ -17,13 +17,13 @@ SMALL = ["--preset", "tiny", "--vocabulary", "50", "--threads", "1"]
 
 
 def test_lengths_are_librispeech_like():
-    drawn = utterances(4000, 50)
+    drawn = utterances(500, 50)
     lengths = torch.tensor([u.frames / 100 for u in drawn])
-    assert lengths.mean().item() == pytest.approx(12.3, abs=0.2) and lengths.std().item() == pytest.approx(3.84, abs=0.2)
+    assert lengths.mean().item() == pytest.approx(12.3, abs=0.4) and lengths.std().item() == pytest.approx(3.84, abs=0.3)
     assert 1 <= lengths.min() and lengths.max() <= 17
     assert sum(len(u.tokens) for u in drawn) / lengths.sum().item() == pytest.approx(3.3, abs=0.05)
-    again = utterances(3, 50)
-    assert all(torch.equal(a.feats, b.feats) and a.tokens == b.tokens for a, b in zip(again, drawn))
+    again, other = utterances(500, 50), utterances(500, 50, seed=1)
+    assert all(torch.equal(a.feats, b.feats) and a.tokens == b.tokens for a, b in zip(again, drawn)) and other[0].tokens != drawn[0].tokens
 
 
 def test_the_peer_gets_the_same_utterances():
