@@ -22,8 +22,9 @@ from mmpt.midtrain.segments import TRAIN
 from mmpt.midtrain.settings import MidtrainSettings
 from mmpt.midtrain.translation import Corpus, TranslationTask
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary, save_vocabulary, train_vocabulary
-from mmpt.pretrain.distributed import World, join_world
+from mmpt.pretrain.distributed import World
 from mmpt.pretrain.engine import train
+from mmpt.pretrain.launch import claim, launch
 from mmpt.pretrain.run_folder import RunFolder
 from mmpt.pretrain.settings import load_settings, to_plain
 from mmpt.upstream.command import clean_exit
@@ -72,25 +73,14 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs stage 2; returns the exit status."""
     arguments = parser().parse_intermixed_args(argv)
-    world = join_world()
-    try:
-        run(arguments, world)
-    except SystemExit:  # a signal: all processes stopped together
-        world.close()
-        raise
-    world.close()  # not after an error, which others may not have met: they would be waited for
+    launch(run, arguments)
     return 0
 
 
 def run(arguments: argparse.Namespace, world: World) -> None:
     """One process of a run."""
     folder = RunFolder(arguments.out or default_folder(arguments), writes=world.is_main)
-    if arguments.resume_if_there:
-        arguments.resume, arguments.fresh = folder.is_run(), False
-        world.wait()  # all have looked before one of them makes it
-    if world.is_main:
-        folder.check(arguments.resume, arguments.fresh)
-    world.wait()
+    claim(folder, arguments, world)
     settings = read_settings(arguments, folder)
     corpus, vocabulary = read_corpus(settings, world)
     encoder, source = starting_encoder(settings, folder, arguments.resume, world)

@@ -11,8 +11,9 @@ except ModuleNotFoundError as error:
     sys.exit(f"error: {error}; set up with `bash scripts/setup.sh`, then `. .venv/bin/activate`")
 
 from mmpt.pretrain.audiovisual import AudioVisualTask, PretrainSettings
-from mmpt.pretrain.distributed import World, join_world
+from mmpt.pretrain.distributed import World
 from mmpt.pretrain.engine import train
+from mmpt.pretrain.launch import claim, launch
 from mmpt.pretrain.model import OBJECTIVES
 from mmpt.pretrain.run_folder import RunFolder
 from mmpt.pretrain.settings import load_settings, to_plain
@@ -61,25 +62,14 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs stage 1; returns the exit status."""
     arguments = parser().parse_intermixed_args(argv)  # settings may stand between options
-    world = join_world()
-    try:
-        run(arguments, world)
-    except SystemExit:  # a signal: all processes stopped together
-        world.close()
-        raise
-    world.close()  # not after an error, which others may not have met: they would be waited for
+    launch(run, arguments)
     return 0
 
 
 def run(arguments: argparse.Namespace, world: World) -> None:
     """One process of a run."""
     folder = RunFolder(arguments.out or default_folder(arguments), writes=world.is_main)
-    if arguments.resume_if_there:
-        arguments.resume, arguments.fresh = folder.is_run(), False
-        world.wait()  # all have looked before one of them makes it
-    if world.is_main:
-        folder.check(arguments.resume, arguments.fresh)
-    world.wait()
+    claim(folder, arguments, world)
     settings = read_settings(arguments, folder)
     manifest = find_manifest(settings, folder, world)
     task = AudioVisualTask(settings, manifest, folder, world)
