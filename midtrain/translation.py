@@ -26,6 +26,7 @@ from mmpt.pretrain.settings import require
 from mmpt.pretrain.unreadable import Unreadable
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder
+from mmpt.upstream.mmpt_av.config import HOP_SAMPLES
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class TranslationTask:
         updates = sum(s.frames for s in segments) / self.settings.data.batch_frames
         print(f"{len(segments):,} training segments: about {updates:,.0f} updates of {self.settings.data.batch_frames:,} frames an epoch")
         if self.vocabularies.source:
-            long = sum(states_needed(self.vocabularies.source.encode(spoken(s.source))) > math.ceil(s.samples / self.encoder.hop) for s in segments)
+            long = sum(states_needed(self.vocabularies.source.encode(spoken(s.source))) > math.ceil(s.samples / HOP_SAMPLES) for s in segments)
             print(f"CTC: {len(self.vocabularies.source):,} sub-words; {long} transcripts have more than their sound has states, and count nothing")
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:

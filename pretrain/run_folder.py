@@ -171,8 +171,9 @@ def read_training(path: Path) -> dict:
     return content
 
 
-def export_encoder(files: list[Path], out: Path) -> dict:
-    """Writes the encoder out of a training checkpoint, or the mean of several, and returns its provenance."""
+def export_encoder(files: list[Path], out: Path, frame_hop: int | None = None) -> dict:
+    """Writes the encoder out of a training checkpoint, or the mean of several, and returns its provenance. `frame_hop`:
+    see EncoderConfig; None leaves it as it was."""
     contents = [read_training(file) for file in files]
     newest = contents[-1]
     encoder = Encoder(EncoderConfig.from_dict(newest["encoder_config"]))
@@ -180,6 +181,7 @@ def export_encoder(files: list[Path], out: Path) -> dict:
     for file, state in zip(files, states):
         check_state(file, state, encoder.state_dict())
     encoder.load_state_dict(average(states))
+    encoder.hop = frame_hop or encoder.hop
     provenance = newest["provenance"]
     provenance["stages"][-1]["averaged_steps"] = [c["step"] for c in contents]
     save_encoder(encoder, out, provenance)

@@ -34,7 +34,7 @@ def with_checkpoint(world, **stored):
     content = {"downstream": "asr", "upstream": "fbank", "upstream_ckpt": None, "expdir": "result/downstream/a", **stored}
     config = {"runner": {}, "downstream_expert": {"corpus": {}}}
     return defaults.Surroundings(
-        world.folder, world.environment, world.samples, world.device, lambda _: {"Args": Namespace(**content), "Config": config}
+        world.folder, world.environment, world.samples, world.device, lambda path: {"Args": Namespace(**content), "Config": config, "Step": int(re.search(r"\d*$", path.stem).group() or 5)}
     )
 
 
@@ -100,7 +100,7 @@ def test_no_samples_are_built_where_all_data_are_named(world):
     keys = ("speech_commands_root", "speech_commands_test_root")
     named = ",,".join(f"config.downstream_expert.datarc.{key}=/mine" for key in keys)
     plan = fill(f"-u fbank -d ks -o {named}", defaults.Surroundings(world.folder, {}, read_nothing, world.device, read_nothing))
-    assert plan.values["config"].endswith("downstream_configs/ks.yaml") and plan.values["override"] == named
+    assert plan.values["config"].endswith("downstream_configs/ks.yaml") and plan.values["override"] == "config.runner.max_keep=2,," + named
 
 
 def test_overrides_survive_any_path(tmp_path):
@@ -167,8 +167,9 @@ def test_auto_resume_goes_on_with_the_newest(world):
     assert "past_exp" not in fill("-u fbank -d asr -a", world).values
     experiment(world, "asr_fbank-2", "states-2.ckpt", "states-10.ckpt")
     plan = fill("-u fbank -d asr -a", with_checkpoint(world, expdir="result/downstream/asr_fbank-2"))
-    assert plan.values["past_exp"] == "result/downstream/asr_fbank-2" and plan.expdir == "result/downstream/asr_fbank-2"
-    assert plan.values["override"] is None
+    folder = world.folder / "result/downstream/asr_fbank-2"
+    assert plan.values["past_exp"] == str(folder / "states-10.ckpt") and plan.expdir == "result/downstream/asr_fbank-2"
+    assert plan.values["override"] is None and "auto_resume" not in plan.values
 
 
 def test_evaluating_a_folder_takes_the_best_checkpoint(world):

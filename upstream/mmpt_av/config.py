@@ -4,7 +4,8 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-HOP_SAMPLES = 640  # 10 ms frames, sub-sampled by four
+HOP_SAMPLES = 640  # under one state of the blocks: 10 ms frames, sub-sampled by four
+FRAME_HOPS = (640, 320)
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class EncoderConfig:
         conv_channels: channels between the two sub-sampling convolutions, before their gate.
         conv_kernel: kernel of both, in frames.
         d_model, n_layers, n_heads, ffn_dim, depthwise_kernel, dropout: the Conformer's.
+        frame_hop: samples under one state that comes out: 640, or 320 with a state interpolated between each two.
     """
 
     n_mels: int = 80
@@ -32,6 +34,7 @@ class EncoderConfig:
     ffn_dim: int = 2048
     depthwise_kernel: int = 31
     dropout: float = 0.1
+    frame_hop: int = HOP_SAMPLES
 
     def __post_init__(self):
         for field in ("n_mels", "conv_channels", "conv_kernel", "d_model", "n_layers", "n_heads", "ffn_dim", "depthwise_kernel"):
@@ -47,6 +50,8 @@ class EncoderConfig:
             raise ValueError(f"depthwise_kernel must be odd, got {self.depthwise_kernel}")
         if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout!r}")
+        if type(self.frame_hop) is not int or self.frame_hop not in FRAME_HOPS:  # S3PRL wants a whole number
+            raise ValueError(f"frame_hop must be 640 or 320 samples, got {self.frame_hop!r}")
         if self.normalisation not in ("utterance", "global"):
             raise ValueError(f"normalisation must be 'utterance' or 'global', got {self.normalisation!r}")
         statistics = (self.feature_mean, self.feature_std)
@@ -79,7 +84,7 @@ class EncoderConfig:
             ValueError: keys are missing or unknown, or a value is out of range.
         """
         names = {field.name for field in dataclasses.fields(cls)}
-        wrong = sorted(names.symmetric_difference(values), key=str)
+        wrong = sorted(names.symmetric_difference({"frame_hop", *values}), key=str)  # files of before the choice have none
         if wrong:
             raise ValueError(f"config keys missing or unknown: {', '.join(map(str, wrong))}")
         try:

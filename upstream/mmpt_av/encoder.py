@@ -1,5 +1,6 @@
 """The audio encoder: waveforms to hidden states."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -8,8 +9,8 @@ from torch import Tensor, nn
 
 from .config import HOP_SAMPLES, EncoderConfig
 from .conformer import ConformerBlock, Subsampler, sinusoids
-from .filterbank import Filterbank
-from .packing import Packing
+from .filterbank import SHIFT_SAMPLES, Filterbank
+from .packing import Doubling, Packing
 
 
 @dataclass
@@ -25,7 +26,8 @@ class EncoderOutput:
 
 
 class Encoder(nn.Module):
-    """Log-mel filterbank, convolutional sub-sampling by four, Conformer blocks. One state every 640 samples (40 ms).
+    """Log-mel filterbank, convolutional sub-sampling by four, Conformer blocks. One state every 640 samples (40 ms), or
+    with `frame_hop` 320 and interpolation one every 320.
 
     An utterance's states do not depend on what else is in the batch: padding is never computed on (see packing.py).
 
@@ -48,8 +50,12 @@ class Encoder(nn.Module):
 
     @property
     def hop(self) -> int:
-        """Samples of waveform under one state."""
-        return HOP_SAMPLES
+        """Samples of waveform under one state that comes out."""
+        return self.config.frame_hop
+
+    @hop.setter
+    def hop(self, samples: int) -> None:
+        self.config = dataclasses.replace(self.config, frame_hop=samples)
 
     def compile_feed_forwards(self) -> None:
         """Has torch compile, at their first use, the layers that look at one frame at a time. Attention and convolution of
@@ -64,25 +70,34 @@ class Encoder(nn.Module):
         Args:
             wavs: 1-D float tensors (samples,), 16 kHz, in [-1, 1]; any length from one sample.
         Returns:
-            hidden_states of T = ceil(longest / 640) states, and each item's ceil(samples / 640).
+            hidden_states of T = ceil(longest / hop) states, and each item's ceil(samples / hop).
         Raises:
             ValueError: an empty list, or a waveform that is empty or not one-dimensional.
         """
         feats, frames = self.filterbank(wavs)
-        return self.encode_features([item[:n] for item, n in zip(feats, frames)])
+        return self._encode([item[:n] for item, n in zip(feats, frames)], [math.ceil(len(wav) / self.hop) for wav in wavs])
 
     def encode_features(self, feats: list[Tensor]) -> EncoderOutput:
-        """States of normalised features: a list of (frames, n_mels); F frames give ceil(F / 4) states.
+        """States of normalised features: a list of (frames, n_mels); F frames give ceil(F / 4) states, or ceil(F / 2) at
+        hop 320.
 
         Raises:
             ValueError: an empty list, or features of no frame or of another number of bins.
         """
+        return self._encode(feats, [math.ceil(len(one) * SHIFT_SAMPLES / self.hop) for one in feats])
+
+    def _encode(self, feats: list[Tensor], lengths: list[int]) -> EncoderOutput:
+        """Every block's states, `lengths` of each utterance."""
         x, packing = self.embed(feats)
-        states = [packing.unpack(x)]
+        finish = packing.unpack
+        if self.hop != HOP_SAMPLES:
+            doubling = Doubling(packing, lengths)
+            finish = doubling.unpack
+        states = [finish(x)]
         for block in self.blocks:
             x = block(x, packing)
-            states.append(packing.unpack(x))
-        return EncoderOutput(tuple(states), torch.tensor(packing.lengths, device=x.device))
+            states.append(finish(x))
+        return EncoderOutput(tuple(states), torch.tensor(lengths, device=x.device))
 
     def embed(self, feats: list[Tensor]) -> tuple[Tensor, Packing]:
         """The input of the first block, packed (total states, C), and where each utterance lies."""
@@ -101,7 +116,7 @@ class Encoder(nn.Module):
 
     def encode_packed(self, x: Tensor, packing: Packing) -> Tensor:
         """Runs the blocks over embedded states (total, C) and returns the last block's output, packed: what training
-        needs, without keeping every block's padded output."""
+        needs, without keeping every block's padded output. A state every 640 samples, whatever `hop` says."""
         for block in self.blocks:
             x = block(x, packing)
         return x

@@ -67,3 +67,31 @@ class Packing:
     def gather(self, spread: Tensor, gap: int) -> Tensor:
         """The reverse of `spread`."""
         return spread[self.slots(gap)]
+
+
+class Doubling:
+    """Two states in place of each, by linear interpolation inside an utterance: 20 ms out of 40.
+
+    A state stands for the middle of its 640 samples; the two new ones stand for the middles of the halves, a quarter of
+    the way to the neighbour on their side. The first and the last half have no neighbour and keep the state as it is.
+
+    Args:
+        packing: of the states to double.
+        lengths: states wanted of each utterance, at most twice what it has.
+    """
+
+    def __init__(self, packing: Packing, lengths: list[int]):
+        wanted = Packing(lengths, packing.device)
+        counts = torch.tensor(packing.lengths)
+        ends = counts.cumsum(0)
+        first, last = (ends - counts).repeat_interleave(counts), (ends - 1).repeat_interleave(counts)
+        here = torch.arange(packing.total)
+        self.before = torch.maximum(here - 1, first).to(packing.device)
+        self.after = torch.minimum(here + 1, last).to(packing.device)
+        self.kept = wanted.place([2 * start for start in (ends - counts).tolist()])
+        self.unpack_wanted = wanted.unpack
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """(total, C) to (B, longest wanted, C), zero past each utterance's end."""
+        halves = torch.stack([packed.lerp(packed[self.before], 0.25), packed.lerp(packed[self.after], 0.25)], dim=1)
+        return self.unpack_wanted(halves.reshape(-1, packed.shape[-1])[self.kept])

@@ -1,4 +1,4 @@
-"""The command line of `run_downstream.py`: every flag of S3PRL's stock runner, and `--data-root`.
+"""The command line of `run_downstream.py`: every flag of S3PRL's stock runner, and a few of ours.
 
 The stock parser lives inside S3PRL (s3prl/run_downstream.py:22), wants `-m` and a name, and takes six seconds
 to import. This one knows the same flags, so that help, mistakes and defaults come at once; what it parsed
@@ -19,6 +19,7 @@ examples:
   %(prog)s -m evaluate -e result/downstream/ic_fbank  the experiment's best checkpoint on the test split
   %(prog)s -m evaluate -e result/downstream/asr_fbank/dev-clean-best.ckpt -t test-other
   %(prog)s -e result/downstream/ic_fbank              go on with a broken-off training
+  %(prog)s -u mmpt_av -d pr --cache data/states       epochs after the first, and ASR, read what was computed
 
 data, in this order: --data-root, then data.yaml in the working directory, then the built samples (their shorter
 downstream_configs/quick/ is used then). Under a data root lie the published folders:
@@ -48,7 +49,8 @@ _STOCK_FLAGS = (
     )),
     ("the encoder", (
         (("-k", "--upstream_ckpt"), {}, "checkpoint; default for mmpt_av: $MMPT_AV_CKPT, else the newest runs/**/encoder.pt"),
-        (("-g", "--upstream_model_config"), {}, "configuration file of the upstream"),
+        (("-g", "--upstream_model_config"), {}, "configuration file of the upstream; for mmpt_av a YAML file with any of frame_hop "
+            "(640 or 320 samples under a state), cache_dir, cache_dtype, cache_limit_gb"),
         (("-f", "--upstream_trainable"), dict(action="store_true"), "fine-tune the encoder; default: frozen"),
         (("-s", "--upstream_feature_selection"), {}, "which of the upstream's features; default: hidden_states"),
         (("-l", "--upstream_layer_selection"), dict(type=int), "one layer in place of the learned weighted sum"),
@@ -79,6 +81,20 @@ _STOCK_FLAGS = (
 )  # fmt: skip
 
 
+# Ours alone: S3PRL never sees them.
+_OUR_FLAGS = (
+    ("the data", (
+        ("--data-root", dict(metavar="DIR", help="folder that holds the corpora under their published names")),
+        ("--lexicon", dict(metavar="FILE", nargs="+", help="pr: other lexicons, such as CMUdict; words in none are spoken noise (SPN). Not comparable with the board")),
+    )),
+    ("states kept on disk (mmpt_av, frozen)", (
+        ("--cache", dict(metavar="DIR", help="keep the encoder's states here and read them when the same sound comes again: in the next epoch, task or run")),
+        ("--cache-dtype", dict(choices=["float16", "float32"], help="how they are kept; default: float16")),
+        ("--cache-limit", dict(metavar="GB", type=float, help="size at which DIR stops growing; default: 100")),
+    )),
+)  # fmt: skip
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         raise InputError(f"{message}; {self.prog} --help shows every flag")
@@ -93,8 +109,10 @@ def build_parser(program: str = "run_downstream.py") -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
-    data = parser.add_argument_group("the data")
-    data.add_argument("--data-root", metavar="DIR", help="folder that holds the corpora under their published names")
+    for title, flags in _OUR_FLAGS:
+        group = parser.add_argument_group(title)
+        for name, options in flags:
+            group.add_argument(name, **options)
     for title, flags in _STOCK_FLAGS:
         group = parser.add_argument_group(title)
         for names, options, text in flags:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock import data, overrides
-from mmpt.upstream.stock.experiment import best_checkpoint, last_checkpoint
+from mmpt.upstream.stock.experiment import best_checkpoint, newest_checkpoint
 from mmpt.upstream.stock.registration import UPSTREAM
 from mmpt.upstream.stock.tasks import TASKS, Task, find_task
 
@@ -49,6 +49,10 @@ class Plan:
     """None for a task of S3PRL's that is not one of the five."""
     expdir: str = ""
     """Where S3PRL will write."""
+    options: dict = field(default_factory=dict)
+    """For mmpt_av's expert."""
+    restored: dict = field(default_factory=dict)
+    """Arguments that S3PRL takes from a checkpoint (`-e`) in place of the given ones."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -59,9 +63,13 @@ def fill(given: dict, world: Surroundings) -> Plan:
         InputError: something given, or something needed, does not exist.
     """
     values = dict(given)
-    data_root = values.pop("data_root", None)
+    data_root, lexicon = values.pop("data_root", None), values.pop("lexicon", None)
+    cache = {name: values.pop(name, None) for name in ("cache", "cache_dtype", "cache_limit")}
     overrides.read(values.get("override"))  # a mistake in it is reported before anything else
     plan = Plan(values)
+    if lexicon:
+        values["override"] = overrides.merge(lexicon_settings(lexicon, world.folder), values.get("override"))
+        plan.notes.append("--lexicon: a result with these pronunciations is not comparable with the leaderboard")
     values.setdefault("mode", "train")
     if "LOCAL_RANK" in world.environment:  # set by torchrun; S3PRL knows the flag alone
         values.setdefault("local_rank", int(world.environment["LOCAL_RANK"]))
@@ -70,6 +78,11 @@ def fill(given: dict, world: Surroundings) -> Plan:
         _fill_from_checkpoint(plan, data_root, world)
     else:
         _fill_new(plan, data_root, world)
+    if "past_exp" in values:
+        values.pop("auto_resume", None)  # S3PRL would look for a checkpoint again, and take the newest states-*.ckpt
+    if lexicon and (plan.task is None or plan.task.name != "pr"):
+        raise InputError("--lexicon is for phone recognition (-d pr) alone")
+    _fill_cache(plan, cache, world)
     if values["mode"] == "evaluate" and plan.task is not None:
         values.setdefault("evaluate_split", plan.task.test_split)
     if "device" not in values:  # last, since asking takes seconds
@@ -132,6 +145,40 @@ def _fill_encoder(plan: Plan, world: Surroundings) -> None:
     if not path.is_file():
         raise InputError(f"{named}: no such encoder checkpoint")
     values["upstream_ckpt"] = str(path)
+    if "upstream_model_config" in values:
+        options = (world.folder / Path(values["upstream_model_config"]).expanduser()).absolute()
+        if not options.is_file():
+            raise InputError(f"-g {values['upstream_model_config']}: no such file")
+        values["upstream_model_config"] = str(options)
+
+
+def lexicon_settings(files: list[str], folder: Path) -> dict[str, object]:
+    """What `--lexicon` changes in PR's configuration; InputError for a file that is not there."""
+    paths = [str((folder / Path(file).expanduser()).absolute()) for file in files]
+    for file, path in zip(files, paths):
+        if not Path(path).is_file():
+            raise InputError(f"--lexicon {file}: no such file")
+    return {"config.downstream_expert.corpus.lexicon": paths, "config.downstream_expert.corpus.unknown_words": "SPN"}
+
+
+def _fill_cache(plan: Plan, cache: dict, world: Surroundings) -> None:
+    """`--cache` and its two friends, or the same in the file of `-g`: only where no state can ever be a wrong one."""
+    run = {**plan.values, **plan.restored}
+    in_file = run.get("upstream") == UPSTREAM and run.get("upstream_model_config") and "cache_dir" in data.read_yaml(Path(run["upstream_model_config"]))
+    for name in ("cache_dtype", "cache_limit"):
+        if cache[name] is not None and not in_file and cache["cache"] is None:
+            raise InputError(f"--{name.replace('_', '-')} is without --cache DIR")
+    folder = cache["cache"] and str((world.folder / Path(cache["cache"]).expanduser()).absolute())
+    plan.options = {"cache_dir": folder, "cache_dtype": cache["cache_dtype"], "cache_limit_gb": cache["cache_limit"]}
+    if not folder and not in_file:
+        return
+    if run.get("upstream") != UPSTREAM:
+        raise InputError(f"--cache is for mmpt_av: the states of '{run.get('upstream')}' may hang on the batch they are computed in")
+    if run.get("upstream_trainable"):
+        raise InputError("--cache keeps the states of a frozen encoder: leave out either it or -f")
+    if plan.task is None:
+        known = ", ".join(task.name for task in TASKS)
+        raise InputError(f"--cache is for {known}: another task may cut its sounds at random, and would fill it with what never comes again")
 
 
 def _fill_data(plan: Plan, data_root: str | None, world: Surroundings) -> None:
@@ -158,6 +205,7 @@ def _fill_data(plan: Plan, data_root: str | None, world: Surroundings) -> None:
         ours[f"config.{task.workers_key}"] = SAMPLE_WORKERS
     if "config" not in values:
         values["config"] = str(data.configs_folder() / ("quick" if on_samples else "") / f"{task.name}.yaml")
+        ours["config.runner.max_keep"] = 2  # S3PRL deletes the old checkpoint before it writes the new one: one of the two is whole
         if on_samples:
             plan.notes.append(f"settings: downstream_configs/quick/{task.name}.yaml, made for the samples: not the board's protocol")
     values["override"] = overrides.merge(ours, values.get("override"))
@@ -210,7 +258,8 @@ def _fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings
     """`-e`: S3PRL restores arguments and configuration from the checkpoint; the rest goes through `-o`."""
     values, past = plan.values, world.folder / Path(plan.values["past_exp"]).expanduser()
     if past.is_dir() and values["mode"] == "train":
-        checkpoint = last_checkpoint(past)  # S3PRL's own choice for a folder
+        checkpoint = newest_checkpoint(past, world.read_checkpoint)
+        values["past_exp"] = str(checkpoint)
     elif past.is_dir():
         checkpoint, is_best = best_checkpoint(past)
         values["past_exp"] = str(checkpoint)
@@ -221,7 +270,8 @@ def _fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings
     else:
         raise InputError(f"-e {values['past_exp']}: no such checkpoint or experiment folder")
     content = world.read_checkpoint(checkpoint)
-    stored, config = vars(content["Args"]), content["Config"]
+    stored = plan.restored = vars(content["Args"])
+    config = content["Config"]
     plan.task = find_task(stored["downstream"])
     for name in sorted({"downstream", "upstream", "expname", "expdir", "config", "upstream_ckpt"} & values.keys()):
         if not values.get("auto_resume"):

@@ -8,6 +8,7 @@ they, and so `score`, speak of that one.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jiwer
@@ -36,11 +37,32 @@ def best_checkpoint(expdir: str | Path, task: str | None = None) -> tuple[Path, 
 
 
 def last_checkpoint(expdir: str | Path) -> Path:
-    """The `states-*.ckpt` of the highest step, the one that S3PRL itself resumes from."""
+    """The `states-*.ckpt` of the highest step."""
     found = [path for path in Path(expdir).glob("states-*.ckpt") if _step(path) is not None]
     if not found:
         raise InputError(f"{expdir}: holds no checkpoint (neither a best one nor states-*.ckpt)")
     return max(found, key=_step)
+
+
+def newest_checkpoint(expdir: str | Path, read: Callable[[Path], dict]) -> Path:
+    """The whole checkpoint of the highest step, a best one or a `states-*.ckpt`: where to go on from.
+
+    S3PRL takes the newest `states-*.ckpt`. But a best one is whole, too, and often newer: going on from an older one could
+    replace it by a worse. `read` is the launcher's reader; files that it refuses are passed over.
+
+    Raises:
+        InputError: there is none, or none is whole.
+    """
+    folder, steps, refusals = Path(expdir), {}, []
+    for file in sorted({*folder.glob("states-*.ckpt"), *(folder / item.best_checkpoint for item in TASKS)}):
+        if file.is_file():
+            try:
+                steps[file] = read(file)["Step"]
+            except InputError as error:
+                refusals.append(error)
+    if not steps:
+        raise refusals[0] if refusals else InputError(f"{expdir}: holds no checkpoint (neither a best one nor states-*.ckpt)")
+    return max(steps, key=steps.get)
 
 
 def score(expdir: str | Path, task: str, split: str | None = None) -> dict:

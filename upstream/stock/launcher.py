@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         leads = plan.values.get("local_rank", 0) == 0
         for note in plan.notes if leads else ():
             _say(note)
-        run_stock(plan.values)
+        run_stock(plan.values, plan.options)
         if plan.values["mode"] == "train" and plan.task is not None and leads:
             _say_how_to_evaluate(plan)
     except Exception as error:
@@ -38,19 +38,22 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run_stock(values: dict) -> None:
-    """Call S3PRL's `main()` in this process with `values` (destination → value) as its command line."""
+def run_stock(values: dict, options: dict | None = None) -> None:
+    """Call S3PRL's `main()` in this process with `values` (destination → value) as its command line.
+
+    `options` are for mmpt_av's expert, which S3PRL hands nothing but a file name.
+    """
     if values.get("device") == "cpu":
         # S3PRL's evaluation selects a CUDA device wherever one is visible (s3prl/downstream/runner.py:447).
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from mmpt.upstream.stock import distributed, registration, repairs
+    from mmpt.upstream.stock import distributed, registration, repairs, watch
 
     # Said by every run about s3prl/downstream/runner.py:295, and nobody here can heed it.
     warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
     repairs.apply()
     if (values.get("hub") == "huggingface" or values.get("push_to_hf_hub")) and repairs.hub_is_placeholder():
         raise InputError("--hub huggingface and --push_to_hf_hub need an older library: pip install 'huggingface_hub<1.0'")
-    registration.register()
+    registration.register(options)
     if "local_rank" in values:
         distributed.repair()
     _check_upstream(values)
@@ -58,9 +61,13 @@ def run_stock(values: dict) -> None:
 
     typed, plain_isinstance = sys.argv, builtins.isinstance
     sys.argv = [typed[0], *arguments.to_stock_argv(values)]
+    observer = watch.Watch()
+    observer.start()
     try:
         s3prl.run_downstream.main()
     finally:
+        observer.stop()
+        _say_what_was_seen(observer)
         # S3PRL replaces isinstance by one that asks the former one twice (s3prl/utility/helper.py:63): left in place, every
         # further run in this process would double the time of each call.
         sys.argv, builtins.isinstance = typed, plain_isinstance
@@ -123,6 +130,21 @@ def _say_how_to_evaluate(plan: defaults.Plan) -> None:
     if not is_best:
         _say(f"no best checkpoint was written; the last one is {checkpoint}")
     _say(f"evaluate it:  {start} -m evaluate -e {shlex.quote(str(checkpoint))}{split}")
+
+
+def _say_what_was_seen(observer) -> None:
+    """What S3PRL dropped without a word, and what the cache was good for."""
+    counts = observer.counts
+    for what in ("dropped_batches", "nan_steps"):
+        if counts[what]:
+            _say(f"{what.replace('_', ' ')}: {counts[what]} (batches that did not fit the GPU's memory; steps whose gradient was NaN)")
+    for split, ctc in counts["ctc"].items():
+        if ctc["unalignable"]:
+            share = 100 * ctc["unalignable"] / ctc["utterances"]
+            _say(f"CTC, {split}: {share:.1f} % of utterances have more labels than the encoder has states, and count nothing (frame_hop: 320 helps)")
+    cache = getattr(observer.upstream, "cache", None)
+    if cache is not None and cache.read + cache.computed:
+        _say(f"cache: {cache.read:,} utterances read, {cache.computed:,} computed; {cache.root} holds {cache.held / 1e9:.2f} GB")
 
 
 def _is_bad_input(error: Exception) -> bool:

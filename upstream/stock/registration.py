@@ -13,20 +13,19 @@ UPSTREAM = "mmpt_av"
 PHONE_CORPUS = Path(__file__).parent / "phone_corpus"
 
 
-def mmpt_av(ckpt, model_config=None, refresh=False, **kwargs):
-    """S3PRL's entry point: the frozen encoder of checkpoint `ckpt` behind S3PRL's upstream interface.
+def register(options: dict | None = None) -> None:
+    """Make `-u mmpt_av` and `-d ctc` known to S3PRL in this process. `repairs.apply()` must have run.
 
-    `model_config` is what `-g` gives; `refresh` (`-r`, download again) means nothing for a local file.
+    `options` are the expert's own, above those of the file that `-g` names (mmpt_av/expert.py).
     """
-    from mmpt.upstream.mmpt_av.expert import UpstreamExpert
-
-    return UpstreamExpert(ckpt, model_config=model_config, **kwargs)
-
-
-def register() -> None:
-    """Make `-u mmpt_av` and `-d ctc` known to S3PRL in this process. `repairs.apply()` must have run."""
     import s3prl.downstream.ctc
     import s3prl.hub
+
+    def mmpt_av(ckpt, model_config=None, refresh=False, **kwargs):
+        """S3PRL's entry point: the encoder of checkpoint `ckpt` behind S3PRL's upstream interface."""
+        from mmpt.upstream.mmpt_av.expert import UpstreamExpert
+
+        return UpstreamExpert(ckpt, model_config, refresh, **{**kwargs, **(options or {})})
 
     setattr(s3prl.hub, UPSTREAM, mmpt_av)
     _keep_phone_workers()

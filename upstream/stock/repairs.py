@@ -10,8 +10,10 @@ everything alone where the thing still exists and works, so on an old enough sta
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import importlib.util
+import os
 import sys
 import types
 import warnings
@@ -24,6 +26,7 @@ def apply() -> None:
     repair_load()
     repair_hub_names()
     repair_checkpoint_loading()
+    repair_checkpoint_saving()
 
 
 def repair_audio_backend() -> None:
@@ -96,6 +99,30 @@ def repair_checkpoint_loading() -> None:
     import torch
 
     torch.serialization.add_safe_globals([argparse.Namespace])
+
+
+def repair_checkpoint_saving() -> None:
+    """A run that is killed while it saves leaves half a checkpoint: write it under another name first.
+
+    Serves `torch.save(all_states, path)` in s3prl/downstream/runner.py:419; files that do not end in .ckpt
+    are saved as ever. The stored `Optimizer` state and all else are the same bytes.
+    """
+    import torch
+
+    original = torch.save
+    if hasattr(original, "mmpt_original"):
+        return
+
+    @functools.wraps(original)
+    def save(content, file, *args, **kwargs):
+        if not str(file).endswith(".ckpt"):
+            return original(content, file, *args, **kwargs)
+        half = f"{file}.half"
+        original(content, half, *args, **kwargs)
+        os.replace(half, file)
+
+    save.mmpt_original = original
+    torch.save = save
 
 
 def hub_is_placeholder() -> bool:

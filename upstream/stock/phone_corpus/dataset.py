@@ -30,20 +30,21 @@ class LibriPhoneDataset(Dataset):
         lexicon: files with lines `WORD PH PH ...`, in order of precedence; `WORD(2)` lines are alternatives
             and are not used.
         ascending: shortest phone sequence first; S3PRL's order is longest first.
+        unknown_words: phone that stands for a word of no lexicon, as Kaldi has SPN; None makes it an error.
 
     Raises:
         PhoneCorpusError: a missing folder, transcript or lexicon, a phone outside the vocabulary, or a
             word that no lexicon has.
     """
 
-    def __init__(self, splits, tokenizer, bucket_size, path, lexicon, ascending=False, **_):
+    def __init__(self, splits, tokenizer, bucket_size, path, lexicon, ascending=False, unknown_words=None, **_):
         self.bucket_size = bucket_size
         pronunciations = read_lexicons(lexicon)
         _check_phones(pronunciations, tokenizer)
         items = [
             (str(recording), tokenizer.encode(" ".join(phones)))
             for split in splits
-            for recording, phones in _phone_transcripts(Path(path) / split, pronunciations)
+            for recording, phones in _phone_transcripts(Path(path) / split, pronunciations, unknown_words)
         ]
         # The path breaks ties, so that the order does not hang on the file system.
         items.sort(key=lambda item: (len(item[1]) if ascending else -len(item[1]), item[0]))
@@ -60,17 +61,21 @@ class LibriPhoneDataset(Dataset):
 
 
 def read_lexicons(files: list[str]) -> dict[str, tuple[list[str], str]]:
-    """Word → (phones, file it came from); the first entry of the first file wins."""
+    """Word → (phones, file it came from); the first entry of the first file wins.
+
+    LibriSpeech's form (`WORD PH PH`) and CMUdict's two: `;;;` and `#` begin comments, and words may be in lower case.
+    """
     pronunciations: dict[str, tuple[list[str], str]] = {}
     for file in [files] if isinstance(files, (str, Path)) else files:
         try:
-            lines = Path(file).read_text(encoding="utf-8").splitlines()
+            content = Path(file).read_bytes()
+            lines = content.decode("latin-1" if content.startswith(b";;;") else "utf-8").splitlines()  # cmudict-0.7b is Latin-1
         except (OSError, UnicodeDecodeError) as error:
             raise PhoneCorpusError(f"{file}: cannot be read as a lexicon ({_reason(error)})") from error
         for line in lines:
-            word, *phones = line.split() or [""]
+            word, *phones = ("" if line.startswith(";;;") else line.partition(" #")[0]).split() or [""]
             if word:
-                pronunciations.setdefault(word, (phones, str(file)))
+                pronunciations.setdefault(word.upper(), (phones, str(file)))
     return pronunciations
 
 
@@ -86,7 +91,7 @@ def _check_phones(pronunciations: dict[str, tuple[list[str], str]], tokenizer) -
             known.add(phone)
 
 
-def _phone_transcripts(split: Path, pronunciations: dict[str, tuple[list[str], str]]):
+def _phone_transcripts(split: Path, pronunciations: dict[str, tuple[list[str], str]], unknown_words: str | None):
     """Yield (recording, phones) for each recording of a split folder, in order of their paths."""
     recordings = sorted(split.rglob("*.flac"))
     if not recordings:
@@ -101,12 +106,12 @@ def _phone_transcripts(split: Path, pronunciations: dict[str, tuple[list[str], s
         if words is None:
             raise PhoneCorpusError(f"{transcript}: no line for {recording.name}")
         missing = [word for word in words if word not in pronunciations]
-        if missing:
+        if missing and unknown_words is None:
             raise PhoneCorpusError(
                 f"{transcript}: word '{missing[0]}' of {recording.stem} is in no lexicon; "
                 "add a line 'WORD PH PH ...' to a file of corpus.lexicon"
             )
-        yield recording, [phone for word in words for phone in pronunciations[word][0]]
+        yield recording, [phone for word in words for phone in pronunciations.get(word, ([unknown_words],))[0]]
 
 
 def _read_transcript(file: Path) -> dict[str, list[str]]:
