@@ -7,6 +7,7 @@ they, and so `score`, speak of that one.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import jiwer
 
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock.tasks import TASKS, find_task
+from mmpt.upstream.stock.watch import SCORES
 
 
 def best_checkpoint(expdir: str | Path, task: str | None = None) -> tuple[Path, bool]:
@@ -63,6 +65,24 @@ def newest_checkpoint(expdir: str | Path, read: Callable[[Path], dict]) -> Path:
     if not steps:
         raise refusals[0] if refusals else InputError(f"{expdir}: holds no checkpoint (neither a best one nor states-*.ckpt)")
     return max(steps, key=steps.get)
+
+
+def dev_curve(expdir: str | Path, task: str) -> dict[int, float]:
+    """Step → dev score, a fraction, of what S3PRL chooses the best checkpoint by.
+
+    A run that was broken off and resumed has gone through some steps twice: what was measured after the step that it went on
+    from belongs to weights that are lost, and is left out.
+
+    Raises:
+        InputError: the folder has no scores.jsonl.
+    """
+    known, curve = find_task(task), {}
+    for line in _lines(Path(expdir) / SCORES):
+        entry = json.loads(line)
+        if entry["name"] == known.dev_score:
+            curve = {step: value for step, value in curve.items() if step < entry["step"]}
+            curve[entry["step"]] = entry["value"] / (100 if known.name == "asr" else 1)  # S3PRL logs WER in per cent
+    return curve
 
 
 def score(expdir: str | Path, task: str, split: str | None = None) -> dict:

@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         leads = plan.values.get("local_rank", 0) == 0
         for note in plan.notes if leads else ():
             _say(note)
+        if plan.task is not None and plan.task.name == "sd" and plan.values["mode"] == "evaluate":
+            _clear_predictions(plan)
         run_stock(plan.values, plan.options)
         if plan.values["mode"] == "train" and plan.task is not None and leads:
             _say_how_to_evaluate(plan)
@@ -73,9 +75,18 @@ def run_stock(values: dict, options: dict | None = None) -> None:
         sys.argv, builtins.isinstance = typed, plain_isinstance
 
 
+def _clear_predictions(plan: defaults.Plan) -> None:
+    """Diarization writes a file for each recording, into a folder that it makes only where `scoring` is not there yet
+    (s3prl/downstream/diarization/expert.py:84): make it, and leave nothing in it of an earlier evaluation."""
+    folder = Path(plan.expdir, "scoring", "predictions")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.h5"):
+        file.unlink()
+
+
 def surroundings() -> defaults.Surroundings:
     """This process's working directory, environment, samples, device and checkpoint reader."""
-    return defaults.Surroundings(Path.cwd(), os.environ, _samples, _device, read_checkpoint)
+    return defaults.Surroundings(Path.cwd(), os.environ, _samples, best_device, read_checkpoint)
 
 
 def read_checkpoint(path: Path) -> dict:
@@ -100,7 +111,8 @@ def _samples() -> Path:
     return built_samples()
 
 
-def _device() -> str:
+def best_device() -> str:
+    """cuda where there is one, else cpu."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

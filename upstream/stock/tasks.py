@@ -23,14 +23,20 @@ class Task:
     """The split of the leaderboard's figure (`-t`)."""
     workers_key: str
     """Where the YAML says how many loader processes to use, dotted, as in `-o`."""
+    dev_score: str
+    """What S3PRL logs on dev and chooses the best checkpoint by."""
+    metric: str
+    """The figure on test, as `experiment.score` names it."""
+    higher_is_better: bool
+    """Of `dev_score`."""
 
 
 TASKS = (
-    Task("ks", "speech_commands", "dev-best.ckpt", "test", "downstream_expert.datarc.num_workers"),
-    Task("ic", "fluent_commands", "dev-best.ckpt", "test", "downstream_expert.datarc.num_workers"),
-    Task("pr", "ctc", "dev-best.ckpt", "test", "downstream_expert.corpus.num_workers"),
-    Task("sd", "diarization", "best-states-dev.ckpt", "test", "downstream_expert.loaderrc.num_workers"),
-    Task("asr", "asr", "dev-clean-best.ckpt", "test-clean", "downstream_expert.datarc.num_workers"),
+    Task("ks", "speech_commands", "dev-best.ckpt", "test", "downstream_expert.datarc.num_workers", "speech_commands/dev-acc", "acc", True),
+    Task("ic", "fluent_commands", "dev-best.ckpt", "test", "downstream_expert.datarc.num_workers", "fluent_commands/dev-acc", "acc", True),
+    Task("pr", "ctc", "dev-best.ckpt", "test", "downstream_expert.corpus.num_workers", "ctc-libriphone/dev-per", "per", False),
+    Task("sd", "diarization", "best-states-dev.ckpt", "test", "downstream_expert.loaderrc.num_workers", "diarization/dev-acc", "der", True),
+    Task("asr", "asr", "dev-clean-best.ckpt", "test-clean", "downstream_expert.datarc.num_workers", "asr/dev-clean-wer", "wer", False),
 )
 
 

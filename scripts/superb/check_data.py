@@ -1,0 +1,2 @@
+def check(task, job): return []
+def show(f): return False

@@ -1,0 +1,97 @@
+"""Runs jobs a few at a time, here or on a Slurm cluster, both by submitit; what is done is left alone.
+
+submitit pickles each job for the process that runs it, under `submitit/` of the output folder. What comes back is read from
+the jobs' own JSON files: nothing is unpickled here.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import submitit
+from tqdm import tqdm
+
+from mmpt.scripts.superb.jobs import Job, work
+from mmpt.upstream.errors import InputError
+
+POLL_S = 0.5
+LOCAL_TIMEOUT_MIN = 60 * 24 * 365  # submitit would end a local job after five minutes
+
+
+class Work:
+    """What submitit runs. Told by Slurm that its time is over, it is queued again and goes on from its newest checkpoint."""
+
+    def __init__(self, job: Job, evaluate: bool):
+        self.job, self.evaluate = job, evaluate
+
+    def __call__(self) -> None:
+        work(self.job, self.evaluate)
+
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
+        return submitit.helpers.DelayedSubmission(self)
+
+
+def executor_for(kind: str, out: Path, slurm: dict[str, str], cpus: int, gpus: int) -> submitit.AutoExecutor:
+    """submitit's executor. `slurm`: sbatch options without dashes, such as partition or time (minutes).
+
+    Raises:
+        InputError: Slurm is not here, or does not know an option.
+    """
+    if kind == "slurm" and shutil.which("srun") is None:
+        raise InputError("--executor slurm: there is no srun here; on a machine without Slurm use --executor local")
+    executor = submitit.AutoExecutor(folder=out / "submitit" / "%j", cluster=kind)
+    if kind == "local":
+        executor.update_parameters(timeout_min=LOCAL_TIMEOUT_MIN, name="superb")
+        return executor
+    options = {f"slurm_{key.replace('-', '_')}": int(value) if value.isdigit() else value for key, value in slurm.items()}
+    defaults = {"cpus_per_task": cpus, "slurm_time": 24 * 60, "name": "superb"} | ({"gpus_per_node": gpus} if gpus else {})
+    try:
+        executor.update_parameters(**{**defaults, **options})
+    except (NameError, ValueError, AssertionError) as error:
+        raise InputError(f"--slurm: {error}") from None
+    return executor
+
+
+def execute(jobs: list[Job], evaluate: bool, executor: submitit.AutoExecutor, at_a_time: int, said: Callable[[Job], str], title: str) -> list[Job]:
+    """Runs the jobs that are not done; returns those that failed.
+
+    Args:
+        evaluate: score the best checkpoint on test, too.
+        at_a_time: running or queued.
+        said: one line about a job that is done.
+    """
+    done = [job for job in jobs if (job.result() if evaluate else job.trained())]
+    waiting = [job for job in jobs if job not in done]
+    waiting.sort(key=lambda job: -job.steps)  # the longest first, so that no processor idles at the end
+    before = f", {len(done)} done before" if done else ""
+    if not waiting:
+        return []
+    running: dict[Job, submitit.Job] = {}
+    seen = {job: job.step() for job in waiting}
+    total = sum(job.steps for job in waiting)
+    with tqdm(total=total, initial=sum(seen.values()), unit="step", desc=f"{title}: {len(waiting)} jobs{before}", dynamic_ncols=True) as bar:
+        failed = []
+        try:
+            while waiting or running:
+                while waiting and len(running) < at_a_time:
+                    job = waiting.pop(0)
+                    running[job] = executor.submit(Work(job, evaluate))
+                time.sleep(POLL_S)
+                for job, handle in list(running.items()):
+                    step = job.step()
+                    if step > seen[job]:
+                        bar.update(step - seen[job])
+                        seen[job] = step
+                    if handle.done():
+                        del running[job]
+                        if job.result() if evaluate else job.trained():
+                            bar.write(said(job))
+                        else:
+                            failed.append(job)
+                            bar.write(f"FAILED: {job.failure() or f'{job.name}, see {handle.paths.folder}'}")
+        except BaseException:
+            for handle in running.values():
+                handle.cancel(check=False)
+            raise
+    return failed

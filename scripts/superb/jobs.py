@@ -1,0 +1,342 @@
+"""One job of a SUPERB run: a task, an encoder, a learning rate and a seed, in a folder of its own.
+
+A job's folder holds `job.json` (what it is), `experiment/` (S3PRL's own), `train.log`, `evaluate.log`, and at the end of each
+phase `trained.json` and `result.json`; `failed.txt` says why it ended early. A phase that is done is not done again, and
+one that was broken off goes on from its newest checkpoint.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from mmpt.pretrain.run_folder import write_text
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av import load_encoder
+from mmpt.upstream.mmpt_av.checkpoint import file_hash
+from mmpt.upstream.stock import arguments, defaults, overrides
+from mmpt.upstream.stock.data import read_yaml
+from mmpt.upstream.stock.experiment import best_checkpoint, dev_curve, newest_checkpoint, score
+from mmpt.upstream.stock.launcher import read_checkpoint, surroundings
+from mmpt.upstream.stock.tasks import find_task
+from mmpt.upstream.stock.watch import TALLY
+
+LAST_WORDS = 12  # lines of a failed job's log that are shown
+PROGRESS = re.compile(r"overall:[^|]*\|[^|]*\| *(\d+)/(\d+)")  # S3PRL's progress bar
+TAIL_BYTES = 1 << 14
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What is scored: `upstream` is S3PRL's name for it (mmpt_av, fbank, ...), `checkpoint` None for a stock one."""
+
+    name: str
+    upstream: str
+    checkpoint: Path | None = None
+
+    def identity(self) -> str:
+        """The checkpoint's SHA-256, or S3PRL's name."""
+        return file_hash(self.checkpoint) if self.checkpoint else self.upstream
+
+    def provenance(self) -> dict | None:
+        """Where the weights come from, as the checkpoint says."""
+        return load_encoder(self.checkpoint).provenance if self.checkpoint else None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What all jobs of a run have in common. Paths are absolute; None leaves the launcher's default.
+
+    limit: steps of a smoke run, in place of the configuration's. settings: further `-o` (dotted, without `config.`).
+    configs: task → YAML file in place of ours. threads: of each process, for OMP_NUM_THREADS.
+    """
+
+    data_root: str | None = None
+    device: str = "cpu"
+    cache: str | None = None
+    cache_dtype: str | None = None
+    cache_limit: float | None = None
+    frame_hop: int | None = None
+    limit: int | None = None
+    fine_tune: bool = False
+    lexicon: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    configs: tuple[tuple[str, str], ...] = ()
+    workers: int | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """See the module. `lr` None is the configuration's own."""
+
+    task: str
+    encoder: Encoder
+    lr: str | None
+    seed: int
+    folder: Path
+    options: Options = field(default_factory=Options)
+
+    @property
+    def name(self) -> str:
+        return f"{self.task} {self.encoder.name}" + (f" lr {self.lr}" if self.lr else "") + f" seed {self.seed}"
+
+    @property
+    def experiment(self) -> Path:
+        return self.folder / "experiment"
+
+    @cached_property
+    def plan(self) -> defaults.Plan:
+        """The stock runner's command line, filled in as run_downstream.py would."""
+        return defaults.fill(arguments.parse(self.argv()), surroundings())
+
+    @cached_property
+    def config(self) -> dict:
+        """The settings that S3PRL will see: the YAML file under the overrides."""
+        config = read_yaml(Path(self.plan.values["config"]))
+        for key, text in overrides.read(self.plan.values["override"]).items():
+            section, *path, last = key.split(".")
+            if section == "config":
+                inner = config
+                for part in path:
+                    inner = inner.setdefault(part, {})
+                inner[last] = overrides.value(text)
+        return config
+
+    @property
+    def steps(self) -> int:
+        return self.config["runner"]["total_steps"]
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether the figures can be compared with nothing published, whatever the encoder: other settings than the task's own."""
+        return self.options.limit is not None or "/quick/" in self.plan.values["config"]
+
+    def argv(self) -> list[str]:
+        """Arguments of run_downstream.py for a new training."""
+        o, e = self.options, self.encoder
+        argv = ["-u", e.upstream, "-d", find_task(self.task).downstream, "-p", str(self.experiment), "--seed", str(self.seed), "--device", o.device]
+        argv += ["-k", str(e.checkpoint)] if e.checkpoint else []
+        argv += ["-c", dict(o.configs)[self.task]] if self.task in dict(o.configs) else []
+        argv += ["--data-root", o.data_root] if o.data_root else []
+        argv += ["--lexicon", *o.lexicon] if o.lexicon and self.task == "pr" else []
+        argv += ["-f"] if o.fine_tune else []
+        argv += ["-g", str(self.folder / "mmpt_av.yaml")] if self.own_hop() else []
+        parts = [f"config.{key}={value}" for key, value in self.changes().items()]
+        return argv + (["-o", ",,".join(parts)] if parts else []) + self.cache_argv()
+
+    def cache_argv(self) -> list[str]:
+        """The cache's flags, which no checkpoint keeps."""
+        o = self.options
+        if o.cache is None or self.encoder.checkpoint is None:
+            return []
+        argv = ["--cache", o.cache]
+        argv += ["--cache-dtype", o.cache_dtype] if o.cache_dtype else []
+        return argv + (["--cache-limit", str(o.cache_limit)] if o.cache_limit else [])
+
+    def own_hop(self) -> bool:
+        return self.options.frame_hop is not None and self.encoder.checkpoint is not None
+
+    def changes(self) -> dict[str, str]:
+        """Settings in place of the YAML's, dotted."""
+        o, changes = self.options, dict(self.options.settings)
+        if self.lr is not None:
+            changes["optimizer.lr"] = self.lr
+        if o.limit is not None:
+            runner = ("total_steps", "eval_step", "save_step", "log_step")
+            changes |= {f"runner.{key}": str(o.limit) for key in runner}
+        if o.workers is not None:
+            changes[find_task(self.task).workers_key] = str(o.workers)
+        return changes
+
+    def fingerprint(self) -> str:
+        """What the result hangs on: settings, encoder, seed, data and S3PRL."""
+        config = _without(self.config, "num_workers", "max_keep")
+        o = self.options
+        lexicons = [file_hash(file) for file in o.lexicon] if self.task == "pr" else []
+        rest = [self.encoder.identity(), self.seed, o.frame_hop if self.own_hop() else None, o.fine_tune, lexicons, _data_mark(config), version("s3prl")]
+        return hashlib.sha256(json.dumps([config, rest], sort_keys=True).encode()).hexdigest()
+
+    def prepare(self, replace: bool = False) -> None:
+        """Makes the folder, or finds it as it should be. `replace`: what was made with other settings is deleted.
+
+        Raises:
+            InputError: the folder is of a job with other settings, encoder or data.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.own_hop():  # named by the command line, and so looked for when that is filled in
+            write_text(self.folder / "mmpt_av.yaml", f"frame_hop: {self.options.frame_hop}\n")
+        about, fingerprint = self.folder / "job.json", self.fingerprint()
+        if about.is_file() and json.loads(about.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
+            if not replace:
+                raise InputError(f"{self.folder}: holds a job of other settings, another encoder or other data; give another --out, or --fresh to delete it")
+            shutil.rmtree(self.folder)
+            return self.prepare()
+        if not about.is_file():
+            about_job = {"name": self.name, "fingerprint": fingerprint, "command": self.command()}
+            write_text(about, json.dumps(about_job, indent=2) + "\n")
+
+    def command(self) -> str:
+        """What a person would type."""
+        return shlex.join(["python", "run_downstream.py", *self.argv()])
+
+    def trained(self) -> dict | None:
+        return _read(self.folder / "trained.json")
+
+    def result(self) -> dict | None:
+        return _read(self.folder / "result.json")
+
+    def failure(self) -> str | None:
+        """Why it ended early, with the end of its log; None if it did not."""
+        file = self.folder / "failed.txt"
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+
+    def step(self) -> int:
+        """How far the training has come, by the end of its log."""
+        if self.trained():
+            return self.steps
+        try:
+            with (self.folder / "train.log").open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+                seen = PROGRESS.findall(file.read().decode(errors="replace"))
+        except OSError:
+            return 0
+        return int(seen[-1][0]) if seen else 0
+
+
+def work(job: Job, evaluate: bool) -> None:
+    """Trains, and with `evaluate` scores the best checkpoint on test: what runs in a process of its own, here or on a cluster.
+
+    Another process that is at the same job is waited for.
+    """
+    with _alone(job.folder):
+        (job.folder / "failed.txt").unlink(missing_ok=True)
+        try:
+            if not job.trained():
+                train(job)
+            if evaluate and not job.result():
+                score_best(job)
+        except BaseException as error:
+            write_text(job.folder / "failed.txt", str(error) or type(error).__name__)
+            raise
+
+
+def train(job: Job) -> None:
+    """Trains or goes on, and writes trained.json: dev curve, best checkpoint, layer weights, what was dropped."""
+    argv = job.argv()
+    try:
+        newest = newest_checkpoint(job.experiment, read_checkpoint)
+        argv = ["-m", "train", "-e", str(newest), "--device", job.options.device, *job.cache_argv()]
+    except InputError:  # nothing to go on from
+        shutil.rmtree(job.experiment, ignore_errors=True)
+    run_stock(job, argv, "train.log")
+    checkpoint, is_best = best_checkpoint(job.experiment, job.task)
+    content = read_checkpoint(checkpoint)
+    curve = dev_curve(job.experiment, job.task)
+    trained = {
+        "dev_curve": curve, "checkpoint": checkpoint.name, "checkpoint_step": content["Step"], "checkpoint_is_best_on_dev": is_best,
+        "dev_score": curve.get(content["Step"]), "steps": job.steps, "lr": content["Config"]["optimizer"]["lr"],
+        "layer_weights": torch.softmax(content["Featurizer"]["weights"].float(), 0).tolist() if "weights" in content["Featurizer"] else None,
+        "dropped": _read(job.experiment / TALLY),
+    }  # fmt: skip
+    write_text(job.folder / "trained.json", json.dumps(trained, indent=2) + "\n")
+
+
+def score_best(job: Job) -> None:
+    """Evaluates the best checkpoint, whose predictions then lie in the experiment's folder, and writes result.json."""
+    checkpoint, _ = best_checkpoint(job.experiment, job.task)
+    scores = {}
+    for split in test_splits(job):
+        run_stock(job, ["-m", "evaluate", "-e", str(checkpoint), "-t", split, "--device", job.options.device, *job.cache_argv()], "evaluate.log")
+        scores[split] = score(job.experiment, job.task, split)
+    tally = _read(job.experiment / TALLY) or {}
+    result = {"scores": scores, "unalignable": tally.get("ctc", {}), "prediction_of_step": read_checkpoint(checkpoint)["Step"]}
+    write_text(job.folder / "result.json", json.dumps(result, indent=2) + "\n")
+
+
+def test_splits(job: Job) -> list[str]:
+    """The leaderboard's split, and for ASR test-other where it is there."""
+    task = find_task(job.task)
+    splits = [task.test_split]
+    if task.name == "asr" and Path(job.config["downstream_expert"]["datarc"]["bucket_file"], "test-other.csv").is_file():
+        splits.append("test-other")
+    return splits
+
+
+def run_stock(job: Job, argv: list[str], log: str) -> None:
+    """The stock runner in a process of its own, its output added to a log in the job's folder.
+
+    Raises:
+        InputError: it failed; the message has the end of the log.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": str(job.options.threads)}
+    command = [sys.executable, "-m", "mmpt.upstream.stock.launcher", *argv]
+    with (job.folder / log).open("ab") as file:
+        file.write(f"\n$ {shlex.join(command)}\n".encode())
+        file.flush()
+        status = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, preexec_fn=_end_with_parent, check=False
+        ).returncode
+    if status:
+        raise InputError(f"{job.name} failed (exit status {status}); the end of {job.folder / log}:\n{last_words(job.folder / log)}")
+
+
+def _end_with_parent() -> None:
+    """Has Linux end this process when the one that started it ends, however that happens (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def last_words(log: Path) -> str:
+    """The last lines of a log, without progress bars."""
+    text = log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").replace("\r", "\n")
+    lines = [line for line in text.splitlines() if line.strip() and "it/s]" not in line and "s/it]" not in line]
+    return "\n".join(lines[-LAST_WORDS:])
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time; the lock goes with the process, however it ends."""
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _read(file: Path) -> dict | None:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _without(config: dict, *keys: str) -> dict:
+    """Settings that no result hangs on, left out."""
+    return {k: _without(v, *keys) if isinstance(v, dict) else v for k, v in config.items() if k not in keys}
+
+
+def _data_mark(config: dict) -> list[str]:
+    """Version of the built samples, where the configuration leads to them; other corpora are known by their paths."""
+    paths = [Path(item) for item in _texts(config) if item.startswith("/")]
+    marks = sorted({parent / "built.json" for path in paths for parent in list(path.parents)[:3]})
+    found = (json.loads(mark.read_text(encoding="utf-8")) for mark in marks if mark.is_file())
+    return [f"{built['version']} {built['sources']}" for built in found]
+
+
+def _texts(item: object) -> Iterator[str]:
+    """Every string of a configuration."""
+    if isinstance(item, str):
+        yield item
+    elif isinstance(item, (dict, list)):
+        for one in item.values() if isinstance(item, dict) else item:
+            yield from _texts(one)

@@ -1,0 +1,128 @@
+"""The learning rate by dev, and what a run of SUPERB jobs ends with: results.json and a table."""
+
+import json
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean, stdev
+
+from mmpt.pretrain.run_folder import git_revision, write_text
+from mmpt.scripts.superb.jobs import Encoder, Job
+from mmpt.upstream.stock.tasks import find_task
+
+ARROWS = {"acc": "↑", "per": "↓", "der": "↓", "wer": "↓"}
+SOFTWARE = ("torch", "torchaudio", "s3prl", "mmpt-av")
+SMOKE = "SMOKE RUN: other step counts or settings than the task's own; the figures compare with nothing published."
+
+
+def choose(jobs: list[Job]) -> list[Job]:
+    """For each task and encoder the jobs of the learning rate that is best on dev, by the mean over seeds.
+
+    The score is the one that S3PRL chooses the best checkpoint by; test has no part in it. Jobs that are not
+    trained are left out; a rate is judged by the seeds that are.
+    """
+    chosen = []
+    for group in _grouped(jobs, lambda job: (job.task, job.encoder.name)):
+        rates = [[job for job in rate if job.trained()] for rate in _grouped(group, lambda job: job.lr)]
+        rates = [rate for rate in rates if rate]
+        if rates:
+            most = max(len(rate) for rate in rates)
+            sign = 1 if find_task(group[0].task).higher_is_better else -1
+            chosen += max((rate for rate in rates if len(rate) == most), key=lambda rate: sign * fmean(dev_score(job) for job in rate))
+    return chosen
+
+
+def dev_score(job: Job) -> float:
+    """Dev score of the checkpoint that would be tested; the worst there is where S3PRL measured none at its step."""
+    score = job.trained()["dev_score"]
+    worst = 0.0 if find_task(job.task).higher_is_better else float("inf")
+    return worst if score is None else score
+
+
+def summaries(chosen: list[Job]) -> list[dict]:
+    """One entry for each task, encoder and test split: each metric's mean, standard deviation (None of one seed) and values."""
+    entries = []
+    for group in _grouped([job for job in chosen if job.result()], lambda job: (job.task, job.encoder.name)):
+        for split in group[0].result()["scores"]:
+            scores = [job.result()["scores"][split] for job in group]
+            entry = {"task": group[0].task, "encoder": group[0].encoder.name, "split": split, "lr": group[0].trained()["lr"],
+                     "seeds": [job.seed for job in group], "utterances": scores[0]["utterances"],
+                     "best_on_dev": all(job.trained()["checkpoint_is_best_on_dev"] for job in group)}  # fmt: skip
+            for metric in scores[0].keys() - {"utterances"}:
+                values = [score[metric] for score in scores]
+                entry[metric] = {"mean": fmean(values), "std": stdev(values) if len(values) > 1 else None, "values": values}
+            entries.append(entry)
+    return entries
+
+
+def write_results(jobs: list[Job], chosen: list[Job], file: Path, command: str, notes: list[str]) -> dict:
+    """Writes results.json and returns its content.
+
+    Args:
+        command: that made it. notes: what a reader must know before comparing.
+    """
+    encoders = {job.encoder: None for job in jobs}
+    content = {
+        "notes": notes,
+        "command": command,
+        "software": {name: version(name) for name in SOFTWARE} | {"python": platform.python_version(), "revision": git_revision()},
+        "encoders": [{"name": e.name, "upstream": e.upstream, "checkpoint": e.checkpoint and str(e.checkpoint), "sha256": e.identity() if e.checkpoint else None,
+                      "provenance": e.provenance()} for e in encoders],
+        "summary": summaries(chosen),
+        "jobs": [_entry(job, job in chosen) for job in jobs],
+    }  # fmt: skip
+    write_text(file, json.dumps(content, indent=2) + "\n")
+    return content
+
+
+def table(content: dict, tasks: list[str], encoders: Iterable[Encoder]) -> str:
+    """Encoder × task, in per cent: mean ± standard deviation over the seeds."""
+    rows, heads = [], ["test, %"]
+    splits = [(task, split, find_task(task).metric) for task in tasks for split in _splits(content, task)]
+    for task, split, metric in splits:
+        heads.append(f"{task.upper()}{'' if split == 'test' else ' ' + split.removeprefix('test-')} {metric} {ARROWS[metric]}")
+    by_key = {(entry["task"], entry["encoder"], entry["split"]): entry for entry in content["summary"]}
+    for encoder in encoders:
+        cells = [encoder.name]
+        for task, split, metric in splits:
+            cells.append(_cell(by_key.get((task, encoder.name, split)), metric))
+        rows.append(cells)
+    return markdown([heads, *rows])
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """A Markdown table whose columns line up in a terminal, too."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def _cell(entry: dict | None, metric: str) -> str:
+    if entry is None:
+        return "-"
+    figure = entry[metric]
+    spread = "" if figure["std"] is None else f" ± {100 * figure['std']:.1f}"
+    return f"{100 * figure['mean']:.1f}{spread}{'' if entry['best_on_dev'] else ' *'}"
+
+
+def _splits(content: dict, task: str) -> list[str]:
+    return list(dict.fromkeys(entry["split"] for entry in content["summary"] if entry["task"] == task)) or [find_task(task).test_split]
+
+
+def _entry(job: Job, is_chosen: bool) -> dict:
+    """All that is known of one job."""
+    trained, result = job.trained() or {}, job.result() or {}
+    state = "evaluated" if result else "trained" if trained else "failed" if job.failure() else "not done"
+    return {
+        "task": job.task, "encoder": job.encoder.name, "lr": job.lr, "seed": job.seed, "state": state, "chosen": is_chosen, "smoke": job.is_smoke,
+        **trained, **result, "failure": job.failure(), "folder": str(job.folder), "command": job.command(),
+    }  # fmt: skip
+
+
+def _grouped(jobs: list[Job], key) -> list[list[Job]]:
+    """Jobs of equal `key` together, in order of first appearance."""
+    groups: dict = {}
+    for job in jobs:
+        groups.setdefault(key(job), []).append(job)
+    return list(groups.values())
