@@ -123,9 +123,14 @@ class Job:
         return self.config["runner"]["total_steps"]
 
     @property
+    def on_samples(self) -> bool:
+        """Whether the built samples and their shorter settings are used."""
+        return Path(self.plan.values["config"]).parent.name == "quick"
+
+    @property
     def is_smoke(self) -> bool:
-        """Whether the figures can be compared with nothing published, whatever the encoder: other settings than the task's own."""
-        return self.options.limit is not None or "/quick/" in self.plan.values["config"]
+        """Whether the figures can be compared with nothing published, whatever the encoder."""
+        return self.options.limit is not None or self.on_samples
 
     def argv(self) -> list[str]:
         """Arguments of run_downstream.py for a new training."""

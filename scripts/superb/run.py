@@ -136,6 +136,7 @@ def read_tasks(text: str) -> list[str]:
 
 def read_options(arguments: argparse.Namespace, tasks: list[str]) -> Options:
     """What all jobs have in common."""
+    arguments = argparse.Namespace(**{**vars(parser().parse_args(["--out", "-"])), **vars(arguments)})
     if arguments.limit is not None and arguments.limit < 1 or arguments.jobs < 1:
         raise InputError("--limit and --jobs must be at least 1")
     if arguments.cache and arguments.fine_tune:

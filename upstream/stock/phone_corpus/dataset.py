@@ -101,7 +101,7 @@ def _phone_transcripts(split: Path, pronunciations: dict[str, tuple[list[str], s
         chapter = recording.parent
         transcript = chapter / f"{chapter.parent.name}-{chapter.name}.trans.txt"
         if chapter not in chapters:
-            chapters[chapter] = _read_transcript(transcript)
+            chapters[chapter] = read_transcript(transcript)
         words = chapters[chapter].get(recording.stem)
         if words is None:
             raise PhoneCorpusError(f"{transcript}: no line for {recording.name}")
@@ -114,7 +114,7 @@ def _phone_transcripts(split: Path, pronunciations: dict[str, tuple[list[str], s
         yield recording, [phone for word in words for phone in pronunciations.get(word, ([unknown_words],))[0]]
 
 
-def _read_transcript(file: Path) -> dict[str, list[str]]:
+def read_transcript(file: Path) -> dict[str, list[str]]:
     """Utterance → words of one `speaker-chapter.trans.txt`."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
