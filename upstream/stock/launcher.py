@@ -120,9 +120,12 @@ def best_device() -> str:
 
 def _check_upstream(values: dict) -> None:
     """An upstream that S3PRL does not know, told in one line; `-e` restores its own."""
-    name = values.get("upstream")
-    if name is None or "past_exp" in values or values.get("hub") == "huggingface":
-        return
+    if values.get("upstream") is not None and "past_exp" not in values and values.get("hub") != "huggingface":
+        check_upstream_name(values["upstream"])
+
+
+def check_upstream_name(name: str) -> None:
+    """InputError where S3PRL, with ours registered, has no upstream of this name."""
     import s3prl.hub
 
     if not callable(getattr(s3prl.hub, name, None)):
