@@ -1,13 +1,12 @@
-"""What the quickstart ends with: results.json, report.md and the commands to go on with."""
+"""What the quickstart ends with: report.md and the commands to go on with."""
 
 import json
-import platform
-from importlib.metadata import version
 from pathlib import Path
 
-from mmpt.pretrain.run_folder import git_revision, write_text
-from mmpt.scripts.comparison import ENCODERS
+from mmpt.pretrain.run_folder import write_text
+from mmpt.scripts.superb.results import markdown
 
+TASKS = ("ks", "asr")
 TITLES = {"fbank": "log-mel FBANK", "untrained": "untrained", "pretrained": "pre-trained", "midtrained": "+ mid-trained"}
 ROWS = (("ks", "acc", "KS accuracy ↑"), ("asr", "wer", "ASR WER ↓"), ("asr", "cer", "ASR character error ↓"))
 
@@ -22,7 +21,8 @@ A `*` marks a figure of the last checkpoint, where S3PRL wrote no best one (ASR:
 
 NEXT = """\
 Go on with:
-  python run_downstream.py -u mmpt_av -k runs/quickstart/midtrained/encoder.pt -d asr     any task: ks, ic, pr, sd, asr
+  python scripts/superb/run.py --ckpt runs/quickstart/midtrained/encoder.pt --out superb  all five tasks
+  python run_downstream.py -u mmpt_av -k runs/quickstart/midtrained/encoder.pt -d pr      one of them: ks, ic, pr, sd, asr
   python pretrain/run.py --objective clr --data MANIFEST                                  your own clips
   python midtrain/run.py --target-lang it --init runs/quickstart/pretrained --data MUSTC  real translation data
   tensorboard --logdir runs/quickstart                                                    losses, learning rates, speed
@@ -30,32 +30,22 @@ Activate the environment first: source .venv/bin/activate
 """
 
 
-def write_report(results: list[dict], folder: Path, minutes: float) -> str:
-    """Writes results.json and report.md; returns what to print.
+def write_report(folder: Path, minutes: float) -> str:
+    """Writes report.md from results.json, and returns what to print.
 
     Args:
-        results: of comparison.compare.
-        minutes: that this call took, set-up left out.
+        folder: of the quickstart. minutes: that this call took, set-up left out.
     """
-    software = {name: version(name) for name in ("torch", "torchaudio", "s3prl", "mmpt-av")} | {"python": platform.python_version()}
-    write_text(folder / "results.json", json.dumps({"results": results, "software": software, "revision": git_revision()}, indent=2) + "\n")
-    utterances = {result["task"]: result["utterances"] for result in results}
+    summary = json.loads((folder / "results.json").read_text(encoding="utf-8"))["summary"]
+    scores = {(entry["task"], entry["encoder"]): entry for entry in summary if entry["split"] in ("test", "test-clean")}
+    utterances = {task: scores[task, "fbank"]["utterances"] for task in TASKS}
     notes = NOTES.format(ks=utterances["ks"], asr=utterances["asr"], ks_step=100 / utterances["ks"],
                          ks_noise=196 * (0.5 / utterances["ks"]) ** 0.5)  # 95 %, two shares of about a half
-    table = markdown_table(results)
+    rows = [["task (test, %)", *TITLES.values()]]
+    for task, metric, title in ROWS:
+        cells = [scores[task, name] for name in TITLES]
+        rows.append([title, *(f"{100 * cell[metric]['mean']:.1f}{'' if cell['best_on_dev'] else ' *'}" for cell in cells)])
+    table = markdown(rows)
     text = f"# Quickstart on the sample corpora\n\n{table}\n\n{notes}\n{NEXT}"
     write_text(folder / "report.md", text.replace(NEXT, "```\n" + NEXT + "```\n"))
     return f"{table}\n\n{notes}\nWritten: {folder / 'results.json'}, {folder / 'report.md'} ({minutes:.1f} minutes)\n\n{NEXT}"
-
-
-def markdown_table(results: list[dict]) -> str:
-    """Task × encoder, in per cent."""
-    by_key = {(result["task"], result["encoder"]): result for result in results}
-    rows = [["task (test, %)", *(TITLES[name] for name in ENCODERS)]]
-    for task, metric, title in ROWS:
-        cells = [by_key[task, name] for name in ENCODERS]
-        rows.append([title, *(f"{100 * c['score'][metric]:.1f}{'' if c['checkpoint_is_best_on_dev'] else ' *'}" for c in cells)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])

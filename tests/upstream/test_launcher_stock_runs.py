@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
-from mmpt.upstream.stock.experiment import score
+from mmpt.upstream.stock.experiment import dev_curve, score
 from mmpt.upstream.stock.launcher import read_checkpoint
 from stock_mocks import superb
 
+TASKS = ["ks", "ic", "pr", "sd", "asr"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 TWO_STEPS = "config.runner.total_steps=2,,config.runner.eval_step=2,,config.runner.save_step=1,,config.runner.log_step=1"
 TINY_ASR = ",,config.downstream_expert.datarc.batch_size=2,,config.downstream_expert.modelrc.RNNs.dim=[8,8]"
@@ -39,7 +41,7 @@ json.dump(results, sys.stdout)
 def python(arguments, folder, stdin=None):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=folder, env=environment, input=stdin, capture_output=True, text=True, timeout=240
+        [sys.executable, *map(str, arguments)], cwd=folder, env=environment, input=stdin, capture_output=True, text=True, timeout=400
     )
 
 
@@ -74,6 +76,20 @@ def runs(place):
     commands["pr resumed"] = ["-u", "fbank", "-d", "pr", "-a", "-o", more]
     commands["ic repeated"] = list(commands["ic"])
     commands["asr states"] = ["-u", "mmpt_av", "-d", "asr", "-o", settings]
+    for task in TASKS:
+        settings = TWO_STEPS + (TINY_ASR if task == "asr" else "")
+        longer = settings.replace("total_steps=2", "total_steps=3")
+        ours = ["-u", "mmpt_av", "-d", task]
+        commands[f"{task} fine-tuned"] = [*ours, "-n", f"{task}_f", "-f", "-s", "last_hidden_state", "-o", settings]
+        commands[f"{task} one layer"] = [*ours, "-n", f"{task}_l", "-l", "2", "-o", settings]
+        commands[f"{task} one layer, longer"] = [*ours, "-n", f"{task}_l", "-a", "-o", longer]
+        commands[f"{task} kept"] = [*ours, "-n", f"{task}_kept", "--cache", "states", "--cache-dtype", "float32", "-o", settings]
+        keep = ["--cache", "states", "--cache-dtype", "float32"]
+        for where, cache in (("filled", keep), ("read", keep), ("computed", [])):
+            copied = f"args.expdir=result/downstream/{task}_{where}"
+            checkpoint = f"result/downstream/{task}_kept/states-2.ckpt"
+            commands[f"{task} {where}"] = ["-m", "evaluate", "-e", checkpoint, *cache, "-o", copied]
+    commands["no whole batch"] = ["-u", "fbank", "-d", "ks", "-n", "large", "-o", TWO_STEPS + ",,config.downstream_expert.datarc.batch_size=100"]
     for command in commands.values():
         command += ["--data-root", "noise"] if "-d" in command else []
     commands["damaged encoder"] = ["-u", "mmpt_av", "-d", "ks", "-k", "damaged.pt", "--data-root", "noise"]
@@ -136,6 +152,70 @@ def test_a_second_run_gets_a_name_of_its_own(place, runs):
     assert runs["ic repeated"][0] == 0 and (place[0] / "result/downstream/ic_fbank-2/log.log").is_file()
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_the_encoder_is_fine_tuned(task, place, runs):
+    """-f trains it, -s chooses its last state."""
+    assert runs[f"{task} fine-tuned"][0] == 0, runs[f"{task} fine-tuned"]
+    folder = place[0] / f"result/downstream/{task}_f"
+    first, second = (read_checkpoint(folder / f"states-{step}.ckpt") for step in (1, 2))
+    changed = [name for name, weight in first["Upstream"].items() if not torch.equal(weight, second["Upstream"][name])]
+    assert len(changed) > 50 and "weights" not in second["Featurizer"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_one_layer_and_going_on(task, place, runs):
+    for name in (f"{task} one layer", f"{task} one layer, longer"):
+        assert runs[name][0] == 0, runs[name]
+    stored = read_checkpoint(place[0] / f"result/downstream/{task}_l/states-3.ckpt")
+    assert stored["Step"] == 3 and "weights" not in stored["Featurizer"] and "Upstream" not in stored
+    assert "Resume from" in runs[f"{task} one layer, longer"][1]
+
+
+PREDICTIONS = {"ks": "test_predict.txt", "ic": "test_predict.csv", "pr": "test-hyp.ark", "asr": "test-clean-noLM-hyp.ark"}
+
+
+@pytest.mark.parametrize("task", PREDICTIONS)
+def test_one_head_predicts_the_same_from_kept_states(task, place, runs):
+    for name in (f"{task} kept", f"{task} read", f"{task} computed"):
+        assert runs[name][0] == 0, runs[name]
+    read, computed = (place[0] / f"result/downstream/{task}_{where}" / PREDICTIONS[task] for where in ("read", "computed"))
+    assert read.read_text() == computed.read_text() != ""
+    assert "cache: " in runs[f"{task} read"][2] and " 0 computed" in runs[f"{task} read"][2] and "cache: " not in runs[f"{task} computed"][2]
+
+
+def test_diarization_from_kept_states(place, runs):
+    assert runs["sd read"][0] == 0 and runs["sd computed"][0] == 0
+    read, computed = (runs[f"sd {where}"][1].splitlines()[-1].split() for where in ("read", "computed"))
+    assert [float(read[i]) for i in (3, 5)] == pytest.approx([float(computed[i]) for i in (3, 5)], abs=1e-6)
+
+
+def test_random_crops_are_not_kept(place, runs):
+    """KS has 12 recordings of 4 different sounds, and silences cut at random: with IC's, PR's, ASR's and SD's sounds, and the
+    noise that the featurizer is probed with, so many states and no more are there."""
+    root, samples = place
+    sounds = set()
+    for file in samples.rglob("*"):
+        if file.suffix in (".wav", ".flac") and file.parent.name != "_background_noise_":
+            wav, _ = soundfile.read(file, dtype="float32")
+            sounds.add((wav.tobytes(), file.name.count("nohash")))  # KS lowers its sounds by 3 dB
+    files = [file for file in (root / "states").rglob("*") if file.is_file() and file.name != "about.json"]
+    assert len(files) == len(sounds) + 1
+    assert "computed" in runs["ks kept"][2]
+
+
+def test_what_was_dropped_is_told(place, runs):
+    tally = json.loads((place[0] / "result/downstream/asr_kept/tally.json").read_text())
+    assert (tally["dropped_batches"], tally["nan_steps"]) == (0, 0) and tally["ctc"]["train"]["utterances"] == 2  # S3PRL halves its batches of two
+    assert tally["ctc"]["dev-clean"]["utterances"] == 6
+    assert json.loads((place[0] / "result/downstream/asr_read/tally.json").read_text())["ctc"]["test-clean"]["utterances"] == 6
+
+
+def test_scores_are_written_beside_tensorboard(place, runs):
+    folder = place[0] / "result/downstream/ic_l"
+    assert set(dev_curve(folder, "ic")) == {2}
+    assert {json.loads(line)["step"] for line in (folder / "scores.jsonl").read_text().splitlines()} == {1, 2, 3}
+
+
 def test_our_states_reach_the_recogniser(runs):
     assert runs["asr states"][0] == 0 and "downsample rate is 640" in runs["asr states"][2]
 
@@ -145,6 +225,7 @@ def test_our_states_reach_the_recogniser(runs):
     ("damaged checkpoint", "states-1.ckpt: not a whole checkpoint of S3PRL's runner"),
     ("unknown upstream", "-u fbnak: no such upstream; did you mean fbank"),
     ("word outside the lexicon", "is in no lexicon"),
+    ("no whole batch", "the training set gives no whole batch"),
 ])  # fmt: skip
 def test_bad_input_is_one_line_and_status_2(name, message, runs):
     status, _, said = runs[name]
@@ -153,14 +234,16 @@ def test_bad_input_is_one_line_and_status_2(name, message, runs):
     assert message in line
 
 
-def test_two_processes_train_to_their_end(place):
-    """The typed command under torchrun, on CPUs: stock fails there at once, and its ranks above 0 never end anywhere."""
+@pytest.mark.parametrize("task", TASKS)
+def test_two_processes_train_to_their_end(task, place):
+    """The typed command under torchrun, on CPUs, the encoder trained too: stock fails there at once, and its ranks above 0
+    never end anywhere."""
     root, _ = place
-    typed = [REPOSITORY / "run_downstream.py", "-u", "mmpt_av", "-d", "ks", "--data-root", "noise", "-n", "ddp", "-o"]
-    typed.append(TWO_STEPS + ",,config.downstream_expert.datarc.batch_size=4")
+    small = {"ks": ",,config.downstream_expert.datarc.batch_size=4", "asr": TINY_ASR}.get(task, "")
+    typed = [REPOSITORY / "run_downstream.py", "-u", "mmpt_av", "-d", task, "--data-root", "noise", "-n", f"{task}_two", "-f", "-o", TWO_STEPS + small]
     result = python(["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *typed], root)
     assert result.returncode == 0, result.stderr
-    stored = read_checkpoint(root / "result/downstream/ddp/states-2.ckpt")
+    stored = read_checkpoint(root / f"result/downstream/{task}_two/states-2.ckpt")
     assert stored["WorldSize"] == 2 and result.stderr.count("evaluate it:") == 1
 
 
