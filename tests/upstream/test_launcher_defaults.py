@@ -280,3 +280,52 @@ def test_help_teaches(capsys):
     text = capsys.readouterr().out
     for word in ("-u mmpt_av -d ks", "--data-root", "data.yaml", "-m evaluate -e", "OMP_NUM_THREADS", UPSTREAM, "--upstream_trainable"):
         assert word in text
+
+
+def test_kept_states_are_for_the_expert_alone(world):
+    plan = fill("-u mmpt_av -d ks --cache states --cache-dtype float32 --cache-limit 5", world)
+    assert plan.options == {"cache_dir": str(world.folder / "states"), "cache_dtype": "float32", "cache_limit_gb": 5}
+    assert not {"cache", "cache_dtype", "cache_limit"} & plan.values.keys()
+    assert not any("cache" in word for word in arguments.to_stock_argv(plan.values))
+    assert fill("-u mmpt_av -d ks", world).options["cache_dir"] is None
+
+
+@pytest.mark.parametrize("line, message", [
+    ("-u mmpt_av -d ks --cache states -f", "leave out either it or -f"),
+    ("-u fbank -d ks --cache states", "--cache is for mmpt_av"),
+    ("-u mmpt_av -d ks --cache-dtype float16", "--cache-dtype is without --cache"),
+    ("-u mmpt_av -d ks --cache-limit 5", "--cache-limit is without --cache"),
+    ("-u mmpt_av -d ks -g options.yaml -f", "leave out either it or -f"),
+    ("-u mmpt_av -d ks -g absent.yaml", "-g absent.yaml: no such file"),
+    ("-u mmpt_av -d sv_voxceleb1 -c own.yaml --cache states", "cut its sounds at random"),
+    ("-m evaluate -e result/downstream/a --cache states", "leave out either it or -f"),
+])  # fmt: skip
+def test_a_cache_that_could_be_wrong_is_refused(world, line, message):
+    (world.folder / "options.yaml").write_text("cache_dir: states\n")
+    (world.folder / "own.yaml").write_text("runner: {}\n")
+    experiment(world, "a", "dev-clean-best.ckpt")
+    tuned = with_checkpoint(world, upstream=UPSTREAM, upstream_ckpt=str(world.folder / "runs/clr/encoder.pt"), upstream_trainable=True)
+    with pytest.raises(InputError, match=message):
+        fill(line, tuned)
+
+
+def test_the_file_of_options_is_found_again_from_elsewhere(world):
+    (world.folder / "options.yaml").write_text("frame_hop: 320\n")
+    assert fill("-u mmpt_av -d ks -g options.yaml", world).values["upstream_model_config"] == str(world.folder / "options.yaml")
+
+
+def test_another_lexicon(world):
+    (world.folder / "cmudict.dict").write_text("hello HH AH0 L OW1\n")
+    plan = fill("-u fbank -d pr --lexicon cmudict.dict", world)
+    found = settings(plan)
+    assert found["config.downstream_expert.corpus.lexicon"] == [str(world.folder / "cmudict.dict")]
+    assert found["config.downstream_expert.corpus.unknown_words"] == "SPN" and "not comparable" in "\n".join(plan.notes)
+    for line, message in (("-u fbank -d pr --lexicon absent", "--lexicon absent: no such file"), ("-u fbank -d ks --lexicon cmudict.dict", "alone")):
+        with pytest.raises(InputError, match=message):
+            fill(line, world)
+
+
+def test_checkpoints_of_two_steps_are_kept(world):
+    """S3PRL deletes the old one before it writes the new one."""
+    assert settings(fill("-u fbank -d ks", world))["config.runner.max_keep"] == 2
+    assert settings(fill("-u fbank -d ks -o config.runner.max_keep=1", world))["config.runner.max_keep"] == 1

@@ -107,3 +107,9 @@ def test_character_dictionary_has_the_order_of_s3prls():
     lines = (configs_folder() / "vocabulary" / "character.txt").read_text().splitlines()
     assert [line.split()[0] for line in lines] == "| E T A O N I H S R D L U M W C F G Y P B V K ' X J Q Z".split()
     assert all(line.split()[1].isdigit() for line in lines)
+
+
+def test_asr_960_is_asr_with_more_to_train_on():
+    ours, base = flat(read("asr_960")), flat(read("asr"))
+    assert {key for key in base if ours[key] != base[key]} == {"downstream_expert.datarc.train"} and ours.keys() == base.keys()
+    assert ours["downstream_expert.datarc.train"] == ["train-clean-100", "train-clean-360", "train-other-500"]

@@ -72,6 +72,23 @@ def test_a_phone_outside_the_vocabulary_is_named(corpus, tmp_path):
         LibriPhoneDataset(["dev-clean"], Tokenizer(), 1, **corpus)
 
 
+def test_cmudict_is_a_lexicon_in_both_its_forms(tmp_path):
+    old, new = tmp_path / "cmudict-0.7b", tmp_path / "cmudict.dict"
+    old.write_bytes(b";;; # CMUdict\nHELLO  HH AH0 L OW1\nHELLO(1)  HH EH0 L OW1\nD\xc9J\xc0  D EY1 ZH AA2\n")
+    new.write_text("hello HH AH0 L OW1\nd'artagnan D AH0 R T AE1 NG Y AH0 N # foreign french\n")
+    for file in (old, new):
+        assert read_lexicons([file])["HELLO"][0] == ["HH", "AH0", "L", "OW1"]
+    assert read_lexicons([new])["D'ARTAGNAN"][0][-1] == "N"
+
+
+def test_words_of_no_lexicon_may_be_spoken_noise(corpus, tmp_path):
+    edit(tmp_path / "LibriSpeech/lexicon/samples-lexicon.txt", "HELLO", "HALLO")
+    data = LibriPhoneDataset(["dev-clean"], Tokenizer(), 1, **corpus, unknown_words="SPN")
+    phones = {path: phones for path, phones in data.items}
+    first = next(phones[path] for path in phones if path.endswith("1-7-0000.flac"))
+    assert first == Tokenizer().encode(f"SPN {WORDS['WORLD']}")
+
+
 def test_missing_files_are_named(corpus, tmp_path):
     with pytest.raises(PhoneCorpusError, match="test-other: no .flac"):
         LibriPhoneDataset(["test-other"], Tokenizer(), 1, **corpus)
