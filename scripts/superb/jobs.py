@@ -255,7 +255,7 @@ def train(job: Job) -> None:
     curve = dev_curve(job.experiment, job.task)
     trained = {
         "dev_curve": curve, "checkpoint": checkpoint.name, "checkpoint_step": content["Step"], "checkpoint_is_best_on_dev": is_best,
-        "dev_score": curve.get(content["Step"]), "steps": job.steps, "lr": content["Config"]["optimizer"]["lr"],
+        "dev_score": curve.get(content["Step"]), "steps": job.steps,
         "layer_weights": torch.softmax(content["Featurizer"]["weights"].float(), 0).tolist() if "weights" in content["Featurizer"] else None,
         "dropped": _read(job.experiment / TALLY),
     }  # fmt: skip

@@ -46,7 +46,7 @@ def summaries(chosen: list[Job]) -> list[dict]:
     for group in _grouped([job for job in chosen if job.result()], lambda job: (job.task, job.encoder.name)):
         for split in group[0].result()["scores"]:
             scores = [job.result()["scores"][split] for job in group]
-            entry = {"task": group[0].task, "encoder": group[0].encoder.name, "split": split, "lr": group[0].trained()["lr"],
+            entry = {"task": group[0].task, "encoder": group[0].encoder.name, "split": split, "lr": group[0].config["optimizer"]["lr"],
                      "seeds": [job.seed for job in group], "utterances": scores[0]["utterances"],
                      "best_on_dev": all(job.trained()["checkpoint_is_best_on_dev"] for job in group)}  # fmt: skip
             for metric in scores[0].keys() - {"utterances"}:
@@ -115,7 +115,7 @@ def _entry(job: Job, is_chosen: bool) -> dict:
     trained, result = job.trained() or {}, job.result() or {}
     state = "evaluated" if result else "trained" if trained else "failed" if job.failure() else "not done"
     return {
-        "task": job.task, "encoder": job.encoder.name, "lr": job.lr, "seed": job.seed, "state": state, "chosen": is_chosen, "smoke": job.is_smoke,
+        "task": job.task, "encoder": job.encoder.name, "lr": job.config["optimizer"]["lr"], "seed": job.seed, "state": state, "chosen": is_chosen, "smoke": job.is_smoke,
         **trained, **result, "failure": job.failure(), "folder": str(job.folder), "command": job.command(),
     }  # fmt: skip
 

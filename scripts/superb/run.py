@@ -141,6 +141,8 @@ def read_options(arguments: argparse.Namespace, tasks: list[str]) -> Options:
         raise InputError("--limit and --jobs must be at least 1")
     if arguments.cache and arguments.fine_tune:
         raise InputError("--cache keeps the states of a frozen encoder: leave out either it or --fine-tune")
+    if arguments.data_root and not Path(arguments.data_root).expanduser().is_dir():
+        raise InputError(f"--data-root {arguments.data_root}: no such folder")
     if arguments.lexicon and "pr" not in tasks:
         raise InputError("--lexicon is for the task pr")
     configs = dict(_pair(text, "--config") for text in arguments.config)

@@ -30,3 +30,13 @@ def test_empty_run_folder_is_told(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     assert main([str(tmp_path / "run"), "--out", str(tmp_path / "e.pt")]) == 2
     assert "no checkpoint" in capsys.readouterr().err
+
+
+def test_an_encoder_is_exported_again_with_denser_states(tmp_path, capsys):
+    assert main(["--untrained", "tiny", "--out", str(tmp_path / "a.pt")]) == 0
+    assert main([str(tmp_path / "a.pt"), "--frame-hop", "320", "--out", str(tmp_path / "b.pt")]) == 0
+    a, b = load_encoder(tmp_path / "a.pt"), load_encoder(tmp_path / "b.pt")
+    assert (a.hop, b.hop) == (640, 320) and a.provenance == b.provenance
+    assert all(torch.equal(one, b.state_dict()[name]) for name, one in a.state_dict().items())
+    assert main(["--untrained", "tiny", "--frame-hop", "320", "--out", str(tmp_path / "c.pt")]) == 0 and load_encoder(tmp_path / "c.pt").hop == 320
+    assert main([str(tmp_path / "a.pt"), "--out", str(tmp_path / "b.pt")]) == 2 and "--fresh replaces it" in capsys.readouterr().err
