@@ -102,8 +102,8 @@ class Job:
 
     @cached_property
     def plan(self) -> defaults.Plan:
-        """The stock runner's command line, filled in as run_downstream.py would."""
-        return defaults.fill(arguments.parse(self.argv()), surroundings())
+        """The stock runner's command line, filled in as run_downstream.py would; without `-g`, whose file `prepare` writes."""
+        return defaults.fill(arguments.parse(self.argv(prepared=False)), surroundings())
 
     @cached_property
     def config(self) -> dict:
@@ -132,7 +132,7 @@ class Job:
         """Whether the figures can be compared with nothing published, whatever the encoder."""
         return self.options.limit is not None or self.on_samples
 
-    def argv(self) -> list[str]:
+    def argv(self, prepared: bool = True) -> list[str]:
         """Arguments of run_downstream.py for a new training."""
         o, e = self.options, self.encoder
         argv = ["-u", e.upstream, "-d", find_task(self.task).downstream, "-p", str(self.experiment), "--seed", str(self.seed), "--device", o.device]
@@ -141,7 +141,7 @@ class Job:
         argv += ["--data-root", o.data_root] if o.data_root else []
         argv += ["--lexicon", *o.lexicon] if o.lexicon and self.task == "pr" else []
         argv += ["-f"] if o.fine_tune else []
-        argv += ["-g", str(self.folder / "mmpt_av.yaml")] if self.own_hop() else []
+        argv += ["-g", str(self.folder / "mmpt_av.yaml")] if self.own_hop() and prepared else []
         parts = [f"config.{key}={value}" for key, value in self.changes().items()]
         return argv + (["-o", ",,".join(parts)] if parts else []) + self.cache_argv()
 
@@ -183,15 +183,14 @@ class Job:
         Raises:
             InputError: the folder is of a job with other settings, encoder or data.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.own_hop():  # named by the command line, and so looked for when that is filled in
-            write_text(self.folder / "mmpt_av.yaml", f"frame_hop: {self.options.frame_hop}\n")
         about, fingerprint = self.folder / "job.json", self.fingerprint()
         if about.is_file() and json.loads(about.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
             if not replace:
                 raise InputError(f"{self.folder}: holds a job of other settings, another encoder or other data; give another --out, or --fresh to delete it")
             shutil.rmtree(self.folder)
-            return self.prepare()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.own_hop():
+            write_text(self.folder / "mmpt_av.yaml", f"frame_hop: {self.options.frame_hop}\n")
         if not about.is_file():
             about_job = {"name": self.name, "fingerprint": fingerprint, "command": self.command()}
             write_text(about, json.dumps(about_job, indent=2) + "\n")

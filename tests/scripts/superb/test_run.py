@@ -83,6 +83,14 @@ def test_what_would_be_run(place, capsys):
     assert len(lines) == 5 * 3 * 2 * 2 and lines[0].startswith("ks first lr 1e-2 seed 1: ") and not (place / "dry/ks").exists()
 
 
+def test_denser_states(place, capsys):
+    """Checked first, when the file of the option is not written yet."""
+    assert run(place, "--ckpt", str(place / "a/encoder.pt"), "--upstream", "fbank", "--tasks", "asr", "--limit", "2", "--frame-hop", "320", out="dense") == 0
+    logs = {name: (place / f"dense/asr/{name}/lr-default-seed1337/train.log").read_text(errors="replace") for name in ("a", "fbank")}
+    assert "downsample rate is 320" in logs["a"] and "downsample rate is 160" in logs["fbank"]
+    assert "downsample rate is 320" in (place / "dense/asr/a/lr-default-seed1337/evaluate.log").read_text(errors="replace")
+
+
 def test_stock_upstreams_take_no_cache(place, capsys):
     assert run(place, "--upstream", "fbank", "--tasks", "ks", "--cache", str(place / "states"), "--dry-run", out="dry") == 0
     assert "--cache" not in capsys.readouterr().out
