@@ -4,12 +4,15 @@ submitit pickles each job for the process that runs it, under `submitit/` of the
 the jobs' own JSON files: nothing is unpickled here.
 """
 
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import submitit
+import torch
 from tqdm import tqdm
 
 from mmpt.scripts.superb.jobs import Job, work
@@ -20,12 +23,20 @@ LOCAL_TIMEOUT_MIN = 60 * 24 * 365  # submitit would end a local job after five m
 
 
 class Work:
-    """What submitit runs. Told by Slurm that its time is over, it is queued again and goes on from its newest checkpoint."""
+    """What submitit runs. Told by Slurm that its time is over, it is queued again and goes on from its newest checkpoint.
 
-    def __init__(self, job: Job, evaluate: bool):
-        self.job, self.evaluate = job, evaluate
+    Args:
+        gpu: to use of this machine's; None on the CPU. is_local: whether it runs on this machine.
+    """
+
+    def __init__(self, job: Job, evaluate: bool, is_local: bool, gpu: str | None):
+        self.job, self.evaluate, self.is_local, self.gpu = job, evaluate, is_local, gpu
 
     def __call__(self) -> None:
+        if self.is_local:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit has it ignored, for the sake of Slurm
+        if self.gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         work(self.job, self.evaluate)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
@@ -68,15 +79,19 @@ def execute(jobs: list[Job], evaluate: bool, executor: submitit.AutoExecutor, at
     if not waiting:
         return []
     running: dict[Job, submitit.Job] = {}
+    is_local = executor.cluster == "local"
+    gpus = visible_gpus() if is_local and jobs[0].options.device == "cuda" else []
     seen = {job: job.step() for job in waiting}
     total = sum(job.steps for job in waiting)
     with tqdm(total=total, initial=sum(seen.values()), unit="step", desc=f"{title}: {len(waiting)} jobs{before}", dynamic_ncols=True) as bar:
-        failed = []
+        failed, given = [], {}
         try:
             while waiting or running:
                 while waiting and len(running) < at_a_time:
                     job = waiting.pop(0)
-                    running[job] = executor.submit(Work(job, evaluate))
+                    gpu = min(gpus, key=lambda gpu: sum(given[other] == gpu for other in running)) if gpus else None  # the least busy one
+                    given[job] = gpu
+                    running[job] = submit(executor, Work(job, evaluate, is_local, gpu))
                 time.sleep(POLL_S)
                 for job, handle in list(running.items()):
                     step = job.step()
@@ -92,6 +107,25 @@ def execute(jobs: list[Job], evaluate: bool, executor: submitit.AutoExecutor, at
                             bar.write(f"FAILED: {job.failure() or f'{job.name}, see {handle.paths.folder}'}")
         except BaseException:
             for handle in running.values():
-                handle.cancel(check=False)
+                if is_local:
+                    os.kill(int(handle.job_id), signal.SIGTERM)  # its number is that of its process
+                else:
+                    handle.cancel(check=False)
+            bar.write(f"{len(running)} jobs were ended; the same command goes on with them")
             raise
     return failed
+
+
+def submit(executor: submitit.AutoExecutor, what: Work) -> submitit.Job:
+    """Submits; Ctrl-C, which a terminal sends to every process, is for this one alone."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return executor.submit(what)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def visible_gpus() -> list[str]:
+    """Numbers or names of the GPUs that this process may use."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return [name.strip() for name in named.split(",")] if named else [str(number) for number in range(torch.cuda.device_count())]

@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs everything; returns the exit status: 0, 1 when jobs failed, 2 after bad input."""
     arguments = parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the jobs as Ctrl-C does
     started = time.time()
     encoders = read_encoders(arguments.ckpt, arguments.upstream)
     tasks = read_tasks(arguments.tasks)
