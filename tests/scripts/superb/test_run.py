@@ -1,6 +1,7 @@
 """run.py as typed: the learning rate by dev, the best checkpoint on test, a table; and what it says to bad input."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -74,6 +75,17 @@ def test_a_failed_job_does_not_stop_the_others(place, capsys):
     assert "KeyError" in printed and "failed: ic a seed 1337" in printed
     states = {job["task"]: job for job in json.loads((place / "failing/results.json").read_text())["jobs"]}
     assert states["ks"]["state"] == "evaluated" and states["ic"]["state"] == "failed" and "radio" in states["ic"]["failure"]
+
+
+def test_the_same_on_slurm(place, capsys, tmp_path, monkeypatch):
+    """Slurm's commands are stood in for: sbatch runs the script that it is given at once, on this machine."""
+    commands = shutil.copytree(Path(__file__).parent / "fake_slurm", tmp_path / "commands")
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    command = ["--ckpt", str(place / "a/encoder.pt"), "--tasks", "ks", "--limit", "2", "--executor", "slurm", "--slurm", "partition=gpu", "--slurm", "time=90"]
+    assert run(place, *command, out="slurm") == 0
+    assert json.loads((place / "slurm/results.json").read_text())["jobs"][0]["state"] == "evaluated"
+    script = next(commands.glob("script-*")).read_text()
+    assert "#SBATCH --partition=gpu" in script and "#SBATCH --time=90" in script and "#SBATCH --signal=USR2" in script
 
 
 def test_what_would_be_run(place, capsys):
