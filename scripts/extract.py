@@ -165,7 +165,8 @@ def main(argv: list[str] | None = None) -> int:
     if skipped:
         write_text(arguments.out / "skipped.jsonl", "".join(json.dumps(entry) + "\n" for entry in skipped))
         print(f"{len(skipped)} files could not be read, see {arguments.out / 'skipped.jsonl'}", file=sys.stderr)
-    print(f"{len(todo) - len(skipped)} files written to {arguments.out}: layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}, a state every {encoder.hop} samples")
+    what = f"layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}, a state every {encoder.hop} samples"
+    print(f"{len(todo) - len(skipped)} files written to {arguments.out}: {what}")
     return int(bool(skipped))
 
 

@@ -63,7 +63,8 @@ def make_runner(task: str, contender: str, folder: Path, options: argparse.Names
     if options.workers is not None:
         settings[find_task(task).workers_key] = str(options.workers)
     override = ",,".join(f"config.{key}={value}" for key, value in settings.items())
-    argv = ["-u", "mmpt_av", "-k", str(folder / "encoder.pt"), "-d", task, "-p", str(folder / f"{task}-{contender}"), "--device", options.device, "-o", override]
+    argv = ["-u", "mmpt_av", "-k", str(folder / "encoder.pt"), "-d", task, "-p", str(folder / f"{task}-{contender}"), "--device", options.device]
+    argv += ["-o", override]
     argv += ["--data-root", options.data_root] if options.data_root else []
     argv += ["-c", str(defaults.data.configs_folder() / f"{task}.yaml")] if options.batch == "own" else []
     values = defaults.fill(stock_arguments.parse(argv), surroundings()).values

@@ -8,10 +8,10 @@ from pathlib import Path
 from mmpt.scripts.superb import data_checks
 from mmpt.scripts.superb.data_checks import ERROR, NOTE, Finding
 from mmpt.scripts.superb.jobs import Encoder, Job, Options
+from mmpt.scripts.superb.options import add_data_arguments, read_data_options, read_tasks
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder
-from mmpt.upstream.stock.tasks import TASKS, find_task
 
 CHECKS: dict[str, Callable[[dict, int | None], list[Finding]]] = {
     "ks": data_checks.check_ks, "ic": data_checks.check_ic, "pr": data_checks.check_pr, "sd": data_checks.check_sd, "asr": data_checks.check_asr,
@@ -36,8 +36,8 @@ def check(task: str, job: Job) -> list[Finding]:
     findings = CHECKS[task](config, hop)
     if not job.on_samples:
         return findings
-    published = [finding for finding in findings if finding.text.endswith(data_checks.INCOMPARABLE)]
-    return [finding for finding in findings if finding not in published] + [Finding(NOTE, task, "the built samples, whose counts and words are not the published corpus's")]
+    others = [finding for finding in findings if not finding.text.endswith(data_checks.INCOMPARABLE)]
+    return [*others, Finding(NOTE, task, "the built samples, whose counts and words are not the published corpus's")]
 
 
 def show(findings: list[Finding]) -> bool:
@@ -51,10 +51,7 @@ def show(findings: list[Finding]) -> bool:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--tasks", default=",".join(task.name for task in TASKS), metavar="LIST", help="default: %(default)s")
-    p.add_argument("--data-root", metavar="DIR", help="folder of the corpora; default: data.yaml, else the built samples")
-    p.add_argument("--config", action="append", default=[], metavar="TASK=FILE", help="another YAML than ours")
-    p.add_argument("--lexicon", nargs="+", metavar="FILE", help="pr: other lexicons (see run_downstream.py --help)")
+    add_data_arguments(p)
     p.add_argument("--ckpt", type=Path, metavar="FILE", help="an encoder: utterances too fast for CTC at its rate are counted")
     return p
 
@@ -62,11 +59,9 @@ def parser() -> argparse.ArgumentParser:
 @clean_exit
 def main(argv: list[str] | None = None) -> int:
     """Checks; returns the exit status."""
-    from mmpt.scripts.superb.run import read_options, read_tasks
-
     arguments = parser().parse_args(argv)
     tasks = read_tasks(arguments.tasks)
-    options = read_options(arguments, tasks)
+    options = Options(**read_data_options(arguments, tasks))
     if arguments.ckpt is not None and not arguments.ckpt.is_file():
         raise InputError(f"--ckpt {arguments.ckpt}: no such encoder checkpoint")
     encoder = Encoder("encoder", "mmpt_av", arguments.ckpt.absolute()) if arguments.ckpt else Encoder("fbank", "fbank")

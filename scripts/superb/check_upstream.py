@@ -97,7 +97,9 @@ def check_lengths(upstream: Upstream) -> Iterator[Verdict]:
     off = max(abs(frames[n] - round(n / rate)) for n in lengths)
     yield Verdict(PASS if off < TOLERATED_FRAMES else FAIL, "T is round(samples / rate), give or take 4", f"at most {off} off")
     wrong = [n for n in lengths if frames[n] != math.ceil(n / rate)]
-    seen = f"at {len(lengths)} lengths" if not wrong else f"not at {len(wrong)} of {len(lengths)} lengths, e.g. {frames[wrong[0]]} for {wrong[0]} samples: ESPnet's S3PRLUpstream pads or cuts"
+    seen = f"at {len(lengths)} lengths"
+    if wrong:
+        seen = f"not {seen}, e.g. {frames[wrong[0]]} for {wrong[0]} samples: ESPnet's S3PRLUpstream pads or cuts"
     yield Verdict(WARN if wrong else PASS, "T is ceil(samples / rate)", seen)
 
 
@@ -110,7 +112,9 @@ def check_batches(upstream: Upstream) -> Iterator[Verdict]:
             n = min(round(len(wav) / upstream.rate), alone.shape[1])
             worst = max(worst, _difference(batch[row, :n], alone[0, :n]))
     seen = f"largest difference {worst:.1e} of the largest value"
-    yield Verdict(PASS if worst <= SAME else WARN, "an utterance is the same alone and in a batch", seen + ("" if worst <= SAME else ": results hang on the batch size, and states cannot be kept"))
+    if worst > SAME:
+        seen += ": results hang on the batch size, and states cannot be kept"
+    yield Verdict(PASS if worst <= SAME else WARN, "an utterance is the same alone and in a batch", seen)
     again = upstream.states(wavs[::-1])
     worst = max(_difference(a.flip(0), b) for a, b in zip(again, together))
     yield Verdict(PASS if worst <= SAME else WARN, "the order of a batch does not matter", f"largest difference {worst:.1e}")

@@ -188,8 +188,9 @@ def check_sd(config: dict, hop: int | None) -> list[Finding]:
         for utterance, recording, _, _ in segments:
             speakers.setdefault(recording, set()).add(speaker.get(utterance, f"(nobody in utt2spk: {utterance})"))
         limit = expert["datarc"]["num_speakers"]
-        found += _several(ERROR, "sd", sorted(name for name, who in speakers.items() if len(who) > limit), f"recordings of {split} with more than {limit} speakers")
-        found += _several(ERROR, "sd", sorted(name for name, who in speakers.items() if not who), f"recordings of {split} without a segment")
+        crowded, silent = ([name for name, who in sorted(speakers.items()) if case(len(who))] for case in (lambda n: n > limit, lambda n: n == 0))
+        found += _several(ERROR, "sd", crowded, f"recordings of {split} with more than {limit} speakers")
+        found += _several(ERROR, "sd", silent, f"recordings of {split} without a segment")
         found += _several(ERROR, "sd", sorted({utterance for utterance, *_ in segments} - speaker.keys()), f"segments of {split} that are not in utt2spk")
         found += _several(ERROR, "sd", sorted(wavs.keys() ^ seconds.keys()), f"recordings of {split} in wav.scp or reco2dur, but not in both")
         found += _several(ERROR, "sd", sorted(speakers.keys() - wavs.keys()), f"recordings of {split} in segments, but not in wav.scp")
@@ -257,7 +258,8 @@ def _too_fast(task: str, split: str, labels: dict[Path, list[str]], headers: dic
     if not fast:
         return []
     share = 100 * len(fast) / len(labels)
-    return [Finding(NOTE, task, f"{len(fast)} utterances ({share:.1f} %) of {split} have more labels than there are states of {hop} samples: CTC cannot align them")]
+    what = f"{len(fast)} utterances ({share:.1f} %) of {split} have more labels than there are states of {hop} samples"
+    return [Finding(NOTE, task, f"{what}: CTC cannot align them")]
 
 
 def _as_they_are(task: str, headers: dict[Path, Header]) -> list[Finding]:

@@ -15,7 +15,8 @@ import submitit
 import torch
 from tqdm import tqdm
 
-from mmpt.scripts.superb.jobs import Job, work
+from mmpt.scripts.superb.jobs import Job
+from mmpt.scripts.superb.work import work
 from mmpt.upstream.errors import InputError
 
 POLL_S = 0.5

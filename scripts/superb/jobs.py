@@ -1,29 +1,20 @@
 """One job of a SUPERB run: a task, an encoder, a learning rate and a seed, in a folder of its own.
 
 A job's folder holds `job.json` (what it is), `experiment/` (S3PRL's own), `train.log`, `evaluate.log`, and at the end of each
-phase `trained.json` and `result.json`; `failed.txt` says why it ended early. A phase that is done is not done again, and
-one that was broken off goes on from its newest checkpoint.
+phase `trained.json` and `result.json`; `failed.txt` says why it ended early. work.py does the work.
 """
 
-import contextlib
-import ctypes
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 from mmpt.pretrain.run_folder import write_text
 from mmpt.upstream.errors import InputError
@@ -31,12 +22,9 @@ from mmpt.upstream.mmpt_av import load_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
 from mmpt.upstream.stock import arguments, defaults, overrides
 from mmpt.upstream.stock.data import read_yaml
-from mmpt.upstream.stock.experiment import best_checkpoint, dev_curve, newest_checkpoint, score
-from mmpt.upstream.stock.launcher import read_checkpoint, surroundings
+from mmpt.upstream.stock.launcher import surroundings
 from mmpt.upstream.stock.tasks import find_task
-from mmpt.upstream.stock.watch import TALLY
 
-LAST_WORDS = 12  # lines of a failed job's log that are shown
 PROGRESS = re.compile(r"overall:[^|]*\|[^|]*\| *(\d+)/(\d+)")  # S3PRL's progress bar
 TAIL_BYTES = 1 << 14
 
@@ -200,10 +188,10 @@ class Job:
         return shlex.join(["python", "run_downstream.py", *self.argv()])
 
     def trained(self) -> dict | None:
-        return _read(self.folder / "trained.json")
+        return read_json(self.folder / "trained.json")
 
     def result(self) -> dict | None:
-        return _read(self.folder / "result.json")
+        return read_json(self.folder / "result.json")
 
     def failure(self) -> str | None:
         """Why it ended early, with the end of its log; None if it did not."""
@@ -223,104 +211,8 @@ class Job:
         return int(seen[-1][0]) if seen else 0
 
 
-def work(job: Job, evaluate: bool) -> None:
-    """Trains, and with `evaluate` scores the best checkpoint on test: what runs in a process of its own, here or on a cluster.
-
-    Another process that is at the same job is waited for.
-    """
-    with _alone(job.folder):
-        (job.folder / "failed.txt").unlink(missing_ok=True)
-        try:
-            if not job.trained():
-                train(job)
-            if evaluate and not job.result():
-                score_best(job)
-        except BaseException as error:
-            write_text(job.folder / "failed.txt", str(error) or type(error).__name__)
-            raise
-
-
-def train(job: Job) -> None:
-    """Trains or goes on, and writes trained.json: dev curve, best checkpoint, layer weights, what was dropped."""
-    argv = job.argv()
-    try:
-        newest = newest_checkpoint(job.experiment, read_checkpoint)
-        argv = ["-m", "train", "-e", str(newest), "--device", job.options.device, *job.cache_argv()]
-    except InputError:  # nothing to go on from
-        shutil.rmtree(job.experiment, ignore_errors=True)
-    run_stock(job, argv, "train.log")
-    checkpoint, is_best = best_checkpoint(job.experiment, job.task)
-    content = read_checkpoint(checkpoint)
-    curve = dev_curve(job.experiment, job.task)
-    trained = {
-        "dev_curve": curve, "checkpoint": checkpoint.name, "checkpoint_step": content["Step"], "checkpoint_is_best_on_dev": is_best,
-        "dev_score": curve.get(content["Step"]), "steps": job.steps,
-        "layer_weights": torch.softmax(content["Featurizer"]["weights"].float(), 0).tolist() if "weights" in content["Featurizer"] else None,
-        "dropped": _read(job.experiment / TALLY),
-    }  # fmt: skip
-    write_text(job.folder / "trained.json", json.dumps(trained, indent=2) + "\n")
-
-
-def score_best(job: Job) -> None:
-    """Evaluates the best checkpoint, whose predictions then lie in the experiment's folder, and writes result.json."""
-    checkpoint, _ = best_checkpoint(job.experiment, job.task)
-    scores = {}
-    for split in test_splits(job):
-        run_stock(job, ["-m", "evaluate", "-e", str(checkpoint), "-t", split, "--device", job.options.device, *job.cache_argv()], "evaluate.log")
-        scores[split] = score(job.experiment, job.task, split)
-    tally = _read(job.experiment / TALLY) or {}
-    result = {"scores": scores, "unalignable": tally.get("ctc", {}), "prediction_of_step": read_checkpoint(checkpoint)["Step"]}
-    write_text(job.folder / "result.json", json.dumps(result, indent=2) + "\n")
-
-
-def test_splits(job: Job) -> list[str]:
-    """The leaderboard's split, and for ASR test-other where it is there."""
-    task = find_task(job.task)
-    splits = [task.test_split]
-    if task.name == "asr" and Path(job.config["downstream_expert"]["datarc"]["bucket_file"], "test-other.csv").is_file():
-        splits.append("test-other")
-    return splits
-
-
-def run_stock(job: Job, argv: list[str], log: str) -> None:
-    """The stock runner in a process of its own, its output added to a log in the job's folder.
-
-    Raises:
-        InputError: it failed; the message has the end of the log.
-    """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(job.options.threads)}
-    command = [sys.executable, "-m", "mmpt.upstream.stock.launcher", *argv]
-    with (job.folder / log).open("ab") as file:
-        file.write(f"\n$ {shlex.join(command)}\n".encode())
-        file.flush()
-        status = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, preexec_fn=_end_with_parent, check=False
-        ).returncode
-    if status:
-        raise InputError(f"{job.name} failed (exit status {status}); the end of {job.folder / log}:\n{last_words(job.folder / log)}")
-
-
-def _end_with_parent() -> None:
-    """Has Linux end this process when the one that started it ends, however that happens (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-def last_words(log: Path) -> str:
-    """The last lines of a log, without progress bars."""
-    text = log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").replace("\r", "\n")
-    lines = [line for line in text.splitlines() if line.strip() and "it/s]" not in line and "s/it]" not in line]
-    return "\n".join(lines[-LAST_WORDS:])
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock goes with the process, however it ends."""
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _read(file: Path) -> dict | None:
+def read_json(file: Path) -> dict | None:
+    """What the file holds; None where there is none."""
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 

@@ -1,18 +1,16 @@
 """The learning rate by dev, and what a run of SUPERB jobs ends with: results.json and a table."""
 
 import json
-import platform
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean, stdev
 
-from mmpt.pretrain.run_folder import git_revision, write_text
+from mmpt.pretrain.run_folder import write_text
 from mmpt.scripts.superb.jobs import Encoder, Job
+from mmpt.scripts.superb.work import software
 from mmpt.upstream.stock.tasks import find_task
 
 ARROWS = {"acc": "↑", "per": "↓", "der": "↓", "wer": "↓"}
-SOFTWARE = ("torch", "torchaudio", "s3prl", "mmpt-av")
 SMOKE = "SMOKE RUN: other step counts or settings than the task's own; the figures compare with nothing published."
 
 
@@ -41,7 +39,7 @@ def dev_score(job: Job) -> float:
 
 
 def summaries(chosen: list[Job]) -> list[dict]:
-    """One entry for each task, encoder and test split: each metric's mean, standard deviation (None of one seed) and values."""
+    """One entry for each task, encoder and test split: each metric's mean, standard deviation (None of one seed), values."""
     entries = []
     for group in _grouped([job for job in chosen if job.result()], lambda job: (job.task, job.encoder.name)):
         for split in group[0].result()["scores"]:
@@ -66,9 +64,8 @@ def write_results(jobs: list[Job], chosen: list[Job], file: Path, command: str, 
     content = {
         "notes": notes,
         "command": command,
-        "software": {name: version(name) for name in SOFTWARE} | {"python": platform.python_version(), "revision": git_revision()},
-        "encoders": [{"name": e.name, "upstream": e.upstream, "checkpoint": e.checkpoint and str(e.checkpoint), "sha256": e.identity() if e.checkpoint else None,
-                      "provenance": e.provenance()} for e in encoders],
+        "software": software(),
+        "encoders": [_about(encoder) for encoder in encoders],
         "summary": summaries(chosen),
         "jobs": [_entry(job, job in chosen) for job in jobs],
     }  # fmt: skip
@@ -107,15 +104,26 @@ def _cell(entry: dict | None, metric: str) -> str:
 
 
 def _splits(content: dict, task: str) -> list[str]:
-    return list(dict.fromkeys(entry["split"] for entry in content["summary"] if entry["task"] == task)) or [find_task(task).test_split]
+    found = dict.fromkeys(entry["split"] for entry in content["summary"] if entry["task"] == task)
+    return list(found) or [find_task(task).test_split]
+
+
+def _about(encoder: Encoder) -> dict:
+    """Which encoder it was, and where its weights come from."""
+    file = encoder.checkpoint
+    return {
+        "name": encoder.name, "upstream": encoder.upstream, "checkpoint": file and str(file),
+        "sha256": file and encoder.identity(), "provenance": encoder.provenance(),
+    }  # fmt: skip
 
 
 def _entry(job: Job, is_chosen: bool) -> dict:
     """All that is known of one job."""
     trained, result = job.trained() or {}, job.result() or {}
-    state = "evaluated" if result else "trained" if trained else "failed" if job.failure() else "not done"
+    state = "evaluated" if result else "failed" if job.failure() else "trained" if trained else "not done"
     return {
-        "task": job.task, "encoder": job.encoder.name, "lr": job.config["optimizer"]["lr"], "seed": job.seed, "state": state, "chosen": is_chosen, "smoke": job.is_smoke,
+        "task": job.task, "encoder": job.encoder.name, "lr": job.config["optimizer"]["lr"], "seed": job.seed,
+        "state": state, "chosen": is_chosen, "smoke": job.is_smoke,
         **trained, **result, "failure": job.failure(), "folder": str(job.folder), "command": job.command(),
     }  # fmt: skip
 

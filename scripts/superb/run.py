@@ -1,7 +1,6 @@
 """SUPERB tasks for one or more encoders: check the data, train, choose the learning rate on dev, score the best checkpoint on test."""
 
 import argparse
-import os
 import shlex
 import shutil
 import signal
@@ -11,12 +10,11 @@ from pathlib import Path
 
 from mmpt.scripts.superb.execute import execute, executor_for
 from mmpt.scripts.superb.jobs import Encoder, Job, Options
+from mmpt.scripts.superb.options import SLURM_CPUS, add_data_arguments, read_options, read_pair, read_tasks
 from mmpt.scripts.superb.results import SMOKE, choose, dev_score, markdown, table, write_results
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.stock.launcher import best_device
-from mmpt.upstream.stock.overrides import read
-from mmpt.upstream.stock.tasks import TASKS, find_task
+from mmpt.upstream.stock.tasks import find_task
 
 EXAMPLES = """\
 examples:
@@ -37,24 +35,21 @@ def parser() -> argparse.ArgumentParser:
     what = p.add_argument_group("what to score")
     what.add_argument("--ckpt", action="append", default=[], metavar="[NAME=]FILE", help="an encoder checkpoint; may be given again")
     what.add_argument("--upstream", action="append", default=[], metavar="NAME", help="an upstream of S3PRL's, such as fbank; may be given again")
-    what.add_argument("--tasks", default=",".join(task.name for task in TASKS), metavar="LIST", help="default: %(default)s")
     what.add_argument("--lr", metavar="LIST", help="learning rates to choose from on dev; default: the configuration's own")
     what.add_argument("--seeds", default="1337", metavar="LIST", help="default: %(default)s, S3PRL's")
     what.add_argument("--out", type=Path, required=True, metavar="DIR", help="where everything goes")
+    add_data_arguments(p.add_argument_group("on what"))
     how = p.add_argument_group("how")
-    how.add_argument("--data-root", metavar="DIR", help="folder of the corpora; default: data.yaml, else the built samples")
-    how.add_argument("--config", action="append", default=[], metavar="TASK=FILE", help="another YAML, such as asr=downstream_configs/asr_960.yaml")
     how.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the YAML, such as runner.total_steps=1000, for all tasks")
     how.add_argument("--limit", type=int, metavar="STEPS", help="a smoke run of so many steps, evaluated once")
     how.add_argument("--frame-hop", type=int, choices=[640, 320], help="samples under a state, in place of the checkpoint's")
     how.add_argument("--fine-tune", action="store_true", help="train the encoder, too (-f): not the constrained track")
-    how.add_argument("--lexicon", nargs="+", metavar="FILE", help="pr: other lexicons (see run_downstream.py --help)")
     how.add_argument("--cache", metavar="DIR", help="keep a frozen encoder's states here, for all epochs, tasks, seeds and rates")
     how.add_argument("--cache-dtype", choices=["float16", "float32"], help="default: float16")
     how.add_argument("--cache-limit", type=float, metavar="GB", help="size at which the cache stops growing; default: 100")
     where = p.add_argument_group("where")
     where.add_argument("--executor", choices=["local", "slurm"], default="local", help="default: %(default)s")
-    where.add_argument("--jobs", type=int, default=1, metavar="N", help="jobs at a time; default: %(default)s. On several GPUs of one machine they take turns")
+    where.add_argument("--jobs", type=int, default=1, metavar="N", help="jobs at a time, in turn on this machine's GPUs; default: %(default)s")
     where.add_argument("--slurm", action="append", default=[], metavar="KEY=VALUE", help="an option of sbatch, such as partition=gpu; may be given again")
     where.add_argument("--device", choices=["cuda", "cpu"], help="default: cuda where there is one (slurm: cuda)")
     where.add_argument("--workers", type=int, metavar="N", help="loader processes of a job; default: the configuration's")
@@ -74,7 +69,8 @@ def main(argv: list[str] | None = None) -> int:
     tasks = read_tasks(arguments.tasks)
     options = read_options(arguments, tasks)
     jobs = make_jobs(arguments, encoders, tasks, options)
-    executor = executor_for(arguments.executor, arguments.out, dict(_pair(text, "--slurm") for text in arguments.slurm), cpus=8, gpus=int(options.device == "cuda"))
+    slurm = dict(read_pair(text, "--slurm") for text in arguments.slurm)
+    executor = executor_for(arguments.executor, arguments.out, slurm, cpus=SLURM_CPUS, gpus=int(options.device == "cuda"))
     if arguments.dry_run:
         for job in jobs:
             print(f"{job.name}: {job.steps} steps: {job.command()}")
@@ -121,45 +117,6 @@ def read_encoders(checkpoints: list[str], upstreams: list[str]) -> list[Encoder]
         if "/" in name or name.startswith("."):
             raise InputError(f"{name}: not a name for a folder")
     return encoders
-
-
-def read_tasks(text: str) -> list[str]:
-    """The tasks asked for, by our names, in the order given."""
-    tasks = []
-    for name in filter(None, text.split(",")):
-        task = find_task(name.strip())
-        if task is None:
-            raise InputError(f"--tasks: no task is called '{name}'; there are {', '.join(item.name for item in TASKS)}")
-        tasks.append(task.name)
-    if not tasks:
-        raise InputError("--tasks is empty")
-    return list(dict.fromkeys(tasks))
-
-
-def read_options(arguments: argparse.Namespace, tasks: list[str]) -> Options:
-    """What all jobs have in common."""
-    arguments = argparse.Namespace(**{**vars(parser().parse_args(["--out", "-"])), **vars(arguments)})
-    if arguments.limit is not None and arguments.limit < 1 or arguments.jobs < 1:
-        raise InputError("--limit and --jobs must be at least 1")
-    if arguments.cache and arguments.fine_tune:
-        raise InputError("--cache keeps the states of a frozen encoder: leave out either it or --fine-tune")
-    if arguments.data_root and not Path(arguments.data_root).expanduser().is_dir():
-        raise InputError(f"--data-root {arguments.data_root}: no such folder")
-    if arguments.lexicon and "pr" not in tasks:
-        raise InputError("--lexicon is for the task pr")
-    configs = dict(_pair(text, "--config") for text in arguments.config)
-    for task, file in configs.items():
-        if task not in tasks or not Path(file).is_file():
-            raise InputError(f"--config {task}={file}: " + ("no such file" if task in tasks else f"'{task}' is not among --tasks"))
-    device = arguments.device or ("cuda" if arguments.executor == "slurm" else best_device())
-    cores = os.cpu_count() or 1
-    return Options(
-        data_root=_absolute(arguments.data_root), device=device, cache=_absolute(arguments.cache), cache_dtype=arguments.cache_dtype,
-        cache_limit=arguments.cache_limit, frame_hop=arguments.frame_hop, limit=arguments.limit, fine_tune=arguments.fine_tune,
-        lexicon=tuple(_absolute(file) for file in arguments.lexicon or ()), settings=tuple(_pair(text, "--set") for text in arguments.set),
-        configs=tuple((task, _absolute(file)) for task, file in configs.items()), workers=arguments.workers,
-        threads=max(1, cores // arguments.jobs) if device == "cuda" or arguments.data_root else 1,
-    )  # fmt: skip
 
 
 def make_jobs(arguments: argparse.Namespace, encoders: list[Encoder], tasks: list[str], options: Options) -> list[Job]:
@@ -211,7 +168,8 @@ def what_to_know(jobs: list[Job], options: Options) -> list[str]:
 def said(job: Job) -> str:
     """One line about a job that is done."""
     trained, result = job.trained(), job.result()
-    line = f"{job.name}: dev {100 * dev_score(job):.1f} % at step {trained['checkpoint_step']}" if trained["dev_score"] is not None else f"{job.name}: no dev score"
+    dev = "no dev score" if trained["dev_score"] is None else f"dev {100 * dev_score(job):.1f} %"
+    line = f"{job.name}: {dev} at step {trained['checkpoint_step']}"
     for split, scores in (result or {"scores": {}})["scores"].items():
         line += f", {split} {find_task(job.task).metric} {100 * scores[find_task(job.task).metric]:.1f} %"
     return line
@@ -256,18 +214,6 @@ def unalignable(content: dict) -> set[tuple[str, str, str, float]]:
             if counts and counts["unalignable"]:
                 found.add((entry["task"], entry["encoder"], split, round(counts["unalignable"] / counts["utterances"], 3)))
     return found
-
-
-def _pair(text: str, flag: str) -> tuple[str, str]:
-    key, mark, value = text.partition("=")
-    if not mark or not key or not value:
-        raise InputError(f"{flag} {text}: not of the form KEY=VALUE")
-    read(text)  # S3PRL could not take it apart
-    return key, value
-
-
-def _absolute(path: str | None) -> str | None:
-    return None if path is None else str(Path(path).expanduser().absolute())
 
 
 if __name__ == "__main__":

@@ -81,7 +81,8 @@ def test_nothing_is_ever_stale(checkpoint, tmp_path):
     assert expert.cache.read == 0
     torch.manual_seed(1)
     save_encoder(Encoder(EncoderConfig.preset("tiny")), tmp_path / "other.pt", {"stages": []})
-    for other in (cached(str(tmp_path / "other.pt"), tmp_path), cached(checkpoint, tmp_path, frame_hop=320), cached(checkpoint, tmp_path, cache_dtype="float32")):
+    for file, options in (("other.pt", {}), ("encoder.pt", {"frame_hop": 320}), ("encoder.pt", {"cache_dtype": "float32"})):
+        other = cached(str(tmp_path / file), tmp_path, **options)
         states(other)
         assert other.cache.read == 0
     with torch.autocast("cpu", torch.bfloat16):

@@ -33,9 +33,11 @@ def read_nothing(path):
 def with_checkpoint(world, **stored):
     content = {"downstream": "asr", "upstream": "fbank", "upstream_ckpt": None, "expdir": "result/downstream/a", **stored}
     config = {"runner": {}, "downstream_expert": {"corpus": {}}}
-    return defaults.Surroundings(
-        world.folder, world.environment, world.samples, world.device, lambda path: {"Args": Namespace(**content), "Config": config, "Step": int(re.search(r"\d*$", path.stem).group() or 5)}
-    )
+
+    def read(path):
+        return {"Args": Namespace(**content), "Config": config, "Step": int(re.search(r"\d*$", path.stem).group() or 5)}
+
+    return defaults.Surroundings(world.folder, world.environment, world.samples, world.device, read)
 
 
 def fill(line, world):

@@ -85,7 +85,8 @@ _STOCK_FLAGS = (
 _OUR_FLAGS = (
     ("the data", (
         ("--data-root", dict(metavar="DIR", help="folder that holds the corpora under their published names")),
-        ("--lexicon", dict(metavar="FILE", nargs="+", help="pr: other lexicons, such as CMUdict; words in none are spoken noise (SPN). Not comparable with the board")),
+        ("--lexicon", dict(metavar="FILE", nargs="+", help="pr: other lexicons, such as CMUdict; words in none are spoken noise (SPN). "
+            "Not comparable with the board")),
     )),
     ("states kept on disk (mmpt_av, frozen)", (
         ("--cache", dict(metavar="DIR", help="keep the encoder's states here and read them when the same sound comes again: in the next epoch, task or run")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import difflib
+import functools
 import os
 import shlex
 import sys
@@ -105,6 +106,7 @@ def read_checkpoint(path: Path) -> dict:
     raise InputError(f"{path}: not a checkpoint of S3PRL's runner")
 
 
+@functools.cache  # the builder takes a second to say that nothing is to be done
 def _samples() -> Path:
     from mmpt.upstream.samples import built_samples
 

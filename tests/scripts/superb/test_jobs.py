@@ -12,7 +12,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmpt.scripts.superb.jobs import Encoder, Job, Options, last_words, work
+from mmpt.scripts.superb.jobs import Encoder, Job, Options
+from mmpt.scripts.superb.work import last_words, work
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import EncoderConfig, save_encoder
 from mmpt.upstream.mmpt_av import Encoder as Network
@@ -103,7 +104,7 @@ def wait_for(condition, seconds=120):
         time.sleep(0.02)
 
 
-WORK = "import pickle, sys; from mmpt.scripts.superb.jobs import work; work(pickle.load(sys.stdin.buffer), True)"
+WORK = "import pickle, sys; from mmpt.scripts.superb.work import work; work(pickle.load(sys.stdin.buffer), True)"
 
 
 def killed_when(job, condition) -> None:
