@@ -37,6 +37,7 @@ class Encoder:
     upstream: str
     checkpoint: Path | None = None
 
+    @cached_property
     def identity(self) -> str:
         """The checkpoint's SHA-256, or S3PRL's name."""
         return file_hash(self.checkpoint) if self.checkpoint else self.upstream
@@ -162,7 +163,7 @@ class Job:
         config = _without(self.config, "num_workers", "max_keep")
         o = self.options
         lexicons = [file_hash(file) for file in o.lexicon] if self.task == "pr" else []
-        rest = [self.encoder.identity(), self.seed, o.frame_hop if self.own_hop() else None, o.fine_tune, lexicons, _data_mark(config), version("s3prl")]
+        rest = [self.encoder.identity, self.seed, o.frame_hop if self.own_hop() else None, o.fine_tune, lexicons, _data_mark(config), version("s3prl")]
         return hashlib.sha256(json.dumps([config, rest], sort_keys=True).encode()).hexdigest()
 
     def prepare(self, replace: bool = False) -> None:

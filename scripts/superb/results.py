@@ -88,6 +88,19 @@ def table(content: dict, tasks: list[str], encoders: Iterable[Encoder]) -> str:
     return markdown([heads, *rows])
 
 
+def rates_table(jobs: list[Job], chosen: list[Job]) -> str:
+    """Task and encoder × learning rate: the mean dev score over seeds, and which rate was taken."""
+    rows = [["dev, %", *dict.fromkeys(job.lr for job in jobs)]]
+    for task, encoder in dict.fromkeys((job.task, job.encoder) for job in jobs):
+        cells = [f"{task} {encoder.name}"]
+        for rate in rows[0][1:]:
+            group = [job for job in jobs if (job.task, job.encoder, job.lr) == (task, encoder, rate) and job.trained()]
+            taken = " <" if any(job in chosen for job in group) else ""
+            cells.append(f"{100 * fmean(dev_score(job) for job in group):.1f}{taken}" if group else "-")
+        rows.append(cells)
+    return markdown(rows)
+
+
 def markdown(rows: list[list[str]]) -> str:
     """A Markdown table whose columns line up in a terminal, too."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -113,7 +126,7 @@ def _about(encoder: Encoder) -> dict:
     file = encoder.checkpoint
     return {
         "name": encoder.name, "upstream": encoder.upstream, "checkpoint": file and str(file),
-        "sha256": file and encoder.identity(), "provenance": encoder.provenance(),
+        "sha256": file and encoder.identity, "provenance": encoder.provenance(),
     }  # fmt: skip
 
 

@@ -8,10 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+from mmpt.scripts.superb.check_data import check, show
 from mmpt.scripts.superb.execute import execute, executor_for
 from mmpt.scripts.superb.jobs import Encoder, Job, Options
 from mmpt.scripts.superb.options import SLURM_CPUS, add_data_arguments, read_options, read_pair, read_tasks
-from mmpt.scripts.superb.results import SMOKE, choose, dev_score, markdown, table, write_results
+from mmpt.scripts.superb.results import SMOKE, choose, dev_score, rates_table, table, write_results
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock.tasks import find_task
@@ -69,12 +70,12 @@ def main(argv: list[str] | None = None) -> int:
     tasks = read_tasks(arguments.tasks)
     options = read_options(arguments, tasks)
     jobs = make_jobs(arguments, encoders, tasks, options)
-    slurm = dict(read_pair(text, "--slurm") for text in arguments.slurm)
-    executor = executor_for(arguments.executor, arguments.out, slurm, cpus=SLURM_CPUS, gpus=int(options.device == "cuda"))
     if arguments.dry_run:
         for job in jobs:
             print(f"{job.name}: {job.steps} steps: {job.command()}")
         return 0
+    slurm = dict(read_pair(text, "--slurm") for text in arguments.slurm)
+    executor = executor_for(arguments.executor, arguments.out, slurm, cpus=SLURM_CPUS, gpus=int(options.device == "cuda"))
     if not arguments.no_check:
         check_all(jobs)
     for job in jobs:
@@ -142,8 +143,6 @@ def check_all(jobs: list[Job]) -> None:
     Raises:
         InputError: something is wrong; the list has been printed.
     """
-    from mmpt.scripts.superb.check_data import check, show
-
     findings = []
     for task in dict.fromkeys(job.task for job in jobs):
         findings += check(task, next(job for job in jobs if job.task == task))
@@ -182,15 +181,8 @@ def report(content: dict, jobs: list[Job], chosen: list[Job], failed: list[Job],
     if len({job.seed for job in jobs}) > 1:
         print("± standard deviation over seeds")
     if not only_one_rate:
-        rows = [["dev", *dict.fromkeys(job.lr for job in jobs)]]
-        for task, encoder in dict.fromkeys((job.task, job.encoder) for job in jobs):
-            cells = [f"{task} {encoder.name}"]
-            for rate in rows[0][1:]:
-                group = [job for job in jobs if (job.task, job.encoder, job.lr) == (task, encoder, rate) and job.trained()]
-                mean = sum(100 * dev_score(job) for job in group) / len(group) if group else None
-                cells.append("-" if mean is None else f"{mean:.1f}{' <' if any(job in chosen for job in group) else ''}")
-            rows.append(cells)
-        print("\nLearning rates by dev (mean over seeds of what S3PRL chooses by: KS, IC and SD accuracy, PR PER, ASR WER); < was tested\n" + markdown(rows))
+        print("\nLearning rates by dev, %: mean over seeds of what S3PRL chooses by (KS, IC, SD accuracy, PR PER, ASR WER); < was tested")
+        print(rates_table(jobs, chosen))
     for entry in content["jobs"]:
         dropped = entry.get("dropped") or {}
         for what in ("dropped_batches", "nan_steps"):

@@ -246,6 +246,12 @@ def test_two_processes_train_to_their_end(task, place):
     stored = read_checkpoint(root / f"result/downstream/{task}_two/states-2.ckpt")
     assert stored["WorldSize"] == 2 and result.stderr.count("evaluate it:") == 1
 
+    if task == "ic":  # one is enough: the same number of processes takes the experiment further
+        typed = [REPOSITORY / "run_downstream.py", "-e", f"result/downstream/{task}_two", "-o", "config.runner.total_steps=4"]
+        result = python(["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *typed], root)
+        assert result.returncode == 0, result.stderr
+        assert read_checkpoint(root / f"result/downstream/{task}_two/states-4.ckpt")["Step"] == 4
+
 
 def test_the_script_in_the_root_answers_at_once(place):
     result = python([REPOSITORY / "run_downstream.py", "-d", "ks"], place[0])
