@@ -12,6 +12,7 @@ from mmpt.scripts.superb.check_data import check, show
 from mmpt.scripts.superb.execute import execute, executor_for
 from mmpt.scripts.superb.jobs import Encoder, Job, Options
 from mmpt.scripts.superb.options import SLURM_CPUS, add_data_arguments, read_options, read_pair, read_tasks
+from mmpt.scripts.superb.pictures import draw
 from mmpt.scripts.superb.results import SMOKE, choose, dev_score, rates_table, table, write_results
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
@@ -26,7 +27,7 @@ examples:
   python scripts/superb/run.py --ckpt encoder.pt --data-root /corpora --limit 20 --out /tmp/smoke      does everything run? (figures mean nothing)
 
 The same command goes on where it was broken off: finished jobs are skipped, broken ones resumed, failed ones tried again.
-DIR holds results.json and, for each job, task/encoder/lr-seed with S3PRL's experiment folder and the logs.
+DIR holds results.json, pictures/ and, for each job, task/encoder/lr-seed with S3PRL's experiment folder and the logs.
 """
 
 
@@ -93,7 +94,8 @@ def main(argv: list[str] | None = None) -> int:
     content = write_results(jobs, chosen, arguments.out / "results.json", command, notes)
     print("\n" + table(content, tasks, encoders))
     report(content, jobs, chosen, failed, only_one_rate)
-    print(f"\nWritten: {arguments.out / 'results.json'} ({(time.time() - started) / 60:.1f} minutes)")
+    written = [arguments.out / "results.json", *draw(content, arguments.out / "pictures")]
+    print(f"\nWritten: {', '.join(map(str, written))} ({(time.time() - started) / 60:.1f} minutes)")
     return 1 if failed else 0
 
 

@@ -10,6 +10,7 @@ import torch
 
 from mmpt.scripts.superb import results
 from mmpt.scripts.superb.jobs import Encoder, Job
+from mmpt.scripts.superb.pictures import dev_curves, draw, layer_weights
 from mmpt.scripts.superb.results import choose, markdown, summaries, table
 from mmpt.scripts.superb.run import main, unalignable
 from mmpt.upstream.mmpt_av import EncoderConfig, save_encoder
@@ -191,6 +192,19 @@ def test_the_table():
     assert cells[0] == ["test, %", "KS acc ↑", "ASR clean wer ↓"]
     assert cells[2:] == [["a", "30.0 ± 7.1", "-"], ["b", "-", "100.0 *"]]
     assert len({len(line) for line in lines}) == 1 and markdown([["x"], ["y"]]).count("\n") == 2
+
+
+def test_pictures(tmp_path):
+    job = {"task": "ks", "encoder": "a", "chosen": True, "dev_curve": {"10": 0.1, "20": 0.3}, "dev_score": 0.3, "checkpoint_step": 20,
+           "layer_weights": [0.25, 0.75]}  # fmt: skip
+    other = {**job, "task": "asr", "encoder": "b", "dev_score": None, "layer_weights": None}
+    figure = dev_curves([job, other, {**job, "chosen": False}])
+    assert [panel.get_title() for panel in figure.axes] == ["KS", "ASR"] and [len(panel.lines) for panel in figure.axes] == [2, 1]
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [10, 30] and figure.axes[0].lines[1].get_xdata() == [20]
+    image = layer_weights([job, {**job, "layer_weights": [0.75, 0.25]}, other]).axes[0].images[0].get_array()
+    assert image.tolist() == [[0.5, 0.5]]
+    assert draw({"jobs": [{**other, "dev_curve": {}}]}, tmp_path) == []
+    assert [file.name for file in draw({"jobs": [job]}, tmp_path)] == ["dev_curves.png", "layer_weights.png"] and len(list(tmp_path.iterdir())) == 2
 
 
 def test_shares_of_utterances_that_are_too_fast():
