@@ -161,7 +161,7 @@ def _say_what_was_seen(observer) -> None:
             _say(f"CTC, {split}: {share:.1f} % of utterances have more labels than the encoder has states, and count nothing (frame_hop: 320 helps)")
     cache = getattr(observer.upstream, "cache", None)
     if cache is not None and cache.read + cache.computed:
-        _say(f"cache: {cache.read:,} utterances read, {cache.computed:,} computed; {cache.root} holds {cache.held / 1e9:.2f} GB")
+        _say(f"cache: {cache.read:,} utterances read, {cache.computed:,} computed; {cache.root} holds {cache.held / 1e6:,.0f} MB")
 
 
 def _is_bad_input(error: Exception) -> bool:
