@@ -85,6 +85,8 @@ def test_nothing_is_ever_stale(checkpoint, tmp_path):
         other = cached(str(tmp_path / file), tmp_path, **options)
         states(other)
         assert other.cache.read == 0
+    states(expert)
+    assert expert.cache.read == 5  # nobody has written over its own
     with torch.autocast("cpu", torch.bfloat16):
         again = cached(checkpoint, tmp_path)
         states(again)

@@ -119,7 +119,7 @@ def test_the_names_are_given_back(runner):
 
 
 def test_scores_of_lost_steps_are_left_out(tmp_path):
-    lines = [(100, 0.1), (200, 0.2), (300, 0.9), (200, 0.25), (300, 0.3)]
+    lines = [(100, 0.1), (200, 0.2), (300, 0.9), (400, 0.95), (200, 0.25), (300, 0.3)]
     entries = [{"step": step, "name": name, "value": value} for step, value in lines for name in ("speech_commands/dev-acc", "speech_commands/dev-loss")]
     (tmp_path / SCORES).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     assert dev_curve(tmp_path, "ks") == {100: 0.1, 200: 0.25, 300: 0.3}
