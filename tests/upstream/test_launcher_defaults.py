@@ -191,6 +191,12 @@ def test_a_moved_experiment_is_evaluated_where_it_lies(world):
     assert plan.values["evaluate_split"] == "test" and plan.expdir == str(folder)
 
 
+def test_an_evaluation_may_write_elsewhere(world):
+    experiment(world, "a", "dev-clean-best.ckpt")
+    assert fill("-m evaluate -e result/downstream/a -o args.expdir=/x/y", with_checkpoint(world)).expdir == "/x/y"
+    assert fill("-m evaluate -e result/downstream/a", with_checkpoint(world)).expdir == "result/downstream/a"
+
+
 def test_evaluation_on_moved_data(world):
     experiment(world, "a", "dev-clean-best.ckpt")
     plan = fill(f"-m evaluate -e result/downstream/a --data-root {world.samples()}", with_checkpoint(world))

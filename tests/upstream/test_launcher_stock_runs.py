@@ -96,6 +96,10 @@ def runs(place):
     commands["damaged checkpoint"] = ["-m", "evaluate", "-e", "states-1.ckpt"]
     commands["unknown upstream"] = ["-u", "fbnak", "-d", "ks", "--data-root", "noise"]
     commands["word outside the lexicon"] = ["-u", "fbank", "-d", "pr", "-n", "odd", "-o", odd, "--data-root", "noise"]
+    for name in ("sd_computed", "sd_read"):
+        (root / "result/downstream" / name / "scoring" / "predictions").mkdir(parents=True)
+    (root / "result/downstream/sd_computed/scoring/predictions/old.h5").write_text("of another evaluation")
+    (root / "result/downstream/sd_read/scoring/predictions").rmdir()
     result = python(["-c", RUN_THEM], root, stdin=json.dumps(commands))
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout[result.stdout.index("{") :])
@@ -181,6 +185,14 @@ def test_one_head_predicts_the_same_from_kept_states(task, place, runs):
     read, computed = (place[0] / f"result/downstream/{task}_{where}" / PREDICTIONS[task] for where in ("read", "computed"))
     assert read.read_text() == computed.read_text() != ""
     assert "cache: " in runs[f"{task} read"][2] and " 0 computed" in runs[f"{task} read"][2] and "cache: " not in runs[f"{task} computed"][2]
+
+
+def test_diarization_predictions_are_of_the_last_evaluation_alone(place, runs):
+    """Also where `scoring/` is there already, and those of another folder are left alone."""
+    root, _ = place
+    for name in ("sd_computed", "sd_read"):
+        assert {file.name for file in (root / f"result/downstream/{name}/scoring/predictions").iterdir()} == {"test0.h5", "test1.h5"}
+    assert not list((root / "result/downstream/sd_kept/scoring/predictions").iterdir())
 
 
 def test_diarization_from_kept_states(place, runs):

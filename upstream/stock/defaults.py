@@ -287,6 +287,8 @@ def _fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings
             ours.update(data.fill(found, source))
         _keep_phone_workers(plan.task, config, ours)
     given = overrides.read(values.get("override"))
+    if "args.expdir" in given:
+        plan.expdir = str(overrides.value(given["args.expdir"]))
     encoder = stored.get("upstream_ckpt")
     if stored.get("upstream") == UPSTREAM and "args.upstream_ckpt" not in given and not Path(str(encoder)).is_file():
         raise InputError(f"{encoder}: the encoder of {checkpoint} is gone; name it with -o args.upstream_ckpt=FILE")
