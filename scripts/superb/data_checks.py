@@ -137,6 +137,7 @@ def check_asr(config: dict, hop: int | None) -> list[Finding]:
     """LibriSpeech with tables of lengths."""
     data, found = config["downstream_expert"]["datarc"], []
     root, tables = Path(data["libri_root"]), Path(data["bucket_file"])
+    batch, n_train = data["batch_size"], 0
     letters = {line.split()[0] for line in Path(data["dict_path"]).read_text(encoding="utf-8").splitlines() if line.strip()}
     for split in _splits(data, "train", "dev-clean", "test-clean"):
         utterances, trouble = librispeech_texts("asr", root / split)
@@ -158,10 +159,10 @@ def check_asr(config: dict, hop: int | None) -> list[Finding]:
         found += _unreadable("asr", headers) + _as_they_are("asr", headers) + _counts("asr", {split: len(utterances)})
         labels = {file: [*"|".join(words).upper(), "|"] for file, words in utterances}
         found += _too_fast("asr", split, labels, headers, hop, extra=0)
-        if split in data["train"] and len(utterances) < 2:
-            found.append(Finding(ERROR, "asr", f"{root / split}: {len(utterances)} utterance: S3PRL leaves out a training batch of one"))
-    batch, n_train = data["batch_size"], sum(len(librispeech_texts("asr", root / split)[0]) for split in data["train"])
-    if n_train % batch == 1:
+        n_train += len(utterances) if split in data["train"] else 0
+    if n_train == 1:
+        found.append(Finding(ERROR, "asr", f"{root}: one training utterance: S3PRL leaves out a batch of one, and would wait for ever"))
+    elif n_train % batch == 1:
         found.append(Finding(NOTE, "asr", f"{n_train} training utterances leave one over in batches of {batch}, the shortest, which S3PRL drops"))
     return found
 

@@ -125,6 +125,24 @@ def test_traps_are_found(root, capsys, task, spoil, message):
         assert status == 1 and any(line.startswith(f"error: {task}: ") and message in line for line in lines), lines
 
 
+def test_the_utterance_that_is_left_over(root, capsys):
+    """Nine in batches of eight; and one alone."""
+    chapter = root / "LibriSpeech/train-clean-100/0/7"
+    for number in range(6, 9):
+        noise(chapter / f"0-7-000{number}.flac")
+    lines = "".join(f"0-7-000{number} A\n" for number in range(6, 9))
+    (chapter / "0-7.trans.txt").write_text((chapter / "0-7.trans.txt").read_text() + lines)
+    rows = "".join(f"{number},train-clean-100/0/7/0-7-000{number}.flac,8000,0\n" for number in range(6, 9))
+    table = root / "LibriSpeech/len_for_bucket/train-clean-100.csv"
+    table.write_text(table.read_text() + rows)
+    status, found = listed(root, capsys, "asr")
+    assert status == 0 and any("9 training utterances leave one over in batches of 8" in line for line in found)
+    for file in list(chapter.glob("*.flac"))[1:]:
+        file.unlink()
+    status, found = listed(root, capsys, "asr")
+    assert status == 1 and any("one training utterance: S3PRL leaves out a batch of one" in line for line in found)
+
+
 @pytest.mark.parametrize("task, spoil, message", [
     ("sd", edit("diarization/train/reco2dur", "train0 4.0", "train0 3.0"), "whose length is not that of reco2dur"),
     ("sd", edit("diarization/train/segments", "1.9 3.7", "1.9 9.7"), "after their recording"),
