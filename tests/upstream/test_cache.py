@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -157,6 +158,13 @@ def test_a_full_disk_or_a_deleted_folder_stops_nothing(checkpoint, tmp_path, cap
     monkeypatch.setattr("mmpt.upstream.mmpt_av.cache.tempfile.mkstemp", fails)
     assert difference(states(expert), states(UpstreamExpert(checkpoint))) <= 5e-3
     assert "No space left on device" in capsys.readouterr().err and expert.cache.full
+
+
+def test_a_nearly_full_disk_is_left_to_others(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("mmpt.upstream.mmpt_av.cache.shutil.disk_usage", lambda path: SimpleNamespace(free=1.9e9))
+    expert = cached(checkpoint, tmp_path)
+    assert difference(states(expert), states(UpstreamExpert(checkpoint))) <= 5e-3
+    assert "a disk with 1.9 GB left" in capsys.readouterr().err and not kept(tmp_path)
 
 
 def test_killed_jobs_temporary_files_go(checkpoint, tmp_path):

@@ -27,7 +27,7 @@ DTYPES = {"float16": torch.float16, "float32": torch.float32}
 HEADER = struct.Struct("<8s4I")  # MAGIC; layers, states, channels; checksum of what follows
 MAGIC = b"mmptavSC"
 DEFAULT_LIMIT_GB = 100.0
-SPARED_SHARE = 0.02  # of the disk is left to others
+SPARED_GB = 2.0  # of the disk are left to others
 COUNTED_AFTER = 1 << 30  # bytes that this process writes before it counts again what all have written
 ABANDONED_AFTER_S = 3600  # a temporary file this old belongs to a killed job
 
@@ -120,11 +120,11 @@ class StateCache:
                         self.held += status.st_size
                 except FileNotFoundError:
                     pass  # another job's temporary file, renamed meanwhile
-        disk = shutil.disk_usage(self.root)
+        free_gb = shutil.disk_usage(self.root).free / 1e9
         if self.held >= self.limit:
             self._stop(f"holds {self.held / 1e9:.1f} of {self.limit / 1e9:.1f} GB")
-        elif disk.free < SPARED_SHARE * disk.total:
-            self._stop(f"lies on a disk with {disk.free / 1e9:.1f} GB left")
+        elif free_gb < SPARED_GB:
+            self._stop(f"lies on a disk with {free_gb:.1f} GB left")
 
     def _stop(self, why: str) -> None:
         if not self.full:
