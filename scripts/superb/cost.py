@@ -25,6 +25,7 @@ LENGTHS = {
     "longer": (154000, 166720, 180880, 197920, 217920, 239280, 268160, 326000),
 }
 SECONDS = sum(map(sum, LENGTHS.values())) / 16000
+BAR = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of sound [{elapsed}<{remaining}]"
 EXAMPLES = """\
 examples:
   python scripts/superb/cost.py runs/quickstart/midtrained/encoder.pt
@@ -32,7 +33,8 @@ examples:
   python scripts/superb/cost.py --hubert-base            the check: an untrained HuBERT base of transformers, whose MACs the board knows
 
 MACs are those of matrix products and convolutions as PyTorch runs them (torch.utils.flop_counter, which counts each as two
-operations); FFTs and element-wise arithmetic are left out, as in the official recipe. The waveforms are noise of the official lengths: a count hangs on lengths alone.
+operations); FFTs and element-wise arithmetic are left out, as in the official recipe. The waveforms are noise of the official lengths:
+a count hangs on lengths alone.
 """
 
 
@@ -57,7 +59,7 @@ def measure(model: nn.Module, forward: Callable[[Tensor], object]) -> Cost:
     """
     model.eval()
     generator, macs = torch.Generator().manual_seed(0), {}
-    with tqdm(total=sum(map(sum, LENGTHS.values())) / 16000, unit="s", desc="MACs", leave=False, bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s of sound [{elapsed}<{remaining}]") as bar:
+    with tqdm(total=SECONDS, desc="MACs", leave=False, bar_format=BAR) as bar:
         for bucket, lengths in LENGTHS.items():
             macs[bucket] = 0
             for samples in lengths:
@@ -86,7 +88,8 @@ def hubert_base() -> Cost:
 
 def show(cost: Cost) -> str:
     """The figures for a person."""
-    lines = [f"parameters        {cost.parameters:>22,}", f"MACs, 32 utterances{cost.total:>21,}   ({SECONDS:.1f} s of sound, {cost.total / SECONDS / 1e9:.3f} GMAC a second)"]
+    speed = f"{SECONDS:.1f} s of sound, {cost.total / SECONDS / 1e9:.3f} GMAC a second"
+    lines = [f"parameters        {cost.parameters:>22,}", f"MACs, 32 utterances{cost.total:>21,}   ({speed})"]
     return "\n".join([*lines, *(f"  {bucket:<16}{macs:>22,}" for bucket, macs in cost.macs.items())])
 
 

@@ -55,7 +55,7 @@ class Predictions:
         self.path = path
         archive = path / "predict.zip" if path.is_dir() else path
         if not archive.is_file() and not (path / "predict").is_dir():
-            raise InputError(f"{path}: holds neither predict.zip nor predict/, in which the server looks for predictions (superb's form: predict/ks_public/predict.txt and so on)")
+            raise InputError(f"{path}: holds neither predict.zip nor predict/, where the server looks (predict/ks_public/predict.txt, ...)")
         if not archive.is_file():
             files = sorted(file for file in (path / "predict").rglob("*") if file.is_file())
             self.files = {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
@@ -77,7 +77,8 @@ class Predictions:
     def diarization(self) -> Diarization:
         """SD's predictions."""
         shift = self.files.get(SD_FRAME_SHIFT)
-        return Diarization({Path(name).stem: read_h5(self.files[name], name) for name in self._recordings()}, None if shift is None else read_shift(shift, SD_FRAME_SHIFT))
+        probabilities = {Path(name).stem: read_h5(self.files[name], name) for name in self._recordings()}
+        return Diarization(probabilities, None if shift is None else read_shift(shift, SD_FRAME_SHIFT))
 
     def dev_diarization(self) -> Diarization | None:
         """SD's predictions for dev, which lie beside predict.zip; None where there are none."""
@@ -85,7 +86,8 @@ class Predictions:
         files = sorted(folder.glob("*.h5"))
         if not files or not (folder / "frame_shift").is_file():
             return None
-        return Diarization({file.stem: read_h5(file.read_bytes(), str(file)) for file in files}, read_shift((folder / "frame_shift").read_bytes(), str(folder)))
+        probabilities = {file.stem: read_h5(file.read_bytes(), str(file)) for file in files}
+        return Diarization(probabilities, read_shift((folder / "frame_shift").read_bytes(), str(folder)))
 
     def _recordings(self) -> Iterator[str]:
         return (name for name in self.files if name.startswith(SD_PREDICTIONS) and name.endswith(".h5"))

@@ -1,5 +1,6 @@
 """The leaderboard server's arithmetic. Only ids that were sent in are scored, and one unknown id costs the task."""
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterable
@@ -71,8 +72,9 @@ def diarization(predicted: Diarization, truth: dict[str, list[Turn]], processes:
     settings = list(itertools.product(THRESHOLDS, MEDIANS))
     sums = {setting: np.zeros(2) for setting in settings}
     processes = min(processes or os.cpu_count() or 1, 1 + len(work) // 100)  # a few recordings are done before a process has started
-    with ProcessPoolExecutor(processes) if processes > 1 else _Here() as pool:
-        for errors in tqdm(pool.map(_recording, work, chunksize=8), total=len(work), desc="DER", unit="recording", leave=False, disable=len(work) < 50):
+    with contextlib.ExitStack() as stack:
+        done = stack.enter_context(ProcessPoolExecutor(processes)).map(_recording, work, chunksize=8) if processes > 1 else map(_recording, work)
+        for errors in tqdm(done, total=len(work), desc="DER", unit="recording", leave=False, disable=len(work) < 50):
             for setting, pair in errors.items():
                 sums[setting] += pair
     return {setting: float(wrong / spoken) for setting, (wrong, spoken) in sums.items()}
@@ -133,15 +135,3 @@ def _matched(predicted: dict, truth: dict) -> tuple[list[str], list[str]]:
     if not predicted:
         raise InputError("there is no prediction")
     return sorted(predicted), sorted(truth.keys() - predicted.keys())
-
-
-class _Here:
-    """A pool of no processes."""
-
-    map = staticmethod(lambda function, items, chunksize: map(function, items))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None

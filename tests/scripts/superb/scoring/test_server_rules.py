@@ -103,6 +103,13 @@ def test_ten_settings_and_the_best_of_them():
         diarization(Diarization({"three": likely}, 640), truth)
 
 
+def test_many_recordings_in_several_processes_are_the_same():
+    pick = np.random.default_rng(0)
+    likely = {f"r{i}": pick.random((20, 2)) for i in range(120)}
+    truth = {name: [(0.0, 0.4, "A"), (0.3, 0.7, "B")] for name in likely}
+    assert diarization(Diarization(likely, 640), truth, processes=2) == diarization(Diarization(likely, 640), truth, processes=1)
+
+
 def test_without_frame_shift_the_server_takes_160():
     truth = {"one": [(0.0, 0.5, "A")]}
     likely = np.full((50, 1), 0.9)
