@@ -26,6 +26,7 @@ HEADER_THREADS = 16
 SHOWN = 3  # of many like things
 INCOMPARABLE = "figures are not comparable with the board"
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+BOARD_LEXICONS = ["librispeech-lexicon-200k-g2p.txt", "librispeech-lexicon-allothers-g2p.txt"]  # S3PRL's
 KS_CLASSES = {*COMMANDS, "_unknown_", "_silence_"}
 PUBLISHED = {  # items of the corpora that the leaderboard uses
     "ks train": 64727, "ks test": 3081, "ic train": 23132, "ic valid": 3118, "ic test": 3793,
@@ -116,7 +117,7 @@ def check_pr(config: dict, hop: int | None) -> list[Finding]:
     strange = sorted({phone for phones in pronunciations.values() for phone in phones} - vocabulary)
     found += _several(ERROR, "pr", strange, f"phones of {', '.join(lexicons)} outside the vocabulary")
     names = [Path(file).name for file in lexicons]
-    if names != ["librispeech-lexicon-200k-g2p.txt", "librispeech-lexicon-allothers-g2p.txt"]:
+    if names != BOARD_LEXICONS:
         found.append(Finding(WARNING, "pr", f"the lexicon is {', '.join(names)} and not S3PRL's two: {INCOMPARABLE}"))
     for split in _splits(corpus, "train", "dev", "test"):
         utterances, trouble = librispeech_texts("pr", Path(corpus["path"]) / split)

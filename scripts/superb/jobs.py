@@ -1,6 +1,6 @@
 """One job of a SUPERB run: a task, an encoder, a learning rate and a seed, in a folder of its own.
 
-A job's folder holds `job.json` (what it is), `experiment/` (S3PRL's own), `train.log`, `evaluate.log`, and at the end of each
+A job's folder holds `job.json` (what it is), `experiment/` (S3PRL's own; for SD also `dev/`), `train.log`, `evaluate.log`, and at the end of each
 phase `trained.json` and `result.json`; `failed.txt` says why it ended early. work.py does the work.
 """
 
@@ -89,6 +89,11 @@ class Job:
     def experiment(self) -> Path:
         return self.folder / "experiment"
 
+    @property
+    def dev_diarization(self) -> Path:
+        """SD's predictions of dev, as S3PRL writes those of test: frame_shift, scoring/predictions/."""
+        return self.folder / "dev"
+
     @cached_property
     def plan(self) -> defaults.Plan:
         """The stock runner's command line, filled in as run_downstream.py would; without `-g`, whose file `prepare` writes."""
@@ -120,6 +125,12 @@ class Job:
     def is_smoke(self) -> bool:
         """Whether the figures can be compared with nothing published, whatever the encoder."""
         return self.options.limit is not None or self.on_samples
+
+    @property
+    def changed(self) -> list[str]:
+        """What stands in place of the task's own settings, as it was asked for; the learning rate alone is free in the constrained track."""
+        configs = [f"--config {task}={file}" for task, file in self.options.configs if task == self.task]
+        return [f"--set {key}={value}" for key, value in self.options.settings if key != "optimizer.lr"] + configs
 
     def argv(self, prepared: bool = True) -> list[str]:
         """Arguments of run_downstream.py for a new training."""

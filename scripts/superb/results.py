@@ -136,7 +136,7 @@ def _entry(job: Job, is_chosen: bool) -> dict:
     state = "evaluated" if result else "failed" if job.failure() else "trained" if trained else "not done"
     return {
         "task": job.task, "encoder": job.encoder.name, "lr": job.config["optimizer"]["lr"], "seed": job.seed,
-        "state": state, "chosen": is_chosen, "smoke": job.is_smoke,
+        "state": state, "chosen": is_chosen, "smoke": job.is_smoke, "changed": job.changed,
         **trained, **result, "failure": job.failure(), "folder": str(job.folder), "command": job.command(),
     }  # fmt: skip
 

@@ -77,9 +77,23 @@ def score_best(job: Job) -> None:
     for split in test_splits(job):
         run_stock(job, ["-m", "evaluate", "-e", str(checkpoint), "-t", split, "--device", job.options.device, *job.cache_argv()], "evaluate.log")
         scores[split] = score(job.experiment, job.task, split)
+    if job.task == "sd":
+        predict_dev(job, checkpoint)
     tally = read_json(job.experiment / TALLY) or {}
     result = {"scores": scores, "unalignable": tally.get("ctc", {}), "prediction_of_step": read_checkpoint(checkpoint)["Step"]}
     write_text(job.folder / "result.json", json.dumps(result, indent=2) + "\n")
+
+
+def predict_dev(job: Job, checkpoint: Path) -> None:
+    """SD's predictions of dev, in a folder beside the experiment's: S3PRL keeps those of `test` alone, so dev is given to it as that.
+
+    Threshold and median are chosen on them; the leaderboard takes those that are best on test.
+    """
+    shutil.rmtree(job.dev_diarization, ignore_errors=True)
+    job.dev_diarization.mkdir()
+    changes = {"config.downstream_expert.loaderrc.test_dir": job.config["downstream_expert"]["loaderrc"]["dev_dir"], "args.expdir": job.dev_diarization}
+    override = ",,".join(f"{key}={value}" for key, value in changes.items())
+    run_stock(job, ["-m", "evaluate", "-e", str(checkpoint), "-t", "test", "-o", override, "--device", job.options.device, *job.cache_argv()], "evaluate.log")
 
 
 def test_splits(job: Job) -> list[str]:

@@ -11,26 +11,35 @@ ALLOWED = {"untrained", "pretrain"}  # no text takes part in these stages
 
 @dataclass(frozen=True)
 class Eligibility:
-    """eligible: for the challenge track. reason: one sentence. disclosure: which data the weights come from, for the public board."""
+    """cause: what keeps it out of the challenge track, None where nothing does. disclosure: which data the weights come from, for the public board."""
 
-    eligible: bool
-    reason: str
+    cause: str | None
     disclosure: str
+
+    @property
+    def eligible(self) -> bool:
+        return self.cause is None
+
+    @property
+    def reason(self) -> str:
+        """One sentence."""
+        if self.eligible:
+            return "eligible for the challenge track: no text took part in its training"
+        return f"not eligible for the challenge track, whose SSL-only clause bars pairs of audio and text: the encoder {self.cause}"
 
 
 def eligibility(provenance: dict | None) -> Eligibility:
     """Judges the `provenance` of an encoder checkpoint."""
     stages = (provenance or {}).get("stages") or []
     if not stages:
-        return Eligibility(False, "not eligible for the challenge track: the checkpoint does not say what it was trained on", "training data not known")
+        return Eligibility("does not say what it was trained on", "training data not known")
     disclosure = "; ".join(map(describe, stages))
-    supervised = [stage for stage in stages if stage.get("stage") not in ALLOWED]
-    if supervised:
-        stage = supervised[0]
-        what = f"was mid-trained on speech with translations ({stage.get('data', 'data not named')})" if stage.get("stage") == "midtrain" else (
-            f"has a stage '{stage.get('stage')}', of which it is not known that it used no text")  # fmt: skip
-        return Eligibility(False, f"not eligible for the challenge track: the encoder {what}, and its SSL-only clause bars pairs of audio and text", disclosure)
-    return Eligibility(True, "eligible for the challenge track: no text took part in its training", disclosure)
+    supervised = next((stage for stage in stages if stage.get("stage") not in ALLOWED), None)
+    if supervised is None:
+        return Eligibility(None, disclosure)
+    if supervised.get("stage") == "midtrain":
+        return Eligibility(f"was mid-trained on speech with translations ({supervised.get('data', 'data not named')})", disclosure)
+    return Eligibility(f"has a stage '{supervised.get('stage')}', of which it is not known that it used no text", disclosure)
 
 
 def describe(stage: dict) -> str:
