@@ -4,7 +4,9 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mmpt.pretrain.run_folder import write_text
@@ -51,26 +53,28 @@ class Wish:
     description: str | None = None
 
 
-def build(outcomes: Outcomes, cost: Cost, bundle: Path, wish: Wish, allow_partial: bool) -> dict:
+def build(outcomes: Outcomes, cost: Callable[[], Cost], bundle: Path, wish: Wish, allow_partial: bool) -> dict:
     """Makes the bundle, all of it or nothing, in place of an earlier one, and returns its manifest.
 
+    Args:
+        cost: of the encoder, asked for when the predictions are right: it takes a while.
     Raises:
         InputError: predictions are not right, or they cannot be submitted and `allow_partial` is false. The list has been printed.
     """
     files = public_set.collect(outcomes)
     wrong, why_not = public_set.check(files, outcomes)
-    encoder, judged = load_encoder(outcomes.encoder), eligibility(outcomes.provenance)
+    _refuse(outcomes.name, wrong, [] if allow_partial else why_not)
+    encoder, judged, measured = load_encoder(outcomes.encoder), eligibility(outcomes.provenance), cost()
     name = outcomes.name if wish.name is None else wish.name
     heads = sum(outcome.head_parameters for outcome in outcomes.tasks.values())
-    answers = form.public_form(name, wish.url or "", wish.description, encoder.config, outcomes.hop, outcomes.provenance, judged, cost, heads)
+    answers = form.public_form(name, wish.url or "", wish.description, encoder.config, outcomes.hop, outcomes.provenance, judged, measured, heads)
     why_not += form.check_form(answers, form.PUBLIC_FORM)
     half = bundle.with_name(f".{bundle.name}.half")
     shutil.rmtree(half, ignore_errors=True)
     try:
         half.mkdir(parents=True)
-        write_hidden_set(half / "hidden", outcomes.encoder, outcomes.hop, name, judged, cost)
-        wrong += check_hidden_set(half / "hidden", outcomes.encoder, outcomes.hop)
-        _refuse(outcomes.name, wrong, [] if allow_partial else why_not)
+        write_hidden_set(half / "hidden", outcomes.encoder, outcomes.hop, name, judged, measured)
+        _refuse(outcomes.name, check_hidden_set(half / "hidden", outcomes.encoder, outcomes.hop), [] if allow_partial else why_not)
         public_set.write_zip(files, half / "predict.zip")
         (half / "form.yaml").write_text(form.render(answers, FORM_NOTE), encoding="utf-8")
         (half / "hidden-form.yaml").write_text(form.render(form.hidden_form(answers), HIDDEN_NOTE), encoding="utf-8")
@@ -167,7 +171,7 @@ def main(argv: list[str] | None = None) -> int:
     entries = {entry["name"]: entry for entry in content["encoders"]}
     wish, manifests = Wish(arguments.name, arguments.url, arguments.description), {}
     for name, bundle in bundles.items():
-        cost = known_cost(entries[name], outcomes[name].encoder)
+        cost = partial(known_cost, entries[name], outcomes[name].encoder)
         manifests[bundle] = build(outcomes[name], cost, bundle, wish, arguments.allow_partial)
     print(show(manifests))
     truths = " ".join(map(str, outcomes[names[0]].truth_paths()))
@@ -192,7 +196,7 @@ def _refuse(name: str, wrong: list[str], why_not: list[str]) -> None:
     for line in wrong + why_not:
         print(line)
     if wrong:
-        raise InputError(f"{name}: {len(wrong)} faults in the predictions, see the list above; the server would drop or miscount them in silence")
+        raise InputError(f"{name}: {len(wrong)} faults, see the list above, which the server would pass over in silence; nothing was written")
     if why_not:
         raise InputError(f"{name}: cannot be submitted, see the list above; --allow-partial makes a bundle for a rehearsal")
 

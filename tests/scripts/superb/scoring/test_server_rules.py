@@ -1,6 +1,5 @@
 """The server's arithmetic against slow, obvious references, and superb_s against the board's."""
 
-import itertools
 import random
 
 import numpy as np
@@ -10,16 +9,7 @@ from mmpt.scripts.superb.scoring.board import board, published, rank, superb_s
 from mmpt.scripts.superb.scoring.files import Diarization, read_table
 from mmpt.scripts.superb.scoring.rules import accuracy, best_setting, diarization, error_rate, turns_of, wrong_seconds
 from mmpt.upstream.errors import InputError
-
-
-def edits(a: list[str], b: list[str]) -> int:
-    """Levenshtein distance by its definition."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        row, above = [i], row
-        for j, y in enumerate(b, 1):
-            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (x != y)))
-    return row[-1]
+from slow_scores import edits, wrong_by_brute_force
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -47,25 +37,6 @@ def test_an_unknown_id_costs_the_task():
 
 def test_of_two_lines_with_one_id_the_last_counts():
     assert read_table("a yes\nb no\na off\n\nc\n", " ") == {"a": "off", "b": "no", "c": ""}
-
-
-def wrong_by_brute_force(truth, said, step_s=0.005):
-    """Frame by frame, every mapping of speakers tried."""
-    n = round(max([end for _, end, _ in [*truth, *said]]) / step_s)
-
-    def frames(turns):
-        speakers = sorted({speaker for *_, speaker in turns})
-        table = np.zeros((n, len(speakers)), dtype=bool)
-        for start, end, speaker in turns:
-            table[round(start / step_s) : round(end / step_s), speakers.index(speaker)] = True
-        return table
-
-    reference, hypothesis = frames(truth), frames(said)
-    size = max(reference.shape[1], hypothesis.shape[1])
-    reference, hypothesis = (np.pad(t, ((0, 0), (0, size - t.shape[1]))) for t in (reference, hypothesis))
-    r, h = reference.sum(1), hypothesis.sum(1)
-    correct = max((reference & hypothesis[:, list(order)]).sum() for order in itertools.permutations(range(size)))
-    return (np.maximum(r, h).sum() - correct) * step_s, r.sum() * step_s
 
 
 @pytest.mark.parametrize("seed", range(12))
