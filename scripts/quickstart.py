@@ -11,9 +11,12 @@ import time
 from pathlib import Path
 
 from mmpt.scripts.quickstart_report import TASKS, write_report
+from mmpt.scripts.reporting.collect import collect
+from mmpt.scripts.reporting.page import write_report as draw_report
+from mmpt.scripts.superb.bundles import bundle_all
 from mmpt.scripts.superb.execute import execute, executor_for
 from mmpt.scripts.superb.jobs import Encoder, Job, Options
-from mmpt.scripts.superb.results import write_results
+from mmpt.scripts.superb.results import SMOKE, write_results
 from mmpt.scripts.superb.run import said
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
@@ -75,7 +78,11 @@ def score(encoders: list[Encoder], samples: Path) -> None:
         job.prepare(replace=True)
     if execute(jobs, True, executor_for("local", RUNS, {}, cpus=1, gpus=0), min(2, os.cpu_count() or 1), said, "train and test"):
         raise InputError(f"jobs failed, see above and {RUNS / 'superb'}")
-    write_results(jobs, jobs, RUNS / "results.json", "bash scripts/quickstart.sh", [])
+    write_results(jobs, jobs, RUNS / "results.json", "bash scripts/quickstart.sh", [SMOKE])
+    _, problems = bundle_all(RUNS)
+    if problems:
+        raise InputError("; ".join(problems))
+    draw_report(RUNS / "report", collect([RUNS]), {}, "Quickstart on the sample corpora")
 
 
 @clean_exit

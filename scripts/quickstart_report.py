@@ -25,6 +25,7 @@ Go on with:
   python run_downstream.py -u mmpt_av -k runs/quickstart/midtrained/encoder.pt -d pr      one of them: ks, ic, pr, sd, asr
   python pretrain/run.py --objective clr --data MANIFEST                                  your own clips
   python midtrain/run.py --target-lang it --init runs/quickstart/pretrained --data MUSTC  real translation data
+  python scripts/superb/submit.py --help                                                  what one submits to the leaderboard
   tensorboard --logdir runs/quickstart                                                    losses, learning rates, speed
 Activate the environment first: source .venv/bin/activate
 """
@@ -48,4 +49,5 @@ def write_report(folder: Path, minutes: float) -> str:
     table = markdown(rows)
     text = f"# Quickstart on the sample corpora\n\n{table}\n\n{notes}\n{NEXT}"
     write_text(folder / "report.md", text.replace(NEXT, "```\n" + NEXT + "```\n"))
-    return f"{table}\n\n{notes}\nWritten: {folder / 'results.json'}, {folder / 'report.md'} ({minutes:.1f} minutes)\n\n{NEXT}"
+    written = f"Written: {folder / 'report/report.html'}, {folder / 'report.md'}, {folder / 'results.json'}, {folder / 'bundles'}"
+    return f"{table}\n\n{notes}\n{written} ({minutes:.1f} minutes)\n\n{NEXT}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from mmpt.pretrain.run_folder import write_text
-from mmpt.scripts.superb.jobs import Encoder, Job
+from mmpt.scripts.superb.jobs import Encoder, Job, read_json
 from mmpt.scripts.superb.work import software
 from mmpt.upstream.stock.tasks import find_task
 
@@ -61,11 +61,12 @@ def write_results(jobs: list[Job], chosen: list[Job], file: Path, command: str, 
         command: that made it. notes: what a reader must know before comparing.
     """
     encoders = {job.encoder: None for job in jobs}
+    costs = {entry["sha256"]: entry["cost"] for entry in (read_json(file) or {}).get("encoders", []) if entry.get("cost")}  # an encoder's stays
     content = {
         "notes": notes,
         "command": command,
         "software": software(),
-        "encoders": [_about(encoder) for encoder in encoders],
+        "encoders": [_about(encoder, costs) for encoder in encoders],
         "summary": summaries(chosen),
         "jobs": [_entry(job, job in chosen) for job in jobs],
     }  # fmt: skip
@@ -121,12 +122,13 @@ def _splits(content: dict, task: str) -> list[str]:
     return list(found) or [find_task(task).test_split]
 
 
-def _about(encoder: Encoder) -> dict:
-    """Which encoder it was, and where its weights come from."""
+def _about(encoder: Encoder, costs: dict[str, dict]) -> dict:
+    """Which encoder it was, and where its weights come from; its cost where it was measured before."""
     file = encoder.checkpoint
+    known = {"cost": costs[encoder.identity]} if encoder.identity in costs else {}
     return {
         "name": encoder.name, "upstream": encoder.upstream, "checkpoint": file and str(file),
-        "sha256": file and encoder.identity, "provenance": encoder.provenance(),
+        "sha256": file and encoder.identity, "provenance": encoder.provenance(), **known,
     }  # fmt: skip
 
 
@@ -136,7 +138,7 @@ def _entry(job: Job, is_chosen: bool) -> dict:
     state = "evaluated" if result else "failed" if job.failure() else "trained" if trained else "not done"
     return {
         "task": job.task, "encoder": job.encoder.name, "lr": job.config["optimizer"]["lr"], "seed": job.seed,
-        "state": state, "chosen": is_chosen, "smoke": job.is_smoke, "changed": job.changed,
+        "state": state, "chosen": is_chosen, "smoke": job.is_smoke, "changed": job.changed, "fine_tuned": job.options.fine_tune,
         **trained, **result, "failure": job.failure(), "folder": str(job.folder), "command": job.command(),
     }  # fmt: skip
 

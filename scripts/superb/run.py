@@ -1,4 +1,4 @@
-"""SUPERB tasks for one or more encoders: check the data, train, choose the learning rate on dev, score the best checkpoint on test."""
+"""SUPERB tasks for one or more encoders: check the data, train, choose the learning rate on dev, score the best on test, bundle and report."""
 
 import argparse
 import shlex
@@ -8,12 +8,15 @@ import sys
 import time
 from pathlib import Path
 
+from mmpt.scripts.reporting.collect import collect
+from mmpt.scripts.reporting.page import write_report
+from mmpt.scripts.superb.bundles import bundle_all, bundle_table
 from mmpt.scripts.superb.check_data import check, show
 from mmpt.scripts.superb.execute import execute, executor_for
 from mmpt.scripts.superb.jobs import Encoder, Job, Options
 from mmpt.scripts.superb.options import SLURM_CPUS, add_data_arguments, read_options, read_pair, read_tasks
-from mmpt.scripts.superb.pictures import draw
 from mmpt.scripts.superb.results import SMOKE, choose, dev_score, rates_table, table, write_results
+from mmpt.scripts.superb.score import PUBLISHED_NOTE
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock.tasks import find_task
@@ -27,7 +30,8 @@ examples:
   python scripts/superb/run.py --ckpt encoder.pt --data-root /corpora --limit 20 --out /tmp/smoke      does everything run? (figures mean nothing)
 
 The same command goes on where it was broken off: finished jobs are skipped, broken ones resumed, failed ones tried again.
-DIR holds results.json, pictures/ and, for each job, task/encoder/lr-seed with S3PRL's experiment folder and the logs.
+DIR holds results.json, report/report.html, bundles/ (scripts/superb/submit.py), and for each job task/encoder/lr-seed with S3PRL's experiment
+folder and the logs.
 """
 
 
@@ -56,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--device", choices=["cuda", "cpu"], help="default: cuda where there is one (slurm: cuda)")
     where.add_argument("--workers", type=int, metavar="N", help="loader processes of a job; default: the configuration's")
     p.add_argument("--no-check", action="store_true", help="do not look through the data first")
+    p.add_argument("--no-bundles", action="store_true", help="make no bundles for the leaderboard at the end")
     p.add_argument("--dry-run", action="store_true", help="say what would be run, and stop")
     p.add_argument("--fresh", action="store_true", help="delete what the jobs of this command left in DIR, and start again")
     return p
@@ -94,9 +99,21 @@ def main(argv: list[str] | None = None) -> int:
     content = write_results(jobs, chosen, arguments.out / "results.json", command, notes)
     print("\n" + table(content, tasks, encoders))
     report(content, jobs, chosen, failed, only_one_rate)
-    written = [arguments.out / "results.json", *draw(content, arguments.out / "pictures")]
-    print(f"\nWritten: {', '.join(map(str, written))} ({(time.time() - started) / 60:.1f} minutes)")
-    return 1 if failed else 0
+    problems = [] if arguments.no_bundles else end(arguments.out)
+    page = write_report(arguments.out / "report", collect([arguments.out]), {}, "SUPERB tasks")
+    print(f"\nWritten: {arguments.out / 'results.json'}, {page} ({(time.time() - started) / 60:.1f} minutes)")
+    return 1 if failed or problems else 0
+
+
+def end(out: Path) -> list[str]:
+    """Bundles of the run's encoders and their scores by the server's rules, printed; returns what went wrong."""
+    made, problems = bundle_all(out)
+    if made:
+        print("\nBundles by the leaderboard's rules, %, heads of the first seed (SD: the best on test of ten settings)\n" + bundle_table(made))
+        print(f"In {out / 'bundles'}; why one cannot be submitted, or is not eligible, stands in its manifest.json. {PUBLISHED_NOTE}")
+    for problem in problems:
+        print(problem)
+    return problems
 
 
 def read_encoders(checkpoints: list[str], upstreams: list[str]) -> list[Encoder]:
