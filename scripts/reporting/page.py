@@ -38,12 +38,11 @@ class Drawn:
 
 @dataclass
 class Section:
-    """text_columns: how many of the first columns hold words."""
+    """What stands under one title."""
 
     title: str
     tables: list[Table] = field(default_factory=list)
     figures: list[Drawn] = field(default_factory=list)
-    text_columns: int = 1
 
 
 class Report:
@@ -56,7 +55,7 @@ class Report:
     def add_results(self, found: Collection) -> None:
         """All that runs' results have: tasks, word errors, changes, the board, layers and curves."""
         self._add("SUPERB tasks, test, %", [tables.superb_table(found)])
-        self.add_word_errors(found.word_errors(), "Word errors by method, data set and language", "untrained encoder", "wer_gains")
+        self.add_word_errors(found.word_errors(), "Word errors by method, data set and language", "scratch: untrained encoder", "wer_gains")
         self._add("What training the encoder changed", [], [(
             "superb_change", figures.change_by_task(found.rows, found.cells()),
             "Relative change of each task's score, mean over head seeds: mid-trained against pre-trained only, and trained against untrained.",
@@ -78,7 +77,7 @@ class Report:
         table = tables.word_error_table(found, title, scratch)
         caption = "Average relative gain in word errors of mid-training over pre-training only, by method, language and data set."
         drawn = (figure, figures.average_gains(found), caption)
-        self._add(title, [table, tables.averages_table(found)], [drawn], text_columns=3)
+        self._add(title, [table, tables.averages_table(found)], [drawn])
 
     def write(self, title: str, notes: list[str], sources: list[dict]) -> Path:
         """Writes report.html and returns its path."""
@@ -88,10 +87,10 @@ class Report:
         write_text(file, template.render(title=title, notes=notes, sections=self.sections, sources=sources, widest=WIDEST))
         return file
 
-    def _add(self, title: str, found: list[Table | None], drawings: list[tuple[str, Figure | None, str]] = (), text_columns: int = 1) -> None:
+    def _add(self, title: str, found: list[Table | None], drawings: list[tuple[str, Figure | None, str]] = ()) -> None:
         """A section, unless nothing is in it."""
         drawn = [self._draw(name, figure, caption) for name, figure, caption in drawings if figure is not None]
-        section = Section(title, [table for table in found if table is not None], drawn, text_columns)
+        section = Section(title, [table for table in found if table is not None], drawn)
         if section.tables or section.figures:
             self.sections.append(section)
 
@@ -118,5 +117,5 @@ def write_report(folder: Path, found: Collection | None, word_errors: dict[str, 
         if found is not None:
             report.add_results(found)
         for name, table in word_errors.items():
-            report.add_word_errors(table, f"Word errors of {name}", "from scratch", f"wer_gains_{name}")
+            report.add_word_errors(table, f"Word errors of {name}", "scratch: no pre-training", f"wer_gains_{name}")
     return report.write(title, found.notes if found else [], found.sources if found else [])

@@ -12,13 +12,14 @@ from mmpt.upstream.stock.tasks import find_task
 
 @dataclass
 class Table:
-    """heads: of the columns; the first names the row. marked: numbers of rows that stand out. note: a line under it."""
+    """heads: of the columns. words: how many of the first columns hold words. marked: numbers of rows that stand out. note: a line under it."""
 
     title: str
     heads: list[str]
     rows: list[list[str]] = field(default_factory=list)
     marked: set[int] = field(default_factory=set)
     note: str = ""
+    words: int = 1
 
 
 def superb_table(found: Collection) -> Table:
@@ -38,7 +39,7 @@ def superb_table(found: Collection) -> Table:
 
 
 def word_error_table(tables: dict[str, WordErrors], title: str, scratch: str) -> Table | None:
-    """The paper's table 1: method × data set × language, with the changes against scratch and against pre-training only; None where it would be empty.
+    """The paper's table 1: method × data set × language, changes against scratch and against pre-training only; None where empty.
 
     Args:
         scratch: what the row without any pre-training is called.
@@ -47,8 +48,8 @@ def word_error_table(tables: dict[str, WordErrors], title: str, scratch: str) ->
     if not keys and all(tables[split].scratch is None for split in SPLITS):
         return None
     heads = ["method", "data", "mid-trained"] + [f"{what} {split}" for what in ("WER", "vs scratch", "vs pre-training only") for split in SPLITS]
-    table = Table(title, heads, note=f"WER in per cent, lower is better; changes are relative, in per cent, and positive where fewer words are wrong. "
-                                     f"Scratch: {scratch}.")  # fmt: skip
+    note = "WER in per cent, lower is better; changes are relative, in per cent, and positive where fewer words are wrong."
+    table = Table(title, heads, note=note, words=3)
     if any(tables[split].scratch is not None for split in SPLITS):
         table.rows.append([scratch, "", ""] + [_figure(tables[s].scratch, tables[s].spreads.get(None), 2) for s in SPLITS] + [""] * 4)
     for key in sorted(keys, key=lambda key: ([k[:2] for k in keys].index(key[:2]), key[2] is not PRE)):

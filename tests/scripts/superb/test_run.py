@@ -10,7 +10,6 @@ import torch
 
 from mmpt.scripts.superb import results
 from mmpt.scripts.superb.jobs import Encoder, Job
-from mmpt.scripts.superb.pictures import dev_curves, draw, layer_weights
 from mmpt.scripts.superb.results import choose, markdown, summaries, table
 from mmpt.scripts.superb.run import main, unalignable
 from mmpt.upstream.mmpt_av import EncoderConfig, save_encoder
@@ -29,15 +28,15 @@ def place(tmp_path_factory):
     return root
 
 
-def run(place, *arguments, out="out") -> int:
-    small = ["--set", "downstream_expert.datarc.batch_size=4", "--device", "cpu"]
+def run(place, *arguments, out="out", bundles=False) -> int:
+    small = ["--set", "downstream_expert.datarc.batch_size=4", "--device", "cpu", *([] if bundles else ["--no-bundles"])]
     return main(["--data-root", str(place / "noise"), "--out", str(place / out), *small, *arguments])
 
 
 def test_a_whole_run_and_the_same_again(place, capsys):
     command = ["--ckpt", str(place / "a/encoder.pt"), "--tasks", "ks,asr", "--lr", "1e-1,1e-9", "--limit", "3", "--jobs", "2"]
     command += ["--cache", str(place / "states")]
-    assert run(place, *command) == 0
+    assert run(place, *command, bundles=True) == 0
     printed = capsys.readouterr().out
     content = json.loads((place / "out/results.json").read_text())
     assert "| a " in printed and "KS acc ↑" in printed and "ASR clean wer ↓" in printed and "SMOKE RUN" in printed
@@ -53,11 +52,22 @@ def test_a_whole_run_and_the_same_again(place, capsys):
         assert chosen["dev_score"] == (max(scores) if task == "ks" else min(scores))
         assert {"dev_curve", "layer_weights", "seed", "command", "dropped", "checkpoint_step"} <= chosen.keys() and chosen["smoke"]
     assert list((place / "states").rglob("about.json"))
+    manifest = json.loads((place / "out/bundles/a/manifest.json").read_text())
+    assert not manifest["submittable"] and manifest["tasks"].keys() == {"ks", "asr"} and (place / "out/bundles/a/predict.zip").is_file()
+    entry, scored = content["encoders"][0], json.loads((place / "out/bundles/a/score.json").read_text())
+    assert entry["cost"]["parameters"] == 985_888 and entry["server_score"]["scores"] == {t: one["value"] for t, one in scored["scores"].items()}
+    for job in content["jobs"]:
+        if job["chosen"]:
+            (split,) = job["scores"].keys() - {"test-other"}
+            assert scored["scores"][job["task"]]["value"] == pytest.approx(job["scores"][split]["acc" if job["task"] == "ks" else "wer"])
+    assert "Bundles by the leaderboard's rules" in printed and "MACs" not in printed
+    assert "data:image/png" in (place / "out/report/report.html").read_text()
 
     times = {file: file.stat().st_mtime_ns for file in (place / "out").rglob("*.log")}
-    assert run(place, *command) == 0
+    assert run(place, *command, bundles=True) == 0
     assert {file: file.stat().st_mtime_ns for file in (place / "out").rglob("*.log")} == times
     assert table_of(capsys.readouterr().out) == table_of(printed)
+    assert json.loads((place / "out/results.json").read_text())["encoders"] == content["encoders"]
 
 
 def table_of(printed: str) -> list[str]:
@@ -192,19 +202,6 @@ def test_the_table():
     assert cells[0] == ["test, %", "KS acc ↑", "ASR clean wer ↓"]
     assert cells[2:] == [["a", "30.0 ± 7.1", "-"], ["b", "-", "100.0 *"]]
     assert len({len(line) for line in lines}) == 1 and markdown([["x"], ["y"]]).count("\n") == 2
-
-
-def test_pictures(tmp_path):
-    job = {"task": "ks", "encoder": "a", "chosen": True, "dev_curve": {"10": 0.1, "20": 0.3}, "dev_score": 0.3, "checkpoint_step": 20,
-           "layer_weights": [0.25, 0.75]}  # fmt: skip
-    other = {**job, "task": "asr", "encoder": "b", "dev_score": None, "layer_weights": None}
-    figure = dev_curves([job, other, {**job, "chosen": False}])
-    assert [panel.get_title() for panel in figure.axes] == ["KS", "ASR"] and [len(panel.lines) for panel in figure.axes] == [2, 1]
-    assert figure.axes[0].lines[0].get_ydata().tolist() == [10, 30] and figure.axes[0].lines[1].get_xdata() == [20]
-    image = layer_weights([job, {**job, "layer_weights": [0.75, 0.25]}, other]).axes[0].images[0].get_array()
-    assert image.tolist() == [[0.5, 0.5]]
-    assert draw({"jobs": [{**other, "dev_curve": {}}]}, tmp_path) == []
-    assert [file.name for file in draw({"jobs": [job]}, tmp_path)] == ["dev_curves.png", "layer_weights.png"] and len(list(tmp_path.iterdir())) == 2
 
 
 def test_shares_of_utterances_that_are_too_fast():
