@@ -9,8 +9,7 @@ from mmpt.scripts.reporting.word_errors import WordErrors
 from mmpt.scripts.superb.scoring.board import published
 from mmpt.upstream.stock.tasks import find_task
 
-LOWEST = -60  # superb_s under this is drawn at the lower edge, with its value
-TOP = 1080
+LOWEST = -60  # a lower superb_s is drawn there
 
 
 def cell_title(cell: Cell) -> str:
@@ -85,27 +84,28 @@ def average_gains(tables: dict[str, WordErrors]) -> Figure | None:
 
 
 def among_published(rows: list[Row]) -> Figure | None:
-    """superb_s against parameters and MACs, ours among the leaderboard's rows. A score far under FBANK's stands at the lower edge."""
-    ours = [(row.name, row.board["superb_s"], row.cost["parameters"] / 1e6, row.macs / 1e9) for row in rows if row.board and row.cost]
-    ours = [entry for entry in ours if entry[1] is not None]
+    """superb_s against parameters and MACs, ours among the leaderboard's rows, numbered by rank. A score far under FBANK's stands at the lower edge."""
+    ours = [(row.board["superb_s"], row.name, row.cost["parameters"] / 1e6, row.macs / 1e9) for row in rows if row.board and row.cost]
+    ours = [entry for entry in ours if entry[0] is not None]
     if not ours:
         return None
-    others = [(row.name, row.superb_s, row.params, row.gmacs) for row in published()]
-    figure, axes = pyplot.subplots(2, 1, figsize=(6.6, 7.0), layout="constrained")
+    ranked = sorted([(row.superb_s, row.name, row.params, row.gmacs) for row in published()] + ours, reverse=True, key=lambda entry: entry[0])
+    figure, axes = pyplot.subplots(2, 1, figsize=(6.8, 7.4), sharey=True, layout="constrained")
     for axis, column, title in zip(axes, (2, 3), ("parameters, millions", "GMACs of the official 32 utterances")):
-        _scatter(axis, [(entry[0], entry[1], entry[column]) for entry in others], "white", 34)
-        _scatter(axis, [(entry[0], entry[1], entry[column]) for entry in ours], style.COLOURS[2], 46)
-        axis.set(xscale="log", xlabel=title, ylabel="superb_s (five tasks)", ylim=(LOWEST - 40, TOP))
-        axis.margins(x=0.2)
+        places: dict[tuple[float, float], list[int]] = {}
+        for number, entry in enumerate(ranked, 1):
+            if entry[column]:  # none is published, or it is 0, for which a logarithm has no place
+                places.setdefault((entry[column], max(entry[0], LOWEST)), []).append(number)
+        for place, numbers in places.items():
+            is_ours, is_left = ranked[numbers[0] - 1] in ours, numbers[0] % 2 == 0
+            colour, marker = style.COLOURS[2] if is_ours else "white", "v" if place[1] == LOWEST else "o"
+            axis.scatter(*place, 48, colour, marker=marker, edgecolors="black", linewidths=0.8, zorder=3)
+            axis.annotate(", ".join(map(str, numbers)), place, (-6 if is_left else 6, 3), textcoords="offset points", ha="right" if is_left else "left",
+                          fontsize=8, fontweight="bold" if is_ours else "normal")  # fmt: skip
+        axis.set(xscale="log", xlabel=title, ylabel="superb_s (five tasks)", ylim=(LOWEST - 60, ranked[0][0] + 60))
+        axis.margins(x=0.1)
+    names = [f"{number}  {name} ({score:.0f})" for number, (score, name, *_) in enumerate(ranked, 1)]
+    colours = [style.COLOURS[2] if entry in ours else "white" for entry in ranked]
+    handles = [pyplot.Line2D([], [], linestyle="", marker="o", color=colour, markeredgecolor="black") for colour in colours]
+    figure.legend(handles, names, loc="outside right upper", handletextpad=0.1)
     return figure
-
-
-def _scatter(axis, points: list[tuple[str, float, float | None]], colour: str, size: float) -> None:
-    for name, score, place in points:
-        if not place:  # no such figure is published, or 0, which a logarithm has no place for
-            continue
-        is_under = score < LOWEST
-        axis.scatter(place, max(score, LOWEST), size, colour, marker="v" if is_under else "o", edgecolors="black", linewidths=0.8, zorder=3)
-        label = f"{name} ({score:.0f})" if is_under else name
-        weight = "normal" if colour == "white" else "bold"
-        axis.annotate(label, (place, max(score, LOWEST)), (6, 3), textcoords="offset points", fontsize=7.5, fontweight=weight)

@@ -55,14 +55,14 @@ class Report:
     def add_results(self, found: Collection) -> None:
         """All that runs' results have: tasks, word errors, changes, the board, layers and curves."""
         self._add("SUPERB tasks, test, %", [tables.superb_table(found)])
-        self.add_word_errors(found.word_errors(), "Word errors by method, data set and language", "scratch: untrained encoder", "wer_gains")
+        self.add_word_errors(found.word_errors(), "Word errors by method, data set and language", "untrained", "wer_gains")
         self._add("What training the encoder changed", [], [(
             "superb_change", figures.change_by_task(found.rows, found.cells()),
             "Relative change of each task's score, mean over head seeds: mid-trained against pre-trained only, and trained against untrained.",
         )])  # fmt: skip
         self._add("Among the leaderboard's published rows", [tables.board_table(found.rows)], [(
             "among_published", figures.among_published(found.rows),
-            "superb_s against size and cost; filled: ours; a triangle at the lower edge: the value beside it lies far below.",
+            "superb_s against size and cost, numbered by rank; filled: ours; a triangle: the score lies below the picture.",
         )])  # fmt: skip
         self._add("Layers that the tasks listen to", [], [(
             "layer_weights", training_figures.layer_weights(found.jobs), "Weights of the sum over the encoder's layers, mean over head seeds.",
@@ -73,7 +73,7 @@ class Report:
         )])  # fmt: skip
 
     def add_word_errors(self, found: dict[str, WordErrors], title: str, scratch: str, figure: str) -> None:
-        """The paper's table 1, its averages and figure 3. `scratch`: what its first row is called."""
+        """The paper's table 1, its averages and figure 3. `scratch`: what is known of the encoder without any."""
         table = tables.word_error_table(found, title, scratch)
         caption = "Average relative gain in word errors of mid-training over pre-training only, by method, language and data set."
         drawn = (figure, figures.average_gains(found), caption)
@@ -117,5 +117,5 @@ def write_report(folder: Path, found: Collection | None, word_errors: dict[str, 
         if found is not None:
             report.add_results(found)
         for name, table in word_errors.items():
-            report.add_word_errors(table, f"Word errors of {name}", "scratch: no pre-training", f"wer_gains_{name}")
+            report.add_word_errors(table, f"Word errors of {name}", "", f"wer_gains_{name}")
     return report.write(title, found.notes if found else [], found.sources if found else [])

@@ -5,8 +5,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402  (the backend is chosen first)
 
-# From dark to light, L* of 20, 45, 65 and 84; each differs from its neighbours in print and for every kind of colour vision.
-COLOURS = ("#14304f", "#1f77a4", "#e08b2c", "#f2cf63")
+# From dark to light, L* of 19, 44, 62 and 79; each differs from its neighbours in print and for every kind of colour vision.
+COLOURS = ("#14304f", "#1f6f9c", "#d9812a", "#e3bf4f")
 MARKERS = ("o", "s", "^", "D")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--")

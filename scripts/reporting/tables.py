@@ -42,7 +42,7 @@ def word_error_table(tables: dict[str, WordErrors], title: str, scratch: str) ->
     """The paper's table 1: method × data set × language, changes against scratch and against pre-training only; None where empty.
 
     Args:
-        scratch: what the row without any pre-training is called.
+        scratch: what is known of the encoder without any pre-training.
     """
     keys = list(dict.fromkeys(key for split in SPLITS for key in tables[split].cells))
     if not keys and all(tables[split].scratch is None for split in SPLITS):
@@ -51,7 +51,7 @@ def word_error_table(tables: dict[str, WordErrors], title: str, scratch: str) ->
     note = "WER in per cent, lower is better; changes are relative, in per cent, and positive where fewer words are wrong."
     table = Table(title, heads, note=note, words=3)
     if any(tables[split].scratch is not None for split in SPLITS):
-        table.rows.append([scratch, "", ""] + [_figure(tables[s].scratch, tables[s].spreads.get(None), 2) for s in SPLITS] + [""] * 4)
+        table.rows.append(["scratch", scratch, ""] + [_figure(tables[s].scratch, tables[s].spreads.get(None), 2) for s in SPLITS] + [""] * 4)
     for key in sorted(keys, key=lambda key: ([k[:2] for k in keys].index(key[:2]), key[2] is not PRE)):
         method, data, language = key
         before = (method, data, PRE)

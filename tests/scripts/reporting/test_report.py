@@ -89,7 +89,7 @@ def test_seeds_are_mean_and_spread_and_missing_cells_are_empty(run, tmp_path):
 def test_word_errors_in_the_form_of_table_1(run, tmp_path):
     main([str(run), "--out", str(tmp_path)])
     table = page(tmp_path).tables[1]
-    assert table[1] == ["scratch: untrained encoder", "", "", "52.00 ± 1.41", "", "", "", "", ""]
+    assert table[1] == ["scratch", "untrained", "", "52.00 ± 1.41", "", "", "", "", ""]
     assert table[2] == ["CLR", "lrs3", "no", "52.00 ± 1.41", "52.00 ± 1.41", "+0.00", "", "", ""]
     assert table[3] == ["CLR", "lrs3", "en-it", "52.00 ± 1.41", "25.00 ± 0.00", "+0.00", "", "+0.00", "+51.92"]
 
@@ -108,7 +108,7 @@ def test_the_papers_table_gives_the_papers_figures(tmp_path):
     assert main([str(PAPER), "--out", str(tmp_path)]) == 0
     first, averages = page(tmp_path).tables
     assert len(first) == 1 + 1 + 36
-    assert first[1][:5] == ["scratch: no pre-training", "", "", "6.84 ± 0.22", "12.91 ± 0.47"]
+    assert first[1][:5] == ["scratch", "", "", "6.84 ± 0.22", "12.91 ± 0.47"]
     (headline,) = [row for row in first if row[:3] == ["MAE", "LRS3", "en-it"]]
     assert [float(cell) for cell in headline[5:7]] == pytest.approx([38.45, 26.18], abs=0.0101)
     derived = {row[0]: [float(cell) for cell in row[1:]] for row in averages[1:]}
