@@ -11,9 +11,7 @@ import time
 from pathlib import Path
 
 from mmpt.scripts.quickstart_report import TASKS, write_report
-from mmpt.scripts.reporting.collect import collect
-from mmpt.scripts.reporting.page import write_report as draw_report
-from mmpt.scripts.superb.bundles import bundle_all
+from mmpt.scripts.superb.bundles import end_run
 from mmpt.scripts.superb.execute import execute, executor_for
 from mmpt.scripts.superb.jobs import Encoder, Job, Options
 from mmpt.scripts.superb.results import SMOKE, write_results
@@ -79,10 +77,9 @@ def score(encoders: list[Encoder], samples: Path) -> None:
     if execute(jobs, True, executor_for("local", RUNS, {}, cpus=1, gpus=0), min(2, os.cpu_count() or 1), said, "train and test"):
         raise InputError(f"jobs failed, see above and {RUNS / 'superb'}")
     write_results(jobs, jobs, RUNS / "results.json", "bash scripts/quickstart.sh", [SMOKE])
-    _, problems = bundle_all(RUNS)
+    _, problems = end_run(RUNS, "Quickstart on the sample corpora")
     if problems:
-        raise InputError("; ".join(problems))
-    draw_report(RUNS / "report", collect([RUNS]), {}, "Quickstart on the sample corpora")
+        raise InputError(f"{len(problems)} bundles could not be made, see above")
 
 
 @clean_exit

@@ -1,17 +1,36 @@
-"""What a run ends with: a bundle of each encoder, scored by the leaderboard's rules, noted in results.json."""
+"""What a run ends with: a bundle of each encoder, scored by the leaderboard's rules and noted in results.json, and the report."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 from mmpt.pretrain.run_folder import write_text
+from mmpt.scripts.reporting.collect import collect
+from mmpt.scripts.reporting.page import write_report
 from mmpt.scripts.superb.results import markdown
-from mmpt.scripts.superb.score import score
+from mmpt.scripts.superb.score import PUBLISHED_NOTE, score
 from mmpt.scripts.superb.scoring.board import FIVE, published
 from mmpt.scripts.superb.scoring.files import Predictions, read_truth
 from mmpt.scripts.superb.submission.outcomes import read_outcomes, read_results, submittable_encoders
 from mmpt.scripts.superb.submit import Wish, build, known_cost
 from mmpt.upstream.errors import InputError
+
+
+def end_run(folder: Path, title: str, bundles: bool = True) -> tuple[Path, list[str]]:
+    """Makes bundles and report of results.json, and prints what came out.
+
+    Returns:
+        The report's page, and what went wrong.
+    """
+    made, problems = bundle_all(folder) if bundles else ([], [])
+    if made:
+        print("\nBundles by the leaderboard's rules, %, heads of the first seed (SD: the best on test of ten settings)\n" + bundle_table(made))
+        print(f"In {folder / 'bundles'}; why one cannot be submitted, or is not eligible, stands in its manifest.json.")
+        if any(one["superb_s"] is not None for one in made):
+            print(PUBLISHED_NOTE)
+    for problem in problems:
+        print(problem)
+    return write_report(folder / "report", collect([folder]), {}, title), problems
 
 
 def bundle_all(folder: Path) -> tuple[list[dict], list[str]]:
@@ -49,14 +68,15 @@ def bundle_all(folder: Path) -> tuple[list[dict], list[str]]:
 
 
 def bundle_table(made: list[dict]) -> str:
-    """The bundles side by side."""
+    """The bundles side by side, without the columns that would be empty."""
     rows = [["bundle", *(task.upper() for task in FIVE), "SD chosen on dev", "superb_s", f"rank of {len(published()) + 1}", "submittable", "challenge track"]]
     for one in made:
         scores = [_percent(one["scores"].get(task)) for task in FIVE]
         place = ["", ""] if one["superb_s"] is None else [f"{one['superb_s']:.1f}", str(one["rank"])]
         verdict = ["yes" if one["manifest"]["submittable"] else "no", "eligible" if one["manifest"]["challenge_track"]["eligible"] else "not eligible"]
         rows.append([one["name"], *scores, _percent(one["sd_chosen_on_dev"]), *place, *verdict])
-    return markdown(rows)
+    filled = [column for column in zip(*rows) if any(column[1:])]
+    return markdown([list(row) for row in zip(*filled)])
 
 
 def _percent(value: float | None) -> str:

@@ -8,15 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from mmpt.scripts.reporting.collect import collect
-from mmpt.scripts.reporting.page import write_report
-from mmpt.scripts.superb.bundles import bundle_all, bundle_table
+from mmpt.scripts.superb.bundles import end_run
 from mmpt.scripts.superb.check_data import check, show
 from mmpt.scripts.superb.execute import execute, executor_for
 from mmpt.scripts.superb.jobs import Encoder, Job, Options
 from mmpt.scripts.superb.options import SLURM_CPUS, add_data_arguments, read_options, read_pair, read_tasks
 from mmpt.scripts.superb.results import SMOKE, choose, dev_score, rates_table, table, write_results
-from mmpt.scripts.superb.score import PUBLISHED_NOTE
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.stock.tasks import find_task
@@ -99,21 +96,9 @@ def main(argv: list[str] | None = None) -> int:
     content = write_results(jobs, chosen, arguments.out / "results.json", command, notes)
     print("\n" + table(content, tasks, encoders))
     report(content, jobs, chosen, failed, only_one_rate)
-    problems = [] if arguments.no_bundles else end(arguments.out)
-    page = write_report(arguments.out / "report", collect([arguments.out]), {}, "SUPERB tasks")
+    page, problems = end_run(arguments.out, "SUPERB tasks", bundles=not arguments.no_bundles)
     print(f"\nWritten: {arguments.out / 'results.json'}, {page} ({(time.time() - started) / 60:.1f} minutes)")
     return 1 if failed or problems else 0
-
-
-def end(out: Path) -> list[str]:
-    """Bundles of the run's encoders and their scores by the server's rules, printed; returns what went wrong."""
-    made, problems = bundle_all(out)
-    if made:
-        print("\nBundles by the leaderboard's rules, %, heads of the first seed (SD: the best on test of ten settings)\n" + bundle_table(made))
-        print(f"In {out / 'bundles'}; why one cannot be submitted, or is not eligible, stands in its manifest.json. {PUBLISHED_NOTE}")
-    for problem in problems:
-        print(problem)
-    return problems
 
 
 def read_encoders(checkpoints: list[str], upstreams: list[str]) -> list[Encoder]:

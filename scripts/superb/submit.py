@@ -149,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
     asked = p.add_argument_group("the form")
     asked.add_argument("--name", metavar="TEXT", help="of the submission, at most 20 characters; default: the encoder's")
     asked.add_argument("--url", metavar="URL", help="of the model, at https://github.com/")
-    asked.add_argument("--description", metavar="TEXT", help="of the model, at most 300 characters, with outside data disclosed; default: from its provenance")
+    asked.add_argument("--description", metavar="TEXT", help="of the model; the data it was trained on are added, and all of it has at most 300 characters")
     p.add_argument("--push", metavar="OWNER/NAME", help="upload hidden/ to this Hugging Face repository, private where it is new")
     return p
 

@@ -62,13 +62,13 @@ def public_form(
     """The public set's form.
 
     Args:
-        description: of the model; None has it written. The disclosure of the data, labelled ones named as such, is part of it.
+        description: of the model, before the disclosure of the data, which always follows; None has it written.
         hop: samples under a state. head_parameters: of all tasks' heads together.
     """
     return {
         "submitName": name,
         "modelURL": url,
-        "modelDesc": describe_model(config, judged) if description is None else description,
+        "modelDesc": describe_model(config, judged, description),
         "stride": hop // SAMPLES_PER_MS,
         "inputFormat": f"16 kHz waveform; {config.n_mels} log-mel energies, 25 ms window, 10 ms shift, mean and variance normalised "
         + ("per utterance" if config.normalisation == "utterance" else "by fixed statistics"),
@@ -90,10 +90,11 @@ def hidden_form(public: dict[str, object], repository: str = "", commit: str = "
     return {"submitName": public["submitName"], "modelDesc": public["modelDesc"], **uploaded, "paramShared": public["paramShared"], "task": public["task"]}
 
 
-def describe_model(config: EncoderConfig, judged: Eligibility) -> str:
+def describe_model(config: EncoderConfig, judged: Eligibility, description: str | None) -> str:
     """The description, with the disclosure of what the weights come from."""
-    what = f"mmpt_av: Conformer speech encoder, {config.n_layers} blocks, frozen. Weights: {judged.disclosure}."
-    return what if judged.eligible else f"{what} Not SSL only: it {judged.cause}."
+    what = f"mmpt_av: Conformer speech encoder, {config.n_layers} blocks, frozen." if description is None else description.strip()
+    disclosed = f"{what} Weights: {judged.disclosure}."
+    return disclosed if judged.eligible else f"{disclosed} Not SSL only: it {judged.cause}."
 
 
 def corpus(provenance: dict | None) -> str:

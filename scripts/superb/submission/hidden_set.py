@@ -45,7 +45,7 @@ A speech encoder for [SUPERB](https://superbbenchmark.org): log-mel filterbank e
 - **Challenge track**: {reason}
 - **Licences**: the code is under the licence in LICENSE. For the weights, mind the terms of the data they were trained on.
 
-S3PRL loads it with `python run_downstream.py --hub huggingface -u OWNER/NAME ...`; by hand:
+S3PRL loads it with `python run_downstream.py --hub huggingface -u OWNER/NAME ...` (and huggingface_hub < 1.0); by hand:
 
 ```python
 from expert import UpstreamExpert

@@ -191,11 +191,17 @@ def test_each_fault_is_named_whatever_is_allowed(run, capsys, task, name, spoil,
 @pytest.mark.parametrize("arguments, message", [
     (["--name", "a name of more than twenty characters"], "submitName has 37 characters, and the form takes 20"),
     (["--url", "https://gitlab.com/me/mine"], "modelURL must be an address at https://github.com/"),
-    (["--description", "long " * 61], "modelDesc has 305 characters, and the form takes 300"),
+    (["--description", "long " * 30], "modelDesc has 327 characters, and the form takes 300"),
 ])  # fmt: skip
 def test_the_form_is_checked(run, capsys, arguments, message):
     assert bundle(run, "--allow-partial", *arguments) == 0
     assert message in capsys.readouterr().out
+
+
+def test_the_data_are_disclosed_whatever_is_said(run):
+    assert bundle(run, "--allow-partial", "--description", "A good one.") == 0
+    said = yaml.safe_load((run.parent / "bundle/form.yaml").read_text())["modelDesc"]
+    assert said.startswith("A good one. Weights: pretrain clr on lrs3 (200 steps); midtrain") and "Not SSL only" in said
 
 
 def test_two_bundles_side_by_side(run, capsys):
