@@ -1,0 +1,35 @@
+"""The encoder's peer: torchaudio's Conformer behind the same sub-sampler, on padded batches."""
+
+import math
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from mmpt.upstream.mmpt_av import EncoderConfig
+from mmpt.upstream.mmpt_av.conformer import sinusoids
+
+
+class Peer(nn.Module):
+    """Features to states of the same sizes and parameters as ours; padding takes part in all of it but attention."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        padding = config.conv_kernel // 2
+        self.conv1 = nn.Conv1d(config.n_mels, config.conv_channels, config.conv_kernel, stride=2, padding=padding)
+        self.conv2 = nn.Conv1d(config.conv_channels // 2, 2 * config.d_model, config.conv_kernel, stride=2, padding=padding)
+        self.linear = nn.Linear(config.d_model, config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+        self.conformer = torchaudio.models.Conformer(
+            config.d_model, config.n_heads, config.ffn_dim, config.n_layers, config.depthwise_kernel, config.dropout
+        )  # fmt: skip
+
+    def forward(self, feats: list[Tensor]) -> Tensor:
+        """feats: of (frames, n_mels). Returns (B, T, C), T the longest's ceil(frames / 4)."""
+        x = pad_sequence(feats, batch_first=True).transpose(1, 2)
+        x = F.glu(self.conv2(F.glu(self.conv1(x), dim=1)), dim=1).transpose(1, 2)
+        x = x * math.sqrt(x.shape[-1]) + sinusoids(x.shape[1], x.shape[-1], x.device)
+        lengths = torch.tensor([math.ceil(len(one) / 4) for one in feats], device=x.device)
+        return self.conformer(self.dropout(self.linear(x)), lengths)[0]
