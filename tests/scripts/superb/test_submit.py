@@ -36,15 +36,18 @@ def run(made, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def quick_cost(monkeypatch):
-    """What test_cost.py measures is not measured again."""
+def quick(monkeypatch, request):
+    """What test_cost.py measures is not measured again, and the hidden set is imported only in the tests that are about it."""
     monkeypatch.setattr(submit, "encoder_cost", lambda file: submit.Cost(985_888, {"short": 1, "medium": 2, "long": 3, "longer": 4}))
+    if "imported" not in request.keywords:
+        monkeypatch.setattr(submit, "check_hidden_set", lambda *_: [])
 
 
 def bundle(run, *arguments, out="bundle", encoder="mid") -> int:
     return submit.main(["--results", str(run), "--out", str(run.parent / out), "--encoder", encoder, *arguments])
 
 
+@pytest.mark.imported
 def test_a_bundle_for_a_rehearsal(run, capsys):
     assert bundle(run, "--allow-partial", "--url", "https://github.com/me/mine") == 0
     printed, out = capsys.readouterr().out, run.parent / "bundle"
@@ -191,7 +194,7 @@ def test_each_fault_is_named_whatever_is_allowed(run, capsys, task, name, spoil,
 @pytest.mark.parametrize("arguments, message", [
     (["--name", "a name of more than twenty characters"], "submitName has 37 characters, and the form takes 20"),
     (["--url", "https://gitlab.com/me/mine"], "modelURL must be an address at https://github.com/"),
-    (["--description", "long " * 30], "modelDesc has 327 characters, and the form takes 300"),
+    (["--description", "long " * 40], "characters, and the form takes 300: long long"),
 ])  # fmt: skip
 def test_the_form_is_checked(run, capsys, arguments, message):
     assert bundle(run, "--allow-partial", *arguments) == 0
@@ -219,6 +222,7 @@ def test_a_run_that_was_moved_and_another_seed(run):
     assert manifest["head_seed"] == 2
 
 
+@pytest.mark.imported
 def test_denser_states_are_those_of_the_hidden_set(run):
     edit_jobs(run)
     for task in fake.SCORES:
