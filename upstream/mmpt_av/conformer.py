@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .dropout import Dropout, dropout
 from .gather import gather_rows
 from .packing import Packing
 
@@ -65,17 +66,22 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """x: (total, C). Returns the same shape."""
         qkv = self.qkv(self.norm(x)).view(packing.total, 3, self.n_heads, -1)
-        dropout = self.dropout if self.training else 0.0
+        p = self.dropout if self.training else 0.0
         if packing.dense:
             q, k, v = qkv.view(len(packing.lengths), packing.longest, *qkv.shape[1:]).permute(2, 0, 3, 1, 4)
-            heads = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2)
+            heads = attend(q, k, v, p).transpose(1, 2)
         else:
             # One call an utterance: no mask, no padding, and memory that stays linear in its length.
-            heads = torch.cat([
-                F.scaled_dot_product_attention(*one.permute(1, 2, 0, 3).unsqueeze(1), dropout_p=dropout)[0].transpose(0, 1)
-                for one in qkv.split(packing.lengths)
-            ])
+            heads = torch.cat([attend(*one.permute(1, 2, 0, 3).unsqueeze(1), p)[0].transpose(0, 1) for one in qkv.split(packing.lengths)])
         return self.out(heads.reshape(x.shape))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, p: float) -> Tensor:
+    """Attention of (B, heads, T, C / heads), its weights dropped with probability `p`. Returns the same shape."""
+    if p == 0.0 or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=p)
+    # PyTorch's, too, falls back to these products where weights are dropped on a processor, with a slower dropout.
+    return dropout((q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1), p) @ v
 
 
 class FrameBatchNorm(nn.BatchNorm1d):
@@ -123,19 +129,40 @@ class Convolution(nn.Module):
         self.depthwise = nn.Conv1d(d_model, d_model, kernel, padding=kernel // 2, groups=d_model, bias=False)
         self.batch_norm = FrameBatchNorm(d_model)
         self.project = nn.Linear(d_model, d_model, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """x: (total, C). Returns the same shape."""
         x = F.glu(self.expand(self.norm(x)), dim=-1)
         if packing.dense:
-            x = x.view(len(packing.lengths), packing.longest, -1).transpose(1, 2)
-            x = self.depthwise(x).transpose(1, 2).reshape(packing.total, -1)
+            x = self.convolve(x.view(len(packing.lengths), packing.longest, -1)).reshape(packing.total, -1)
         else:
             gap = self.depthwise.kernel_size[0] // 2
-            x = self.depthwise(packing.spread(x, gap).T.unsqueeze(0)).squeeze(0).T
-            x = packing.gather(x, gap)
-        return self.dropout(self.project(F.silu(self.batch_norm(x))))
+            x = packing.gather(self.convolve(packing.spread(x, gap)[None])[0], gap)
+        return self.dropout(self.project(silu(self.batch_norm(x))))
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The depthwise convolution of (B, T, C). Returns the same shape."""
+        if x.device.type != "cpu":
+            return self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        # As an image of height 1 with its channels last, which is how x lies already: PyTorch's one-dimensional convolution
+        # would turn it around and back, which takes ten times as long as the convolution.
+        image = x.unsqueeze(1).permute(0, 3, 1, 2)
+        image = F.conv2d(image, self.depthwise.weight.unsqueeze(2), padding=(0, self.depthwise.padding[0]), groups=self.depthwise.groups)
+        return image.permute(0, 2, 3, 1).squeeze(1)
+
+
+class SiLU(nn.Module):
+    """See `silu`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: of any shape, not to be used again. Returns the same shape."""
+        return silu(x)
+
+
+def silu(x: Tensor) -> Tensor:
+    """SiLU, in place where no gradient will ask for `x`: new memory costs a processor more than the arithmetic."""
+    return F.silu(x, inplace=not x.requires_grad)
 
 
 class FeedForward(nn.Sequential):
@@ -145,10 +172,10 @@ class FeedForward(nn.Sequential):
         super().__init__(
             nn.LayerNorm(d_model),
             nn.Linear(d_model, ffn_dim),
-            nn.SiLU(),
-            nn.Dropout(dropout),
+            SiLU(),
+            Dropout(dropout),
             nn.Linear(ffn_dim, d_model),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
 
 
@@ -159,15 +186,15 @@ class ConformerBlock(nn.Module):
         super().__init__()
         self.ffn1 = FeedForward(d_model, ffn_dim, dropout)
         self.attention = Attention(d_model, n_heads, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.convolution = Convolution(d_model, depthwise_kernel, dropout)
         self.ffn2 = FeedForward(d_model, ffn_dim, dropout)
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """x: (total, C). Returns the same shape."""
-        x = x + 0.5 * self.ffn1(x)
+        x = torch.add(x, self.ffn1(x), alpha=0.5)
         x = x + self.dropout(self.attention(x, packing))
         x = x + self.convolution(x, packing)
-        x = x + 0.5 * self.ffn2(x)
+        x = torch.add(x, self.ffn2(x), alpha=0.5)
         return self.norm(x)

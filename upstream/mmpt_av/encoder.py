@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .config import HOP_SAMPLES, EncoderConfig
 from .conformer import ConformerBlock, Subsampler, sinusoids
+from .dropout import Dropout
 from .filterbank import SHIFT_SAMPLES, Filterbank
 from .packing import Doubling, Packing
 
@@ -42,7 +43,7 @@ class Encoder(nn.Module):
         self.filterbank = Filterbank(config.n_mels, HOP_SAMPLES, config.feature_mean, config.feature_std)
         self.subsampler = Subsampler(config.n_mels, config.conv_channels, config.d_model, config.conv_kernel)
         self.linear = nn.Linear(config.d_model, config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             ConformerBlock(config.d_model, config.n_heads, config.ffn_dim, config.depthwise_kernel, config.dropout)
             for _ in range(config.n_layers)
