@@ -70,8 +70,23 @@ class Options:
     threads: int = 1
 
 
+class JobFolder:
+    """Where S3PRL's files lie in a job's folder."""
+
+    folder: Path
+
+    @property
+    def experiment(self) -> Path:
+        return self.folder / "experiment"
+
+    @property
+    def dev_diarization(self) -> Path:
+        """SD's predictions of dev, as S3PRL writes those of test: frame_shift, scoring/predictions/."""
+        return self.folder / "dev"
+
+
 @dataclass(frozen=True)
-class Job:
+class Job(JobFolder):
     """See the module. `lr` None is the configuration's own."""
 
     task: str
@@ -84,15 +99,6 @@ class Job:
     @property
     def name(self) -> str:
         return f"{self.task} {self.encoder.name}" + (f" lr {self.lr}" if self.lr else "") + f" seed {self.seed}"
-
-    @property
-    def experiment(self) -> Path:
-        return self.folder / "experiment"
-
-    @property
-    def dev_diarization(self) -> Path:
-        """SD's predictions of dev, as S3PRL writes those of test: frame_shift, scoring/predictions/."""
-        return self.folder / "dev"
 
     @cached_property
     def plan(self) -> defaults.Plan:

@@ -4,15 +4,17 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmpt.scripts.superb.jobs import JobFolder
 from mmpt.scripts.superb.scoring.board import FIVE
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
+from mmpt.upstream.mmpt_av.expert import read_options
 from mmpt.upstream.stock.launcher import read_checkpoint
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(JobFolder):
     """One task's.
 
     folder: the job's, with `experiment/`. config: as S3PRL stored it with the checkpoint. head_parameters: trained ones, the weights of the
@@ -28,14 +30,6 @@ class Outcome:
     changed: list[str]
     is_best: bool
     fine_tuned: bool
-
-    @property
-    def experiment(self) -> Path:
-        return self.folder / "experiment"
-
-    @property
-    def dev_diarization(self) -> Path:
-        return self.folder / "dev"
 
 
 @dataclass(frozen=True)
@@ -114,7 +108,7 @@ def _outcome(entry: dict, root: Path) -> tuple[Outcome, int | None]:
     trained = [tensor for name, tensor in content["Downstream"].items() if not name.endswith("best_score")]  # S3PRL's note of its best dev score
     head = sum(tensor.numel() for tensor in [*trained, *content["Featurizer"].values()])
     options = folder / "mmpt_av.yaml"
-    hop = int(options.read_text(encoding="utf-8").split()[-1]) if options.is_file() else None
+    hop = read_options(str(options)).get("frame_hop") if options.is_file() else None
     outcome = Outcome(
         entry["task"], folder, content["Config"], head, is_smoke=entry["smoke"], changed=entry.get("changed", []),
         is_best=entry["checkpoint_is_best_on_dev"], fine_tuned=bool(vars(content["Args"]).get("upstream_trainable")),
