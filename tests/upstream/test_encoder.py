@@ -1,31 +1,15 @@
 """The encoder against a slow reference, and what it promises: lengths, padding invariance, statistics, errors."""
 
-import dataclasses
 import math
 import random
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from slow_encoder import features, in_double, make, noise, slow_states
 
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
-from mmpt.upstream.mmpt_av.conformer import ConformerBlock
 
 SECOND = 16000
-
-
-def make(preset: str = "tiny", seed: int = 0, **changes) -> Encoder:
-    """An encoder in evaluation mode whose batch norms have seen something, as a trained one's have."""
-    torch.manual_seed(seed)
-    encoder = Encoder(dataclasses.replace(EncoderConfig.preset(preset), **changes)).eval()
-    for block in encoder.blocks:
-        norm = block.convolution.batch_norm
-        norm.running_mean.normal_(0, 0.3)
-        norm.running_var.uniform_(0.3, 2.0)
-        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
-        torch.nn.init.normal_(norm.bias, 0, 0.2)
-    return encoder
 
 
 @pytest.fixture(scope="module")
@@ -33,89 +17,11 @@ def tiny() -> Encoder:
     return make()
 
 
-def noise(samples: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(7919 * seed + samples)
-    return 0.1 * torch.randn(samples, generator=generator) * (1.1 + torch.sin(torch.arange(samples) / 2000))
-
-
-def features(frames: int, seed: int = 0) -> Tensor:
-    return torch.randn(frames, 80, generator=torch.Generator().manual_seed(7919 * seed + frames))
-
-
-# --- One utterance, slowly -------------------------------------------------------------------------------------------
-
-
-def gated(x: Tensor, dim: int) -> Tensor:
-    value, gate = x.chunk(2, dim)
-    return value / (1 + torch.exp(-gate))
-
-
-def layer_norm(x: Tensor, norm: torch.nn.LayerNorm) -> Tensor:
-    mean = x.mean(-1, keepdim=True)
-    variance = ((x - mean) ** 2).mean(-1, keepdim=True)
-    return (x - mean) / torch.sqrt(variance + norm.eps) * norm.weight + norm.bias
-
-
-def slow_feed_forward(x: Tensor, module: torch.nn.Sequential) -> Tensor:
-    norm, wide, _, _, narrow, _ = module
-    hidden = layer_norm(x, norm) @ wide.weight.T + wide.bias
-    return (hidden / (1 + torch.exp(-hidden))) @ narrow.weight.T + narrow.bias
-
-
-def slow_attention(x: Tensor, module: torch.nn.Module) -> Tensor:
-    qkv = layer_norm(x, module.norm) @ module.qkv.weight.T + module.qkv.bias
-    q, k, v = (part.reshape(len(x), module.n_heads, -1) for part in qkv.chunk(3, -1))
-    weights = torch.softmax(torch.einsum("qhd,khd->hqk", q, k) / math.sqrt(q.shape[-1]), -1)
-    return torch.einsum("hqk,khd->qhd", weights, v).reshape(len(x), -1) @ module.out.weight.T + module.out.bias
-
-
-def slow_convolution(x: Tensor, module: torch.nn.Module) -> Tensor:
-    x = gated(layer_norm(x, module.norm) @ module.expand.weight.T, -1)
-    kernel = module.depthwise.weight  # (C, 1, K)
-    x = F.conv1d(x.T[None], kernel, padding=kernel.shape[-1] // 2, groups=len(kernel))[0].T
-    norm = module.batch_norm
-    x = (x - norm.running_mean) / torch.sqrt(norm.running_var + norm.eps) * norm.weight + norm.bias
-    return (x / (1 + torch.exp(-x))) @ module.project.weight.T
-
-
-def slow_states(encoder: Encoder, feats: Tensor) -> list[Tensor]:
-    """The hidden states of one utterance (frames, 80), in double precision, by the formulas alone."""
-    encoder = make_double(encoder)
-    x = feats.double().T[None]
-    for conv in (encoder.subsampler.conv1, encoder.subsampler.conv2):
-        x = gated(F.conv1d(x, conv.weight, conv.bias, stride=2, padding=2), 1)
-    x = x[0].T
-    width = x.shape[1]
-    x = x * math.sqrt(width)
-    half = width // 2
-    for t in range(len(x)):
-        for i in range(half):
-            angle = (t + 2) * math.exp(-i * math.log(10000) / (half - 1))
-            x[t, i] += math.sin(angle)
-            x[t, half + i] += math.cos(angle)
-    x = x @ encoder.linear.weight.T + encoder.linear.bias
-    states = [x]
-    for block in encoder.blocks:
-        x = x + 0.5 * slow_feed_forward(x, block.ffn1)
-        x = x + slow_attention(x, block.attention)
-        x = x + slow_convolution(x, block.convolution)
-        x = x + 0.5 * slow_feed_forward(x, block.ffn2)
-        x = layer_norm(x, block.norm)
-        states.append(x)
-    return states
-
-
-def make_double(encoder: Encoder) -> Encoder:
-    twin = Encoder(encoder.config).double().eval()
-    twin.load_state_dict(encoder.state_dict())
-    return twin
-
-
 @pytest.mark.parametrize("frames", [1, 3, 4, 5, 17, 130])
 @torch.no_grad()
 def test_slow_reference(tiny, frames):
     feats = features(frames)
-    expected = slow_states(tiny, feats)
+    expected = [states for (states,) in slow_states(in_double(tiny), [feats])]
     # Alone, among equals and among others: three ways through the packed code.
     others = [features(9, seed=1), features(201, seed=2)]
     for batch, item in (([feats], 0), ([features(frames, seed=3), feats], 1), ([others[0], feats, others[1]], 1)):
@@ -129,7 +35,7 @@ def test_slow_reference(tiny, frames):
 def test_slow_reference_base():
     base = make("base", n_layers=2)
     feats = features(50)
-    for one, other in zip(base.encode_features([features(7), feats]).hidden_states, slow_states(base, feats)):
+    for one, (other,) in zip(base.encode_features([features(7), feats]).hidden_states, slow_states(in_double(base), [feats])):
         assert (one[1, : len(other)] - other).abs().max() <= 1e-5
 
 
@@ -261,73 +167,6 @@ def test_base_has_the_papers_size():
     base = Encoder(EncoderConfig.preset("base"))
     assert sum(parameter.numel() for parameter in base.parameters()) == 42_948_352
     assert (len(base.blocks), base.config.d_model, base.hop) == (16, 256, 640)
-
-
-# --- Training --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("frames", [[1], [2, 1, 90], [40, 40], [1, 1], [4], [33, 1]])
-def test_gradients_are_finite_and_reach_every_parameter(frames):
-    encoder = make(seed=1).train()
-    torch.manual_seed(2)
-    states = encoder.encode_features([features(n) for n in frames]).hidden_states
-    probe = torch.randn(states[-1].shape[-1])
-    sum((layer @ probe).square().sum() for layer in states).backward()
-    for name, parameter in encoder.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-        if sum(frames) > 40:
-            assert parameter.grad.abs().max() > 0, name
-
-
-def test_gradients_do_not_depend_on_batch_mates():
-    """In evaluation mode an utterance's loss has one gradient, alone or between others."""
-    grads = []
-    for batch, item in (([features(50)], 0), ([features(7), features(50), features(90)], 1)):
-        encoder = make(seed=1)
-        states = encoder.encode_features(batch).hidden_states[-1][item, :13]
-        (states * torch.linspace(-1, 1, states.numel()).view_as(states)).sum().backward()
-        grads.append({name: parameter.grad for name, parameter in encoder.named_parameters()})
-    for name in grads[0]:
-        assert torch.allclose(grads[0][name], grads[1][name], rtol=1e-3, atol=1e-3 * grads[0][name].abs().max().item() + 1e-6), name
-
-
-def before_batch_norm(block: ConformerBlock, x: Tensor) -> Tensor:
-    """What the block's batch norm gets of one utterance (states, C), without dropout."""
-    module = block.convolution
-    x = x + 0.5 * slow_feed_forward(x, block.ffn1)
-    x = x + slow_attention(x, block.attention)
-    x = gated(layer_norm(x, module.norm) @ module.expand.weight.T, -1)
-    return F.conv1d(x.T[None], module.depthwise.weight, padding=module.depthwise.weight.shape[-1] // 2, groups=x.shape[1])[0].T
-
-
-@pytest.mark.parametrize("frames", [[160, 9, 1, 47], [60, 60]])
-@torch.no_grad()
-def test_batch_statistics_see_valid_frames_only(frames):
-    encoder = make(n_layers=1, dropout=0.0)
-    feats = [features(n) for n in frames]
-    block = encoder.blocks[0]
-    valid = torch.cat([before_batch_norm(block, slow_input(encoder, one)) for one in feats])
-    assert len(valid) == sum(-(-n // 4) for n in frames)
-    norm = block.convolution.batch_norm
-    expected_mean = 0.9 * norm.running_mean + 0.1 * valid.mean(0)
-    expected_var = 0.9 * norm.running_var + 0.1 * valid.var(0, unbiased=True)
-    encoder.train().encode_features(feats)
-    assert norm.num_batches_tracked == 1
-    assert torch.allclose(norm.running_mean, expected_mean, atol=1e-5)
-    assert torch.allclose(norm.running_var, expected_var, atol=1e-5)
-
-
-def slow_input(encoder: Encoder, feats: Tensor) -> Tensor:
-    return encoder.encode_features([feats]).hidden_states[0][0]  # checked against the slow reference above
-
-
-@torch.no_grad()
-def test_a_lone_state_leaves_the_statistics_alone():
-    encoder = make(n_layers=1, dropout=0.0)
-    expected = encoder([noise(300)]).hidden_states[-1]
-    before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
-    assert torch.allclose(encoder.train()([noise(300)]).hidden_states[-1], expected, atol=1e-6)
-    assert all(torch.equal(before[name], buffer) for name, buffer in encoder.named_buffers())
 
 
 # --- Errors ----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .depthwise import depthwise
 from .dropout import Dropout, dropout
 from .gather import gather_rows
 from .packing import Packing
@@ -143,13 +144,9 @@ class Convolution(nn.Module):
 
     def convolve(self, x: Tensor) -> Tensor:
         """The depthwise convolution of (B, T, C). Returns the same shape."""
-        if x.device.type != "cpu":
-            return self.depthwise(x.transpose(1, 2)).transpose(1, 2)
-        # As an image of height 1 with its channels last, which is how x lies already: PyTorch's one-dimensional convolution
-        # would turn it around and back, which takes ten times as long as the convolution.
-        image = x.unsqueeze(1).permute(0, 3, 1, 2)
-        image = F.conv2d(image, self.depthwise.weight.unsqueeze(2), padding=(0, self.depthwise.padding[0]), groups=self.depthwise.groups)
-        return image.permute(0, 2, 3, 1).squeeze(1)
+        if x.device.type == "cpu":
+            return depthwise(x, self.depthwise.weight)
+        return self.depthwise(x.transpose(1, 2)).transpose(1, 2)
 
 
 class SiLU(nn.Module):
