@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from mmpt.upstream.mmpt_av import depthwise as module
 from mmpt.upstream.mmpt_av.depthwise import BLOCK, depthwise
 
 
@@ -33,6 +34,23 @@ def test_in_half_precision():
     for ours, theirs in zip(*both((2, 200, 32), 31, torch.bfloat16)):
         assert ours.dtype is torch.bfloat16
         assert (ours - theirs).norm() <= 1e-2 * theirs.norm()
+
+
+def test_where_there_is_no_onednn(monkeypatch):
+    x, weight = torch.randn(2, 99, 12), torch.randn(12, 1, 5)
+    ours = depthwise(x, weight)
+    monkeypatch.setattr(module, "has_convolutions_for", lambda x: False)
+    assert torch.allclose(depthwise(x, weight), ours, atol=1e-5)
+    assert depthwise(x.double(), weight.double()).dtype is torch.float64
+
+
+def test_a_frozen_weight_or_input_gets_no_gradient():
+    x, weight = torch.randn(1, 70, 4, requires_grad=True), torch.randn(4, 1, 5)
+    depthwise(x, weight).sum().backward()
+    assert x.grad is not None and weight.grad is None
+    weight.requires_grad_()
+    depthwise(x.detach(), weight).sum().backward()
+    assert weight.grad is not None
 
 
 def test_double_backward_is_refused():

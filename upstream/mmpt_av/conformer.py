@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from .depthwise import depthwise
 from .dropout import Dropout, dropout
 from .gather import gather_rows
+from .linear import Linear
 from .packing import Packing
 
 
@@ -136,17 +137,11 @@ class Convolution(nn.Module):
         """x: (total, C). Returns the same shape."""
         x = F.glu(self.expand(self.norm(x)), dim=-1)
         if packing.dense:
-            x = self.convolve(x.view(len(packing.lengths), packing.longest, -1)).reshape(packing.total, -1)
+            x = depthwise(x.view(len(packing.lengths), packing.longest, -1), self.depthwise.weight).reshape(packing.total, -1)
         else:
             gap = self.depthwise.kernel_size[0] // 2
-            x = packing.gather(self.convolve(packing.spread(x, gap)[None])[0], gap)
+            x = packing.gather(depthwise(packing.spread(x, gap)[None], self.depthwise.weight)[0], gap)
         return self.dropout(self.project(silu(self.batch_norm(x))))
-
-    def convolve(self, x: Tensor) -> Tensor:
-        """The depthwise convolution of (B, T, C). Returns the same shape."""
-        if x.device.type == "cpu":
-            return depthwise(x, self.depthwise.weight)
-        return self.depthwise(x.transpose(1, 2)).transpose(1, 2)
 
 
 class SiLU(nn.Module):
@@ -168,10 +163,10 @@ class FeedForward(nn.Sequential):
     def __init__(self, d_model: int, ffn_dim: int, dropout: float):
         super().__init__(
             nn.LayerNorm(d_model),
-            nn.Linear(d_model, ffn_dim),
+            Linear(d_model, ffn_dim),
             SiLU(),
             Dropout(dropout),
-            nn.Linear(ffn_dim, d_model),
+            Linear(ffn_dim, d_model),
             Dropout(dropout),
         )
 

@@ -6,6 +6,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from .onednn import has_convolutions_for
+
 BLOCK = 64  # frames of gradient that are correlated with the input at a time; 16 to 64 take as long, 8 twice as long
 
 
@@ -18,7 +20,9 @@ def depthwise(x: Tensor, weight: Tensor) -> Tensor:
     Returns:
         (B, T, C).
     """
-    return _Depthwise.apply(x, weight.to(x.dtype))
+    if has_convolutions_for(x):
+        return _Depthwise.apply(x, weight.to(x.dtype))
+    return F.conv1d(x.transpose(1, 2), weight, padding=weight.shape[-1] // 2, groups=len(weight)).transpose(1, 2)
 
 
 class _Depthwise(torch.autograd.Function):
@@ -29,10 +33,11 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         taps = weight.shape[-1]
-        return correlate(gradient, weight.flip(-1), taps // 2), weight_gradient(x, gradient, taps)
+        for_x, for_weight = ctx.needs_input_grad
+        return correlate(gradient, weight.flip(-1), taps // 2) if for_x else None, weight_gradient(x, gradient, taps) if for_weight else None
 
 
 def correlate(x: Tensor, weight: Tensor, padding: int) -> Tensor:
@@ -56,5 +61,4 @@ def weight_gradient(x: Tensor, gradient: Tensor, taps: int) -> Tensor:
     x = x.unfold(1, BLOCK + taps - 1, BLOCK)  # (B, blocks, C, BLOCK + taps - 1), a view
     gradient = F.pad(gradient, (0, 0, 0, room)).view(batch, blocks, BLOCK, channels)
     each = correlate(x.permute(3, 0, 1, 2).reshape(1, BLOCK + taps - 1, -1), gradient.transpose(2, 3).reshape(-1, 1, BLOCK), 0)
-    exact = torch.promote_types(each.dtype, torch.float32)
-    return each.view(taps, -1, channels).sum(1, dtype=exact).to(each.dtype).T.unsqueeze(1)
+    return each.view(taps, -1, channels).sum(1, dtype=torch.float32).to(each.dtype).T.unsqueeze(1)

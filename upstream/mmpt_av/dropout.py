@@ -42,6 +42,7 @@ class _Dropped(torch.autograd.Function):
         ctx.scale = LEVELS / (LEVELS - dropped)
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
         keep = (draws.view(torch.int16)[: x.numel()] >= dropped - LEVELS // 2).view(x.shape)
+        keep = keep.view(torch.int8)  # which turns into floats four times as fast as what is true or false
         ctx.save_for_backward(keep)
         return keep.to(x.dtype).mul_(ctx.scale).mul_(x)
 
