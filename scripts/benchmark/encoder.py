@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from mmpt.scripts.benchmark.encoder_extraction import extraction, half
 from mmpt.scripts.benchmark.encoder_imports import imports
 from mmpt.scripts.benchmark.encoder_memory import over_length, training_memory
+from mmpt.scripts.benchmark.encoder_padding import padding
 from mmpt.scripts.benchmark.encoder_peer import Peer
-from mmpt.scripts.benchmark.timing import product_rate, ratios, seconds, spread
+from mmpt.scripts.benchmark.timing import in_turn, product_rate, ratios, spread
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
@@ -32,6 +33,8 @@ parts:
   ragged, equal   forward, and forward and backward in training, against torchaudio's Conformer; peak memory of a training step; the share of
                   the machine's own matrix-product rate
   extraction      all hidden states of waveforms, against HuBERT base of transformers
+  half            the same in bfloat16 against float32: time, and how far the states move
+  padding         operations that a batch of LibriSpeech-like lengths spends on padding
   length          time and memory of one utterance of 10 to 1800 s
   imports         seconds that our imports take beyond torch's and S3PRL's own
 """
@@ -95,17 +98,6 @@ def calls_of(model: torch.nn.Module, feats: list[Tensor], training: bool, dtype:
     return step
 
 
-def in_turn(calls: dict[str, Callable], rounds: int, device: torch.device, title: str) -> dict[str, list[float]]:
-    """Seconds of each call, one after the other, `rounds` times, after one round that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in tqdm(range(rounds + 1), desc=title, unit="round", leave=False):
-        for name, call in calls.items():
-            once = seconds(call, device)
-            if number:
-                times[name].append(once)
-    return times
-
-
 def products(config: EncoderConfig, frames: tuple[int, ...]) -> float:
     """FLOPs of the matrix products and convolutions of one forward pass; attention's square is in it."""
     d, total, flops = config.d_model, 0, 0.0
@@ -118,34 +110,12 @@ def products(config: EncoderConfig, frames: tuple[int, ...]) -> float:
     return flops + total * (config.n_layers * per_state + conv + 2 * d * d)
 
 
-def extraction(options: argparse.Namespace) -> None:
-    """All hidden states of sound, as feature extraction wants them."""
-    from transformers import HubertConfig, HubertModel
-
-    lengths = (16.0, 15.0, 14.0, 13.0, 12.0, 8.0, 5.0, 3.0)
-    wavs = [0.1 * torch.randn(int(16000 * n)) for n in lengths]
-    ours, hubert = Encoder(EncoderConfig.preset(options.preset)).eval(), HubertModel(HubertConfig()).eval()
-    longest = max(map(len, wavs))
-    padded = torch.stack([torch.nn.functional.pad(wav, (0, longest - len(wav))) for wav in wavs])
-    valid = torch.stack([torch.arange(longest) < len(wav) for wav in wavs]).long()
-    calls = {
-        "ours": lambda: ours(wavs),
-        "hubert": lambda: hubert(padded, attention_mask=valid, output_hidden_states=True),
-        "one by one": lambda: [hubert(wav[None], output_hidden_states=True) for wav in wavs],
-    }
-    with torch.no_grad():
-        times = in_turn(calls, options.rounds, torch.device("cpu"), "extraction")
-    print(f"\nextraction: all hidden states of {len(wavs)} waveforms of {', '.join(f'{n:g}' for n in lengths)} s")
-    for name, text in (("hubert", "in one padded batch"), ("one by one", "one by one, without padding")):
-        print(f"  HuBERT base {text} takes {spread(ratios(times[name], times['ours']))} times as long")
-    for name, each in times.items():
-        print(f"    {name:<11} {spread([len(wavs) / t for t in each])} utterances/s")
-
-
 PARTS = {
     "ragged": lambda options: against_torchaudio(options, "ragged"),
     "equal": lambda options: against_torchaudio(options, "equal"),
-    "extraction": extraction,
+    "extraction": lambda options: extraction(options.preset, options.rounds),
+    "half": lambda options: half(options.preset, options.rounds),
+    "padding": lambda options: padding(options.preset),
     "length": lambda options: over_length(options.preset, options.threads),
     "imports": lambda options: imports(options.rounds),
 }

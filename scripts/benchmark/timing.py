@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from mmpt.pretrain.meter import peak_tflops
 
@@ -37,3 +38,14 @@ def spread(values: list[float]) -> str:
 def ratios(slow: list[float], fast: list[float]) -> list[float]:
     """How many times as long each of the first took as its partner among the second."""
     return [a / b for a, b in zip(slow, fast, strict=True)]
+
+
+def in_turn(calls: dict[str, Callable], rounds: int, device: torch.device, title: str) -> dict[str, list[float]]:
+    """Seconds of each call, one after the other, `rounds` times, after one round that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for number in tqdm(range(rounds + 1), desc=title, unit="round", leave=False):
+        for name, call in calls.items():
+            once = seconds(call, device)
+            if number:
+                times[name].append(once)
+    return times

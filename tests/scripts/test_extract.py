@@ -50,6 +50,13 @@ def test_chosen_layers_as_pt_at_20_ms_in_half_precision(place):
         assert (states - expected(place, "speech/a.wav", hop=320)[layer]).abs().max() <= 1e-2
 
 
+def test_products_in_half_precision(place, capsys):
+    assert extract(place, "--precision", "bfloat16") == 0
+    states, exact = numpy.load(place / "out/b/c.npz")["states"], expected(place, "speech/b/c.wav")[-1].numpy()
+    assert states.dtype == numpy.float32 and 1e-4 < abs(states - exact).max() <= 2e-2
+    assert extract(place) == 2 and "or precision" in capsys.readouterr().err
+
+
 def test_all_layers_and_small_batches(place):
     assert extract(place, "--layers", "all", "--batch-s", "0.1") == 0
     assert numpy.load(place / "out/b/d.npz")["states"].shape == (5, 2, 96)

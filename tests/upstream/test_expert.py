@@ -93,6 +93,19 @@ def test_an_item_is_the_same_alone_and_in_a_batch(expert):
             assert (batch[row, : alone.shape[1]] - alone[0]).abs().max() <= 1e-5
 
 
+@torch.no_grad()
+def test_half_precision_of_products(checkpoint, tmp_path, expert):
+    """Near the exact states, not the same, and kept apart from them by the cache."""
+    (tmp_path / "half.yaml").write_text("precision: bfloat16\n")
+    exact = expert([noise(16000)])["hidden_states"]
+    for folder in (None, tmp_path / "states", tmp_path / "states"):
+        half = UpstreamExpert(checkpoint, str(tmp_path / "half.yaml"), cache_dir=folder, cache_dtype="float32").eval()([noise(16000)])["hidden_states"]
+        difference = max((one - other).abs().max().item() for one, other in zip(half, exact))
+        assert half[-1].dtype is torch.float32 and 1e-4 < difference <= 2e-2
+    other = UpstreamExpert(checkpoint, cache_dir=tmp_path / "states", cache_dtype="float32").eval()([noise(16000)])["hidden_states"]
+    assert all(torch.equal(one, same) for one, same in zip(other, exact))
+
+
 def test_starts_in_evaluation_mode_and_can_be_fine_tuned(expert):
     assert not any(module.training for module in expert.encoder.modules())
     expert([noise(6400)])["last_hidden_state"].square().mean().backward()

@@ -94,6 +94,7 @@ def test_the_expert_declares_the_rate_it_gives(pair, tmp_path):
 @pytest.mark.parametrize("text, complaint", [
     ("frame_hop: 160", "frame_hop must be 640 or 320"),
     ("frame_hops: 320", "did you mean frame_hop"),
+    ("precision: float16", "precision must be float32 or bfloat16, got 'float16'"),
     ("- 320", "must hold lines"),
     ("a: b: c", "cannot be read as YAML"),
     ("cache_dir: states\ncache_dtype: bfloat16", "cache_dtype must be float16 or float32"),

@@ -50,7 +50,7 @@ _STOCK_FLAGS = (
     ("the encoder", (
         (("-k", "--upstream_ckpt"), {}, "checkpoint; default for mmpt_av: $MMPT_AV_CKPT, else the newest runs/**/encoder.pt"),
         (("-g", "--upstream_model_config"), {}, "configuration file of the upstream; for mmpt_av a YAML file with any of frame_hop "
-            "(640 or 320 samples under a state), cache_dir, cache_dtype, cache_limit_gb"),
+            "(640 or 320 samples under a state), precision (float32 or bfloat16), cache_dir, cache_dtype, cache_limit_gb"),
         (("-f", "--upstream_trainable"), dict(action="store_true"), "fine-tune the encoder; default: frozen"),
         (("-s", "--upstream_feature_selection"), {}, "which of the upstream's features; default: hidden_states"),
         (("-l", "--upstream_layer_selection"), dict(type=int), "one layer in place of the learned weighted sum"),

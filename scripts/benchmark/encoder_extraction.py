@@ -1,0 +1,53 @@
+"""All hidden states of waveforms: the encoder against HuBERT base, and in bfloat16 against itself in float32."""
+
+import torch
+from torch import Tensor
+
+from mmpt.scripts.benchmark.timing import in_turn, ratios, spread
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+
+LENGTHS_S = (16.0, 15.0, 14.0, 13.0, 12.0, 8.0, 5.0, 3.0)
+CPU = torch.device("cpu")
+
+
+def waveforms() -> list[Tensor]:
+    """Noise, (samples,) each."""
+    return [0.1 * torch.randn(int(16000 * n)) for n in LENGTHS_S]
+
+
+@torch.no_grad()
+def extraction(preset: str, rounds: int) -> None:
+    """HuBERT takes the batch with padding, which changes its states, or one waveform after the other."""
+    from transformers import HubertConfig, HubertModel
+
+    wavs = waveforms()
+    ours, hubert = Encoder(EncoderConfig.preset(preset)).eval(), HubertModel(HubertConfig()).eval()
+    longest = max(map(len, wavs))
+    padded = torch.stack([torch.nn.functional.pad(wav, (0, longest - len(wav))) for wav in wavs])
+    valid = torch.stack([torch.arange(longest) < len(wav) for wav in wavs]).long()
+    calls = {
+        "ours": lambda: ours(wavs),
+        "hubert": lambda: hubert(padded, attention_mask=valid, output_hidden_states=True),
+        "one by one": lambda: [hubert(wav[None], output_hidden_states=True) for wav in wavs],
+    }
+    times = in_turn(calls, rounds, CPU, "extraction")
+    print(f"\nextraction: all hidden states of {len(wavs)} waveforms of {', '.join(f'{n:g}' for n in LENGTHS_S)} s")
+    for name, text in (("hubert", "in one padded batch"), ("one by one", "one by one, without padding")):
+        print(f"  HuBERT base {text} takes {spread(ratios(times[name], times['ours']))} times as long")
+    for name, each in times.items():
+        print(f"    {name:<11} {spread([len(wavs) / t for t in each])} utterances/s")
+
+
+@torch.no_grad()
+def half(preset: str, rounds: int) -> None:
+    """What bfloat16 gains on this processor, and how far it moves the states, whose layers have a deviation near 1."""
+    wavs, encoder = waveforms(), Encoder(EncoderConfig.preset(preset)).eval()
+
+    def states(half: bool) -> list[Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            return [layer.float() for layer in encoder(wavs).hidden_states]
+
+    times = in_turn({"float32": lambda: states(False), "bfloat16": lambda: states(True)}, rounds, CPU, "half")
+    moved = max((a - b).abs().max().item() for a, b in zip(states(True), states(False)))
+    print("\nhalf: all hidden states of the same waveforms in bfloat16")
+    print(f"  float32 takes {spread(ratios(times['float32'], times['bfloat16']))} times as long; a state moves by {moved:.3f} at most")

@@ -1,0 +1,40 @@
+"""How much of the encoder's work on a batch is on padding: operations counted, not timed."""
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmpt.scripts.benchmark.encoder_peer import Peer
+from mmpt.scripts.benchmark.translation_peer import utterances
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+
+UTTERANCES = 16
+
+
+def padding(preset: str) -> None:
+    """Operations of a batch beyond those of its utterances one by one."""
+    feats = [one.feats for one in utterances(UTTERANCES, vocabulary=50)]
+    frames = sorted(map(len, feats))
+    print(f"\npadding: {UTTERANCES} utterances of LibriSpeech-like lengths, {frames[0] / 100:.1f} to {frames[-1] / 100:.1f} s")
+    for name, kind in (("ours", Encoder), ("torchaudio", Peer)):
+        model = kind(EncoderConfig.preset(preset)).eval()
+        print(f"  {name:<11} {waste_percent(model, feats):.1f} % more operations in one batch than one by one")
+
+
+def waste_percent(model: torch.nn.Module, feats: list[Tensor]) -> float:
+    """What a batch's padding adds to the operations of the utterances in it."""
+    alone = sum(operations(model, [one]) for one in feats)
+    return 100 * (operations(model, feats) / alone - 1)
+
+
+@torch.no_grad()
+def operations(model: torch.nn.Module, feats: list[Tensor]) -> int:
+    """Of matrix products, convolutions and attention, as PyTorch counts them."""
+    # Attention as plain products: of its faster forms not all are counted.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        if isinstance(model, Encoder):
+            model.encode_packed(*model.embed(feats))
+        else:
+            model(feats)
+    return counter.get_total_flops()

@@ -1,0 +1,62 @@
+"""The encoder's benchmark runs, on models that are too small to mean anything, and is fair."""
+
+import re
+
+import pytest
+import torch
+
+from mmpt.scripts.benchmark import encoder as benchmark
+from mmpt.scripts.benchmark.encoder import products
+from mmpt.scripts.benchmark.encoder_padding import operations, waste_percent
+from mmpt.scripts.benchmark.encoder_peer import Peer
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+
+TINY = EncoderConfig.preset("tiny")
+
+
+def features(*frames: int) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    return [torch.randn(n, TINY.n_mels) for n in frames]
+
+
+def test_the_peer_has_our_parameters_and_padding_in_its_states():
+    count = {kind: sum(parameter.numel() for parameter in kind(TINY).parameters()) for kind in (Encoder, Peer)}
+    biases = TINY.n_layers * 4 * TINY.d_model  # of its convolutions, which ours follow with a norm or a gate
+    assert 0 < count[Peer] - count[Encoder] <= biases
+    peer, (one, other) = Peer(TINY).eval(), features(100, 400)
+    with torch.no_grad():
+        assert (peer([one, other])[0, :25] - peer([one])[0]).abs().max() > 1e-3
+
+
+def test_the_formula_counts_what_pytorch_counts():
+    config, frames = EncoderConfig.preset("base"), (100, 400)
+    counted = operations(Encoder(config).eval(), [torch.randn(n, config.n_mels) for n in frames])
+    assert products(config, frames) == pytest.approx(counted, rel=0.02)
+
+
+def test_waste_is_the_peers_not_ours():
+    feats = features(100, 400, 396)
+    assert waste_percent(Encoder(TINY).eval(), feats) < 3  # separators of the convolutions, which the tiny encoder's sizes make much of
+    assert waste_percent(Peer(TINY).eval(), feats) == pytest.approx(100 * (1200 / 896 - 1), abs=3)
+
+
+def test_it_prints_what_it_says(monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "BATCHES", {"ragged": (80, 40), "equal": (60, 60)})
+    threads = torch.get_num_threads()
+    try:
+        assert benchmark.main(["--parts", "ragged,equal,half,padding,imports", "--preset", "tiny", "--rounds", "1", "--threads", "1"]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    out = capsys.readouterr().out
+    assert len(re.findall(r"torchaudio takes [\d.]+ \([\d.]+ to [\d.]+\) times as long", out)) == 4
+    assert len(re.findall(r"% of the limit", out)) == 8 and len(re.findall(r"peak memory of a training step: ours [\d.]+ GB", out)) == 2
+    assert "a state moves by" in out and "% more operations" in out and "beyond torch: " in out
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--parts", "raged"], "there is no raged; there are ragged, equal"),
+    (["--rounds", "0"], "must be at least 1"),
+])  # fmt: skip
+def test_bad_input_is_one_line(arguments, message, capsys):
+    assert benchmark.main(arguments) == 2
+    assert message in capsys.readouterr().err
