@@ -136,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--format", choices=["npz", "pt"], default="npz", help="default: %(default)s")
     p.add_argument("--half", action="store_true", help="write float16 instead of float32")
     p.add_argument("--precision", choices=PRECISIONS, default="float32",
-                   help="of the arithmetic; bfloat16 is faster on a GPU or a processor that has it, and moves states by up to 0.02; default: %(default)s")
+                   help="of the arithmetic; bfloat16 is faster on a GPU or a processor that has it, and moves states by some 0.01 to 0.04; default: %(default)s")
     p.add_argument("--frame-hop", type=int, choices=FRAME_HOPS, help="samples under a state, in place of the checkpoint's")
     p.add_argument("--batch-s", type=float, default=60, metavar="S", help="seconds of sound in a batch; default: %(default)s")
     p.add_argument("--device", choices=["cuda", "cpu"], help="default: cuda where there is one")

@@ -21,7 +21,7 @@ class UpstreamExpert(nn.Module):
         ckpt: path of an encoder checkpoint.
         model_config: path of a YAML file (`-g`) with any of
             frame_hop: 640 or 320 samples under one state, in place of the checkpoint's;
-            precision: float32 (default) or bfloat16, of the products; faster on GPUs and on processors that have it, states within 2e-2;
+            precision: float32 (default) or bfloat16, of the products; faster on GPUs and on processors that have it, and moves states by some 0.01 to 0.04;
             cache_dir: where states are kept between epochs, tasks and runs (see cache.py); relative to the file;
             cache_dtype: float16 (default) or float32;
             cache_limit_gb: size at which the cache stops growing.
