@@ -40,7 +40,9 @@ Sound of any rate and number of channels is mixed to 16 kHz mono. What is there 
 """
 
 
-def extract(files: dict[Path, Path], encoder: Encoder, layers: list[int], device: str, batch_s: float, precision: str = "float32") -> Iterator[tuple[Path, dict | str]]:
+def extract(
+    files: dict[Path, Path], encoder: Encoder, layers: list[int], device: str, batch_s: float, precision: str = "float32"
+) -> Iterator[tuple[Path, dict | str]]:
     """(sound file, what to write, or why it cannot be read) for each of `files`.
 
     Args:
@@ -136,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--format", choices=["npz", "pt"], default="npz", help="default: %(default)s")
     p.add_argument("--half", action="store_true", help="write float16 instead of float32")
     p.add_argument("--precision", choices=PRECISIONS, default="float32",
-                   help="of the arithmetic; bfloat16 is faster on a GPU or a processor that has it, and moves states by some 0.01 to 0.04; default: %(default)s")
+                   help="of the arithmetic; bfloat16 is faster where the device has it, and moves states by some 0.01 to 0.04; default: %(default)s")
     p.add_argument("--frame-hop", type=int, choices=FRAME_HOPS, help="samples under a state, in place of the checkpoint's")
     p.add_argument("--batch-s", type=float, default=60, metavar="S", help="seconds of sound in a batch; default: %(default)s")
     p.add_argument("--device", choices=["cuda", "cpu"], help="default: cuda where there is one")
