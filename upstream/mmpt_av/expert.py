@@ -36,10 +36,10 @@ class UpstreamExpert(nn.Module):
         options = {**read_options(model_config), **{key: value for key, value in options.items() if value is not None}}
         self.encoder = load_encoder(ckpt)
         self.cache = None
-        self.half = options.get("precision") == "bfloat16"
+        self.precision = options.get("precision") or "float32"
         try:
-            if (precision := options.get("precision") or "float32") not in PRECISIONS:
-                raise ValueError(f"precision must be {' or '.join(PRECISIONS)}, got {precision!r}")
+            if self.precision not in PRECISIONS:
+                raise ValueError(f"precision must be {' or '.join(PRECISIONS)}, got {self.precision!r}")
             self.encoder.hop = options.get("frame_hop") or self.encoder.hop
             if options.get("cache_dir"):
                 self.cache = StateCache(options["cache_dir"], self.encoder, options.get("cache_dtype") or "float16",
@@ -55,7 +55,7 @@ class UpstreamExpert(nn.Module):
 
     def forward(self, wavs: list[Tensor]) -> dict:
         """wavs: list of (samples,). Returns `hidden_states`, a list of (B, T, C), and `last_hidden_state`."""
-        with torch.autocast(wavs[0].device.type, torch.bfloat16) if self.half else nullcontext():
+        with torch.autocast(wavs[0].device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext():
             states = list(self.encoder(wavs).hidden_states) if self.cache is None else self._forward_cached(wavs)
         return {"hidden_states": states, "last_hidden_state": states[-1]}
 
