@@ -15,7 +15,7 @@ from mmpt.scripts.benchmark.encoder_extraction import extraction, half
 from mmpt.scripts.benchmark.encoder_imports import imports
 from mmpt.scripts.benchmark.encoder_memory import over_length, training_memory
 from mmpt.scripts.benchmark.encoder_padding import padding
-from mmpt.scripts.benchmark.encoder_peer import Peer
+from mmpt.scripts.benchmark.encoder_peer import Peer, last_states
 from mmpt.scripts.benchmark.timing import in_turn, product_rate, ratios, spread
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
@@ -82,15 +82,10 @@ def calls_of(model: torch.nn.Module, feats: list[Tensor], training: bool, dtype:
     """One step of a contender: forward alone without gradients, or forward and backward."""
     half = torch.autocast(feats[0].device.type, torch.bfloat16, enabled=dtype == "bfloat16")
 
-    def last_states() -> Tensor:
-        if isinstance(model, Encoder):
-            return model.encode_packed(*model.embed(feats))
-        return model(feats)
-
     def step() -> None:
         model.train(training)
         with torch.set_grad_enabled(training), half:
-            states = last_states()
+            states = last_states(model, feats)
         if training:
             model.zero_grad(set_to_none=True)
             states.float().square().mean().backward()

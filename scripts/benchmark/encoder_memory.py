@@ -3,7 +3,6 @@
 import ctypes
 import gc
 import multiprocessing
-import os
 import re
 import time
 from collections.abc import Callable
@@ -11,19 +10,17 @@ from pathlib import Path
 
 import torch
 
-from mmpt.scripts.benchmark.encoder_peer import Peer
+from mmpt.scripts.benchmark.encoder_peer import Peer, last_states
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
 LENGTHS_S = (10, 30, 60, 300, 1800)
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h, see mallopt(3)
 REPEATED_S = 60  # up to here the shortest of three times counts
 
 
 def training_memory(preset: str, frames: tuple[int, ...], threads: int) -> None:
     """What forward and backward need beyond parameters and features, gradients included."""
-    # Memory that is freed goes back at once, so that only what is in use counts: else up to half as much again stays, more one time than another.
-    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**20)
     peaks = {name: in_new_process(training_peak, name, preset, frames, threads) for name in ("ours", "torchaudio")}
-    del os.environ["MALLOC_MMAP_THRESHOLD_"]
     ratio = peaks["ours"] / peaks["torchaudio"]
     print(f"  peak memory of a training step: ours {peaks['ours'] / 1e9:.2f} GB, torchaudio {peaks['torchaudio'] / 1e9:.2f} GB, ours is {ratio:.2f} of that")
 
@@ -42,13 +39,14 @@ def over_length(preset: str, threads: int) -> None:
 def training_peak(name: str, preset: str, frames: tuple[int, ...], threads: int) -> int:
     """Bytes above what the model and the features take."""
     torch.set_num_threads(threads)
+    # What is freed goes back at once, so that only what is in use counts: else up to half as much again stays, more one time than another.
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
     config = EncoderConfig.preset(preset)
     model = (Encoder if name == "ours" else Peer)(config).train()
     feats = [torch.randn(n, config.n_mels) for n in frames]
 
     def step(batch: list[torch.Tensor]) -> None:
-        states = model.encode_packed(*model.embed(batch)) if name == "ours" else model(batch)
-        states.square().mean().backward()
+        last_states(model, batch).square().mean().backward()
         model.zero_grad(set_to_none=True)
 
     step([one[:40] for one in feats[:2]])  # what is set up once does not count

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmpt.scripts.benchmark.encoder_peer import Peer
+from mmpt.scripts.benchmark.encoder_peer import Peer, last_states
 from mmpt.scripts.benchmark.translation_peer import utterances
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
@@ -33,8 +33,5 @@ def operations(model: torch.nn.Module, feats: list[Tensor]) -> int:
     """Of matrix products, convolutions and attention, as PyTorch counts them."""
     # Attention as plain products: of its faster forms not all are counted.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        if isinstance(model, Encoder):
-            model.encode_packed(*model.embed(feats))
-        else:
-            model(feats)
+        last_states(model, feats)
     return counter.get_total_flops()

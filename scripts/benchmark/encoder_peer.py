@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from mmpt.upstream.mmpt_av import EncoderConfig
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 
 
@@ -33,3 +33,10 @@ class Peer(nn.Module):
         x = x * math.sqrt(x.shape[-1]) + sinusoids(x.shape[1], x.shape[-1], x.device)
         lengths = torch.tensor([math.ceil(len(one) / 4) for one in feats], device=x.device)
         return self.conformer(self.dropout(self.linear(x)), lengths)[0]
+
+
+def last_states(model: nn.Module, feats: list[Tensor]) -> Tensor:
+    """What training wants of either contender: the last block's states, packed of ours and padded of the peer."""
+    if isinstance(model, Encoder):
+        return model.encode_packed(*model.embed(feats))
+    return model(feats)
