@@ -3,9 +3,10 @@
 import sys
 
 try:
-    from mmpt.upstream.stock.launcher import main
+    from mmpt.scripts.samples.locate import built_samples
+    from mmpt.upstream.s3prl_runner.launcher import main
 except ModuleNotFoundError as error:
     sys.exit(f"run_downstream.py: error: {error}; set up with: bash scripts/setup.sh, then . .venv/bin/activate")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(samples=built_samples))

@@ -12,7 +12,7 @@ from mmpt.midtrain.ctc import spoken
 from mmpt.midtrain.segments import Segment, read_wav
 from mmpt.midtrain.specaugment import item_generator
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, Vocabulary
-from mmpt.pretrain.stop_signal import leave_signals_to_parent
+from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.upstream.errors import InputError
 
 JITTER = 0.1  # lengths are compared within this share, so that an epoch's batches are not those of the last
@@ -48,7 +48,9 @@ class Batch:
 
     def map(self, change) -> "Batch":
         """The same with `change` applied to each tensor."""
-        tensors = {name: change(getattr(self, name)) for name in ("inputs", "outputs", "transcripts", "transcript_lengths")}
+        tensors = {
+            name: change(getattr(self, name)) for name in ("inputs", "outputs", "transcripts", "transcript_lengths")
+        }
         return replace(self, wavs=[change(wav) for wav in self.wavs], **tensors)
 
     def pin_memory(self) -> "Batch":
@@ -86,8 +88,11 @@ class BatchDataset(Dataset):
         """
         unreadable: list[tuple[str, str]] = []
         for number in range(min(STAND_INS, len(self.batches))):
-            read = [(segment, wav) for segment in self.batches[(index + number) % len(self.batches)]
-                    if (wav := wav_or_reason(segment, unreadable)) is not None]
+            read = [
+                (segment, wav)
+                for segment in self.batches[(index + number) % len(self.batches)]
+                if (wav := wav_or_reason(segment, unreadable)) is not None
+            ]
             if read:
                 break
         return self.collate(read, unreadable)
@@ -97,8 +102,16 @@ class BatchDataset(Dataset):
         tokens = [self.vocabularies.target.encode(segment.target) for segment, _ in read]
         source = self.vocabularies.source
         transcripts = [source.encode(spoken(segment.source)) if source else [] for segment, _ in read]
-        return Batch([segment for segment, _ in read], [wav for _, wav in read], pad([[BOS, *t] for t in tokens]), pad([[*t, EOS] for t in tokens]),
-                     torch.tensor(list(chain(*transcripts)), dtype=torch.int64), torch.tensor([len(t) for t in transcripts]), self.epoch, unreadable)
+        return Batch(
+            [segment for segment, _ in read],
+            [wav for _, wav in read],
+            pad([[BOS, *t] for t in tokens]),
+            pad([[*t, EOS] for t in tokens]),
+            torch.tensor(list(chain(*transcripts)), dtype=torch.int64),
+            torch.tensor([len(t) for t in transcripts]),
+            self.epoch,
+            unreadable,
+        )
 
 
 def wav_or_reason(segment: Segment, unreadable: list[tuple[str, str]]) -> Tensor | None:
@@ -116,12 +129,28 @@ def pad(rows: list[list[int]]) -> Tensor:
     return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
 
 
-def load(batches: list[list[Segment]], vocabularies: Vocabularies, epoch: int | None, workers: int, skip: int = 0, pin: bool = False) -> Iterator[Batch]:
+def load(
+    batches: list[list[Segment]],
+    vocabularies: Vocabularies,
+    epoch: int | None,
+    workers: int,
+    skip: int = 0,
+    pin: bool = False,
+) -> Iterator[Batch]:
     """The batches without the first `skip`, read from disk in order."""
     dataset = BatchDataset(batches, vocabularies, epoch)
     # A generator of its own: an iterator draws a number when it is made, which would shift dropout after a resume.
-    return iter(DataLoader(dataset, batch_size=None, sampler=range(skip, len(batches)), num_workers=workers, pin_memory=pin,
-                           generator=torch.Generator(), worker_init_fn=leave_signals_to_parent))
+    return iter(
+        DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=range(skip, len(batches)),
+            num_workers=workers,
+            pin_memory=pin,
+            generator=torch.Generator(),
+            worker_init_fn=leave_signals_to_parent,
+        )
+    )
 
 
 def training_batches(segments: list[Segment], batch_frames: int, seed: int, epoch: int) -> list[list[Segment]]:
@@ -140,7 +169,8 @@ def ordered_batches(segments: list[Segment], batch_frames: int) -> list[list[Seg
 
 def cut(segments: list[Segment], batch_frames: int) -> list[list[Segment]]:
     """Cuts a list into batches of at most `batch_frames` frames together, or of one segment that is longer. Frames are
-    summed, not multiplied: the encoder computes on no padding."""
+    summed, not multiplied: the encoder computes on no padding.
+    """
     batches, frames = [], batch_frames
     for segment in segments:
         if frames + segment.frames > batch_frames:

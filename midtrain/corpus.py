@@ -69,8 +69,10 @@ class PreparedCorpus(Corpus):
         if its_language != language:
             raise InputError(f"{folder}: was prepared for target language {its_language!r}, not {language!r}")
         if max_frames > its_max_frames:
-            raise InputError(f"{folder}: was prepared with --max-frames {its_max_frames}, less than data.max_frames={max_frames}; "
-                             "lower that, or prepare the corpus again")
+            raise InputError(
+                f"{folder}: was prepared with --max-frames {its_max_frames}, less than data.max_frames={max_frames}; "
+                "lower that, or prepare the corpus again"
+            )
         super().__init__(language, splits, folder)
         self.max_frames = max_frames
 
@@ -78,7 +80,9 @@ class PreparedCorpus(Corpus):
         segments, changes = read_table(self.where / f"{name}.tsv"), {}
         for audio in dict.fromkeys(s.audio for s in segments):
             if not audio.is_file():
-                raise InputError(f"{audio}: no such file, but {self.where / name}.tsv names it; was it moved? Prepare the corpus again")
+                raise InputError(
+                    f"{audio}: no such file, but {self.where / name}.tsv names it; was it moved? Prepare the corpus again"
+                )
         if name == TRAIN:
             long = [s.id for s in segments if s.frames > self.max_frames]
             changes = {f"dropped: longer than {self.max_frames} frames": long} if long else {}
@@ -97,6 +101,7 @@ def open_corpus(root: Path, language: str, max_frames: int) -> Corpus:
     Args:
         root: what scripts/prepare/must_c.py made; or the folder that holds MuST-C's en-de, en-it and so on, or one of these.
         max_frames: longer training segments are dropped.
+
     Raises:
         InputError: there is none.
     """
@@ -114,7 +119,9 @@ def write_table(file: Path, segments: list[Segment]) -> None:
         for s in segments:
             audio = s.audio.absolute()
             audio = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
-            texts = (" ".join(text.replace("\r", "\t").split("\t")) for text in (s.speaker, s.source, s.target))  # a tab would end the column
+            texts = (
+                " ".join(text.replace("\r", "\t").split("\t")) for text in (s.speaker, s.source, s.target)
+            )  # a tab would end the column
             table.writerow((s.id, audio, s.start, s.samples, s.flac_bytes, *texts))
 
 

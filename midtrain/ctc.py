@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpt.midtrain.vocabulary import PAD
-from mmpt.pretrain.settings import require
+from mmpt.training.settings import require
 from mmpt.upstream.mmpt_av.packing import Packing
 
 BLANK = PAD  # no transcript holds it

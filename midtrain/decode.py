@@ -8,7 +8,7 @@ from torch import Tensor
 from mmpt.midtrain.decoder import Past
 from mmpt.midtrain.model import TranslationModel
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD
-from mmpt.pretrain.settings import require
+from mmpt.training.settings import require
 
 SPARE_TOKENS = 10  # a translation may be as long as its utterance has states, and this much longer
 
@@ -23,7 +23,9 @@ class SearchSettings:
 
     def __post_init__(self):
         require(min(self.beam, self.max_tokens) >= 1, "the beam and the longest text must be at least 1")
-        require(-10 <= self.length_penalty <= 10, f"a length penalty lies between -10 and 10, got {self.length_penalty:g}")
+        require(
+            -10 <= self.length_penalty <= 10, f"a length penalty lies between -10 and 10, got {self.length_penalty:g}"
+        )
 
 
 GREEDY = SearchSettings(beam=1)
@@ -84,6 +86,7 @@ class Search:
 
         Args:
             log_probs: (U * K, vocabulary) of the next token.
+
         Returns:
             Rows of the hypotheses' parents, for what is kept of each (U' * K,), and which utterances go on, None where all do.
         """
@@ -91,7 +94,9 @@ class Search:
         log_probs = log_probs.view(-1, beam, size)
         log_probs[:, :, [PAD, BOS] if length else [PAD, BOS, EOS]] = -torch.inf
         must_end = self.limits == length
-        log_probs.masked_fill_(must_end[:, None, None] & (torch.arange(size, device=log_probs.device) != EOS), -torch.inf)
+        log_probs.masked_fill_(
+            must_end[:, None, None] & (torch.arange(size, device=log_probs.device) != EOS), -torch.inf
+        )
         totals = (self.scores[:, :, None] + log_probs).flatten(1)
         scores, places = totals.topk(min(2 * beam, beam * size), dim=1)
         parents, tokens = places // size, places % size
@@ -102,14 +107,17 @@ class Search:
         live = order.topk(beam, dim=1, largest=False).indices
         scores = scores.masked_fill(tokens == EOS, -torch.inf)
         self.scores, parents, tokens = (x.gather(1, live) for x in (scores, parents, tokens))
-        self.texts = torch.cat([self.texts.gather(1, parents[:, :, None].expand(-1, -1, length)), tokens[:, :, None]], dim=2)
+        self.texts = torch.cat(
+            [self.texts.gather(1, parents[:, :, None].expand(-1, -1, length)), tokens[:, :, None]], dim=2
+        )
         over = must_end | (self.finished >= beam)
         rows = parents + beam * torch.arange(len(parents), device=parents.device)[:, None]
         if not over.any():  # the one thing that the processor has to know of a step
             return rows.flatten(), None
         going = (~over).nonzero().squeeze(1)
         self.utterances, self.limits, self.texts, self.scores, self.finished = (
-            x[going] for x in (self.utterances, self.limits, self.texts, self.scores, self.finished))
+            x[going] for x in (self.utterances, self.limits, self.texts, self.scores, self.finished)
+        )
         return rows[going].flatten(), going
 
     def finish(self, scores: Tensor, parents: Tensor, ends: Tensor) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpt.midtrain.vocabulary import PAD
-from mmpt.pretrain.settings import require
+from mmpt.training.settings import require
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 
 
@@ -22,7 +22,10 @@ class DecoderSettings:
     dropout: float = 0.1
 
     def __post_init__(self):
-        require(min(self.n_layers, self.n_heads, self.ffn_dim) >= 1, "decoder.n_layers, n_heads and ffn_dim must be at least 1")
+        require(
+            min(self.n_layers, self.n_heads, self.ffn_dim) >= 1,
+            "decoder.n_layers, n_heads and ffn_dim must be at least 1",
+        )
         require(0 <= self.dropout < 1, f"decoder.dropout must lie in [0, 1), got {self.dropout:g}")
 
 
@@ -76,11 +79,22 @@ class DecoderLayer(nn.Module):
         self.cross_kv = nn.Linear(d_model, 2 * d_model)
         self.cross_out = nn.Linear(d_model, d_model)
         self.ffn = nn.Sequential(
-            nn.LayerNorm(d_model), nn.Linear(d_model, settings.ffn_dim), nn.ReLU(), nn.Dropout(settings.dropout),
+            nn.LayerNorm(d_model),
+            nn.Linear(d_model, settings.ffn_dim),
+            nn.ReLU(),
+            nn.Dropout(settings.dropout),
             nn.Linear(settings.ffn_dim, d_model),
         )
         self.dropout = nn.Dropout(settings.dropout)
-        for linear in (self.qkv, self.self_out, self.cross_query, self.cross_kv, self.cross_out, self.ffn[1], self.ffn[4]):
+        for linear in (
+            self.qkv,
+            self.self_out,
+            self.cross_query,
+            self.cross_kv,
+            self.cross_out,
+            self.ffn[1],
+            self.ffn[4],
+        ):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
@@ -93,7 +107,9 @@ class DecoderLayer(nn.Module):
         x = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, **masking)
         return self.dropout(out(x.transpose(1, 2).flatten(2)))
 
-    def forward(self, x: Tensor, memory: tuple[Tensor, Tensor], visible: Tensor, past: Past | None, index: int) -> Tensor:
+    def forward(
+        self, x: Tensor, memory: tuple[Tensor, Tensor], visible: Tensor, past: Past | None, index: int
+    ) -> Tensor:
         """x: (N, L, C), the whole text without `past`, one further token with it. Returns the same shape.
 
         N is a multiple of the memory's B: an utterance's hypotheses, which follow one another, share its keys and values.
@@ -102,7 +118,9 @@ class DecoderLayer(nn.Module):
         if past is not None:
             k, v = past.extend(index, k, v)
         x = x + self.attend(q, k, v, self.self_out, is_causal=past is None)
-        shared = self.cross_norm(x).view(len(visible), -1, x.shape[-1])  # positions of all hypotheses of an utterance, side by side
+        shared = self.cross_norm(x).view(
+            len(visible), -1, x.shape[-1]
+        )  # positions of all hypotheses of an utterance, side by side
         (q,) = self.heads(self.cross_query(shared), 1)
         x = x + self.attend(q, *memory, self.cross_out, attn_mask=visible).view(x.shape)
         return x + self.dropout(self.ffn(x))
@@ -118,7 +136,10 @@ class Decoder(nn.Module):
 
     def __init__(self, d_model: int, vocabulary_size: int, settings: DecoderSettings):
         super().__init__()
-        require(d_model % settings.n_heads == 0, f"decoder.n_heads={settings.n_heads} does not divide the encoder's width {d_model}")
+        require(
+            d_model % settings.n_heads == 0,
+            f"decoder.n_heads={settings.n_heads} does not divide the encoder's width {d_model}",
+        )
         self.d_model = d_model
         self.embedding = nn.Embedding(vocabulary_size, d_model, padding_idx=PAD)
         nn.init.normal_(self.embedding.weight, std=d_model**-0.5)

@@ -16,7 +16,8 @@ from mmpt.upstream.mmpt_av.packing import Packing
 @dataclass
 class Predictions:
     """logits (tokens, vocabulary) of the tokens (tokens,) of all texts, without padding; ctc (total states, transcript vocabulary),
-    where the model has such a head, packed as `packing` says."""
+    where the model has such a head, packed as `packing` says.
+    """
 
     logits: Tensor
     tokens: Tensor

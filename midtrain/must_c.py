@@ -14,7 +14,8 @@ import yaml
 from mmpt.midtrain.segment_list import parse_segment_list
 from mmpt.midtrain.segments import TRAIN, Segment, Split
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE, SHIFT_SAMPLES
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.mmpt_av.filterbank import SHIFT_SAMPLES
 
 HEADERS_AT_ONCE = 16  # wavs: reading a header waits on the disk, not on Python
 
@@ -24,6 +25,7 @@ def read_split(folder: Path, language: str, name: str, max_frames: int) -> Split
 
     Args:
         folder: en-`language`. max_frames: longer training segments are dropped.
+
     Raises:
         InputError: no such split, file or wav; texts and segments differ in number; a segment's entry or a wav's format
             is not MuST-C's; nothing is left to train on.
@@ -34,19 +36,27 @@ def read_split(folder: Path, language: str, name: str, max_frames: int) -> Split
     source, target = (read_lines(data / "txt" / f"{name}.{suffix}") for suffix in ("en", language))
     for suffix, lines in (("en", source), (language, target)):
         if len(lines) != len(entries):
-            raise InputError(f"{data / 'txt' / name}.{suffix}: {len(lines)} lines, but {yaml_file.name} lists {len(entries)} segments; "
-                             "line n must be the text of segment n")
+            raise InputError(
+                f"{data / 'txt' / name}.{suffix}: {len(lines)} lines, but {yaml_file.name} lists {len(entries)} segments; "
+                "line n must be the text of segment n"
+            )
     places = [place(entry, f"{yaml_file}, segment {number}") for number, entry in enumerate(entries, start=1)]
     lengths = talk_lengths(data / "wav" / wav for wav, *_ in places)
-    segments = [Segment(f"{Path(wav).stem}_{number}", data / "wav" / wav, start, samples, *texts, speaker)
-                for number, ((wav, start, samples, speaker), *texts) in enumerate(zip(places, source, target))]
+    segments = [
+        Segment(f"{Path(wav).stem}_{number}", data / "wav" / wav, start, samples, *texts, speaker)
+        for number, ((wav, start, samples, speaker), *texts) in enumerate(zip(places, source, target))
+    ]
     kept, changes = fitting(segments, lengths, max_frames if name == TRAIN else None)
     if not kept:
-        raise InputError(f"{yaml_file}: no segment is left" + "".join(f"; {len(ids)} {what}" for what, ids in changes.items()))
+        raise InputError(
+            f"{yaml_file}: no segment is left" + "".join(f"; {len(ids)} {what}" for what, ids in changes.items())
+        )
     return Split(name, kept, changes)
 
 
-def fitting(segments: list[Segment], lengths: dict[Path, int], max_frames: int | None) -> tuple[list[Segment], dict[str, list[str]]]:
+def fitting(
+    segments: list[Segment], lengths: dict[Path, int], max_frames: int | None
+) -> tuple[list[Segment], dict[str, list[str]]]:
     """The segments that serve, inside their talks; and what was dropped (only with `max_frames`, in training), clipped or is odd."""
     kept, changes, seen = [], {}, set()
 
@@ -97,12 +107,16 @@ def language_folder(root: Path, language: str) -> Path:
         InputError: it is not there; the ones that are get named.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; it should hold MuST-C's en-de, en-it and so on, or be what scripts/prepare/must_c.py made")
+        raise InputError(
+            f"{root}: no such folder; it should hold MuST-C's en-de, en-it and so on, or be what scripts/prepare/must_c.py made"
+        )
     if root.resolve().name == f"en-{language}" and (root / "data").is_dir():
         return root
     there = sorted(p.name.removeprefix("en-") for p in root.glob("en-*") if p.is_dir())
     if language not in there:
-        found = f"there is {', '.join(there)}" if there else "it holds no en-xx folder at all; name the folder above en-xx"
+        found = (
+            f"there is {', '.join(there)}" if there else "it holds no en-xx folder at all; name the folder above en-xx"
+        )
         raise InputError(f"{root}: no target language {language!r} here ({found})")
     return root / f"en-{language}"
 
@@ -155,7 +169,9 @@ def place(entry: dict, where: str) -> tuple[str, int, int, str]:
     except KeyError as error:
         raise InputError(f"{where}: has no {error.args[0]}") from None
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{where}: offset {entry['offset']!r} and duration {entry['duration']!r} must be seconds") from None
+        raise InputError(
+            f"{where}: offset {entry['offset']!r} and duration {entry['duration']!r} must be seconds"
+        ) from None
     if start < 0:
         raise InputError(f"{where}: offset {offset_s:g} s lies before the wav")
     return wav, start, samples, str(entry.get("speaker_id", ""))
@@ -181,8 +197,10 @@ def wav_samples(file: Path) -> int:
     except soundfile.SoundFileError as error:
         raise InputError(f"{file}: cannot be read as audio: {error}") from None
     if info.samplerate != SAMPLE_RATE or info.channels != 1:
-        raise InputError(f"{file}: {info.samplerate} Hz, {info.channels} channels; 16000 Hz mono is needed "
-                         "(sox IN -r 16000 -c 1 OUT converts)")
+        raise InputError(
+            f"{file}: {info.samplerate} Hz, {info.channels} channels; 16000 Hz mono is needed "
+            "(sox IN -r 16000 -c 1 OUT converts)"
+        )
     if info.frames < 1:
         raise InputError(f"{file}: holds no audio")
     return info.frames

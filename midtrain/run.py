@@ -20,18 +20,19 @@ from mmpt.midtrain.corpus import open_corpus
 from mmpt.midtrain.ctc import spoken
 from mmpt.midtrain.segments import TRAIN
 from mmpt.midtrain.settings import MidtrainSettings
-from mmpt.midtrain.translation import Corpus, TranslationTask
+from mmpt.midtrain.task import Corpus, TranslationTask
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary, save_vocabulary, train_vocabulary
-from mmpt.pretrain.distributed import World
-from mmpt.pretrain.engine import train
-from mmpt.pretrain.launch import claim, launch
-from mmpt.pretrain.run_folder import RunFolder
-from mmpt.pretrain.settings import load_settings, to_plain
+from mmpt.scripts.samples.locate import built_samples
+from mmpt.training.distributed import World
+from mmpt.training.launch import claim, launch
+from mmpt.training.run_folder import RunFolder
+from mmpt.training.settings import load_settings, to_plain
+from mmpt.training.trainer import train
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
-from mmpt.upstream.samples import built_samples, samples_folder
+from mmpt.upstream.repository import samples_folder
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 
@@ -55,17 +56,51 @@ validation. `python midtrain/translate.py RUN --split tst-COMMON` scores the tes
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--target-lang", metavar="XX", help="language to translate into: it, de, nl ... (needed unless the config names it)")
-    p.add_argument("--init", metavar="RUN_OR_ENCODER", help="stage-1 run folder, or an encoder.pt, to start from (default: none, random weights)")
-    p.add_argument("--data", metavar="MUSTC", help="a prepared folder, or the one that holds en-xx (default: the sample corpus, built if absent)")
-    p.add_argument("--config", type=Path, metavar="YAML", help="settings (default: midtrain/configs/must_c.yaml with --data, samples.yaml without)")
-    p.add_argument("--freeze-encoder-steps", type=int, metavar="N", help="train the decoder alone for the first N updates (default: the config's, 0)")
-    p.add_argument("--out", type=Path, metavar="RUN", help="run folder (default: runs/midtrain/XX-samples or XX-must_c)")
-    p.add_argument("--resume", action="store_true", help="go on where the run in --out was interrupted, with that run's settings")
-    p.add_argument("--resume-if-there", action="store_true", help="--resume where there is a run, else start one (for job queues; --fresh is then ignored)")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--target-lang",
+        metavar="XX",
+        help="language to translate into: it, de, nl ... (needed unless the config names it)",
+    )
+    p.add_argument(
+        "--init",
+        metavar="RUN_OR_ENCODER",
+        help="stage-1 run folder, or an encoder.pt, to start from (default: none, random weights)",
+    )
+    p.add_argument(
+        "--data",
+        metavar="MUSTC",
+        help="a prepared folder, or the one that holds en-xx (default: the sample corpus, built if absent)",
+    )
+    p.add_argument(
+        "--config",
+        type=Path,
+        metavar="YAML",
+        help="settings (default: midtrain/configs/must_c.yaml with --data, samples.yaml without)",
+    )
+    p.add_argument(
+        "--freeze-encoder-steps",
+        type=int,
+        metavar="N",
+        help="train the decoder alone for the first N updates (default: the config's, 0)",
+    )
+    p.add_argument(
+        "--out", type=Path, metavar="RUN", help="run folder (default: runs/midtrain/XX-samples or XX-must_c)"
+    )
+    p.add_argument(
+        "--resume", action="store_true", help="go on where the run in --out was interrupted, with that run's settings"
+    )
+    p.add_argument(
+        "--resume-if-there",
+        action="store_true",
+        help="--resume where there is a run, else start one (for job queues; --fresh is then ignored)",
+    )
     p.add_argument("--fresh", action="store_true", help="delete the run in --out and start again")
-    p.add_argument("overrides", nargs="*", metavar="NAME=VALUE", help="settings that override the config's, such as optim.lr=1e-4")
+    p.add_argument(
+        "overrides", nargs="*", metavar="NAME=VALUE", help="settings that override the config's, such as optim.lr=1e-4"
+    )
     return p
 
 
@@ -103,7 +138,9 @@ def run(arguments: argparse.Namespace, world: World) -> None:
 def default_folder(arguments: argparse.Namespace) -> Path:
     """Where a run without --out goes."""
     if arguments.target_lang is None:
-        raise InputError("--target-lang: into which language? it, de, nl ... (or --out RUN --resume to go on with a run)")
+        raise InputError(
+            "--target-lang: into which language? it, de, nl ... (or --out RUN --resume to go on with a run)"
+        )
     return Path("runs/midtrain") / f"{arguments.target_lang}-{'must_c' if arguments.data else 'samples'}"
 
 
@@ -152,7 +189,9 @@ def read_corpus(settings: MidtrainSettings, world: World) -> tuple[Corpus, Vocab
     return Corpus(name, train, dev), found.vocabulary(settings.data.vocabulary_size)
 
 
-def starting_encoder(settings: MidtrainSettings, folder: RunFolder, resume: bool, world: World) -> tuple[Encoder, Path | None]:
+def starting_encoder(
+    settings: MidtrainSettings, folder: RunFolder, resume: bool, world: World
+) -> tuple[Encoder, Path | None]:
     """The encoder to mid-train, and its file: the run's own copy when resuming.
 
     Raises:
@@ -168,7 +207,9 @@ def starting_encoder(settings: MidtrainSettings, folder: RunFolder, resume: bool
         return load_encoder(folder.path / "init.pt"), folder.path / "init.pt"
     source = Path(settings.init)
     if not source.exists():
-        raise InputError(f"{source}: no such run or encoder for --init; `python pretrain/run.py` makes one, --init none starts from random weights")
+        raise InputError(
+            f"{source}: no such run or encoder for --init; `python pretrain/run.py` makes one, --init none starts from random weights"
+        )
     folder.outside(source, "--init")
     if source.is_dir():
         source = source / "encoder.pt"
@@ -180,11 +221,19 @@ def starting_encoder(settings: MidtrainSettings, folder: RunFolder, resume: bool
     return encoder, source
 
 
-def find_vocabularies(settings: MidtrainSettings, corpus: Corpus, prepared: Vocabulary | None, folder: RunFolder, resume: bool,
-                      world: World) -> Vocabularies:
+def find_vocabularies(
+    settings: MidtrainSettings,
+    corpus: Corpus,
+    prepared: Vocabulary | None,
+    folder: RunFolder,
+    resume: bool,
+    world: World,
+) -> Vocabularies:
     """The run's vocabularies: its own when resuming, else the prepared one or one that the main process trains, on training texts alone."""
 
-    def find(name: str, texts: Callable[[], list[str]], size: int, option: str, ready: Vocabulary | None = None) -> Vocabulary:
+    def find(
+        name: str, texts: Callable[[], list[str]], size: int, option: str, ready: Vocabulary | None = None
+    ) -> Vocabulary:
         file = folder.path / f"{name}.model"
         if resume and file.is_file():
             return load_vocabulary(file)
@@ -194,12 +243,26 @@ def find_vocabularies(settings: MidtrainSettings, corpus: Corpus, prepared: Voca
         return Vocabulary(world.gather(model)[0])
 
     segments = corpus.train.segments
-    target = find("vocabulary", lambda: [s.target for s in segments], settings.data.vocabulary_size, "data.vocabulary_size", prepared)
+    target = find(
+        "vocabulary",
+        lambda: [s.target for s in segments],
+        settings.data.vocabulary_size,
+        "data.vocabulary_size",
+        prepared,
+    )
     source = None
     if settings.ctc.weight:
-        source = find("transcripts", lambda: [spoken(s.source) for s in segments], settings.ctc.vocabulary_size, "ctc.vocabulary_size")
+        source = find(
+            "transcripts",
+            lambda: [spoken(s.source) for s in segments],
+            settings.ctc.vocabulary_size,
+            "ctc.vocabulary_size",
+        )
     if world.is_main:
-        print(f"Vocabulary: {len(target):,} sub-words of the training translations" + (f", {len(source):,} of the transcripts" if source else ""))
+        print(
+            f"Vocabulary: {len(target):,} sub-words of the training translations"
+            + (f", {len(source):,} of the transcripts" if source else "")
+        )
     return Vocabularies(target, source)
 
 

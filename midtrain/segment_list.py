@@ -58,7 +58,10 @@ def parse_pieces(entries: list[str]) -> list[dict]:
     found = [plain_mapping(entry) for entry in entries]
     others = [number for number, mapping in enumerate(found) if mapping is None]
     pieces = [others[start : start + PIECE] for start in range(0, len(others), PIECE)]
-    texts = ["".join(entries[number] if entries[number].endswith("\n") else entries[number] + "\n" for number in piece) for piece in pieces]
+    texts = [
+        "".join(entries[number] if entries[number].endswith("\n") else entries[number] + "\n" for number in piece)
+        for piece in pieces
+    ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a process
         results = pool.map(load_elsewhere, texts) if len(texts) > 1 else map(load_piece, texts)
         for piece, mapped in zip(pieces, results):

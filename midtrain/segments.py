@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE, speech_frames
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.mmpt_av.filterbank import speech_frames
 
 TRAIN = "train"
 
@@ -63,13 +64,17 @@ def read_wav(segment: Segment) -> Tensor:
     """
     try:
         if segment.flac_bytes:
-            wav, _ = soundfile.read(io.BytesIO(read_bytes(segment.audio, segment.start, segment.flac_bytes)), dtype="float32")
+            wav, _ = soundfile.read(
+                io.BytesIO(read_bytes(segment.audio, segment.start, segment.flac_bytes)), dtype="float32"
+            )
         else:
             wav, _ = soundfile.read(str(segment.audio), frames=segment.samples, start=segment.start, dtype="float32")
     except (soundfile.SoundFileError, OSError) as error:
         raise InputError(f"{segment.audio}: segment {segment.id} cannot be read: {error}") from None
     if len(wav) != segment.samples:
-        raise InputError(f"{segment.audio}: segment {segment.id} has {len(wav)} samples, {segment.samples} were expected; is the file cut off?")
+        raise InputError(
+            f"{segment.audio}: segment {segment.id} has {len(wav)} samples, {segment.samples} were expected; is the file cut off?"
+        )
     return torch.from_numpy(wav)
 
 

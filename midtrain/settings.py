@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from mmpt.midtrain.ctc import CtcSettings
 from mmpt.midtrain.decoder import DecoderSettings
 from mmpt.midtrain.specaugment import SpecAugmentSettings
-from mmpt.pretrain.settings import TrainSettings, require
+from mmpt.training.settings import TrainSettings, require
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import EncoderConfig
 
@@ -14,7 +14,9 @@ from mmpt.upstream.mmpt_av import EncoderConfig
 class DataSettings:
     """Which corpus, and how it is read."""
 
-    root: str | None = None  # MuST-C as published, or a folder that scripts/prepare/must_c.py made; None: the built samples
+    root: str | None = (
+        None  # MuST-C as published, or a folder that scripts/prepare/must_c.py made; None: the built samples
+    )
     batch_frames: int = 40_000  # frames of speech (10 ms) of an update, all utterances together, over all GPUs
     max_frames: int = 3000  # longer training segments are dropped
     vocabulary_size: int = 8000  # sub-words of the translations, at most
@@ -22,8 +24,10 @@ class DataSettings:
     max_bad_share: float = 0.05  # of training segments that cannot be read, before the run stops
 
     def __post_init__(self):
-        require(min(self.batch_frames, self.max_frames, self.vocabulary_size) >= 1,
-                "data.batch_frames, data.max_frames and data.vocabulary_size must be at least 1")
+        require(
+            min(self.batch_frames, self.max_frames, self.vocabulary_size) >= 1,
+            "data.batch_frames, data.max_frames and data.vocabulary_size must be at least 1",
+        )
         require(self.workers >= 0, "data.workers must not be negative")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmpt.pretrain.settings import require
+from mmpt.training.settings import require
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,10 @@ class SpecAugmentSettings:
     time_share: float = 1.0  # p: and at most this share of the utterance
 
     def __post_init__(self):
-        require(min(self.freq_masks, self.freq_width, self.time_masks, self.time_width) >= 0, "specaugment's numbers must not be negative")
+        require(
+            min(self.freq_masks, self.freq_width, self.time_masks, self.time_width) >= 0,
+            "specaugment's numbers must not be negative",
+        )
         require(0 <= self.time_share <= 1, "specaugment.time_share must lie between 0 and 1")
 
 

@@ -8,8 +8,8 @@ import torch
 from mmpt.midtrain.model import TranslationModel
 from mmpt.midtrain.settings import MidtrainSettings
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary
-from mmpt.pretrain.run_folder import RunFolder, average, read_training
-from mmpt.pretrain.settings import fill
+from mmpt.training.run_folder import RunFolder, average, read_training
+from mmpt.training.settings import fill
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import CheckpointError, Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.checkpoint import check_state
@@ -31,6 +31,7 @@ def load_translation(run: Path, which: str | None, device: torch.device) -> Trai
 
     Args:
         which: of its checkpoints: last, best or average; None: what the run exports its encoder by.
+
     Raises:
         InputError: the folder is no run of stage 2, or not trained yet.
         CheckpointError: a checkpoint is damaged or does not fit.
@@ -40,7 +41,9 @@ def load_translation(run: Path, which: str | None, device: torch.device) -> Trai
         raise InputError(f"{run}: is not a run folder; python midtrain/run.py makes one")
     vocabulary_file = run / "vocabulary.model"
     if not vocabulary_file.is_file():
-        raise InputError(f"{run}: is not a run of stage 2, it has no {vocabulary_file.name}; python midtrain/run.py makes one")
+        raise InputError(
+            f"{run}: is not a run of stage 2, it has no {vocabulary_file.name}; python midtrain/run.py makes one"
+        )
     newest = read_training(folder.which("last", keep=1)[0])
     settings = fill(MidtrainSettings, newest["settings"], "")
     files = folder.which(which or settings.export, settings.keep_checkpoints)
@@ -55,4 +58,10 @@ def load_translation(run: Path, which: str | None, device: torch.device) -> Trai
         except CheckpointError as error:
             raise InputError(f"{error}; is {vocabulary_file} the one that it was trained with?") from None
     model.load_state_dict(average([content["model"] for content in contents]))
-    return Trained(model.to(device).eval(), vocabulary, settings, [content["step"] for content in contents], contents[-1]["provenance"])
+    return Trained(
+        model.to(device).eval(),
+        vocabulary,
+        settings,
+        [content["step"] for content in contents],
+        contents[-1]["provenance"],
+    )

@@ -23,13 +23,14 @@ from mmpt.midtrain.scoring import examples, score
 from mmpt.midtrain.segments import Segment, read_wav
 from mmpt.midtrain.settings import MidtrainSettings
 from mmpt.midtrain.trained import Trained, load_translation
-from mmpt.pretrain.media import MediaError
-from mmpt.pretrain.media_sound import decode_whole
-from mmpt.pretrain.run_folder import write_text
+from mmpt.scripts.samples.locate import built_samples
+from mmpt.training.media import MediaError
+from mmpt.training.media_sound import decode_whole
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE, speech_frames
-from mmpt.upstream.samples import built_samples
+from mmpt.upstream.files import write_text
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.mmpt_av.filterbank import speech_frames
 
 FILES = ("hypotheses.txt", "references.txt", "scores.json", "examples.md")
 
@@ -47,16 +48,53 @@ examples.md, a table of translations from the best to the worst.
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("run", type=Path, metavar="RUN", help="run folder of stage 2")
-    p.add_argument("wavs", type=Path, nargs="*", metavar="WAV", help="sound files to translate, in any common format, a sentence each")
+    p.add_argument(
+        "wavs",
+        type=Path,
+        nargs="*",
+        metavar="WAV",
+        help="sound files to translate, in any common format, a sentence each",
+    )
     p.add_argument("--split", metavar="NAME", help="the corpus's split to translate: tst-COMMON, tst-HE, dev ...")
-    p.add_argument("--data", type=Path, metavar="MUSTC", help="a prepared folder, or the one that holds en-xx (default: what the run was trained on)")
-    p.add_argument("--which", choices=["average", "best", "last"], help="of the run's checkpoints (default: what the run's `export` says)")
-    p.add_argument("--beam", type=int, default=5, metavar="K", help="hypotheses an utterance; 1 is greedy (default: %(default)s)")
-    p.add_argument("--length-penalty", type=float, default=1.0, metavar="P", help="scores are divided by length to this power (default: %(default)s)")
-    p.add_argument("--max-tokens", type=int, default=200, metavar="N", help="longest translation, in sub-words (default: %(default)s)")
-    p.add_argument("--batch-frames", type=int, default=20_000, metavar="N", help="frames of speech (10 ms) in a batch (default: %(default)s)")
+    p.add_argument(
+        "--data",
+        type=Path,
+        metavar="MUSTC",
+        help="a prepared folder, or the one that holds en-xx (default: what the run was trained on)",
+    )
+    p.add_argument(
+        "--which",
+        choices=["average", "best", "last"],
+        help="of the run's checkpoints (default: what the run's `export` says)",
+    )
+    p.add_argument(
+        "--beam", type=int, default=5, metavar="K", help="hypotheses an utterance; 1 is greedy (default: %(default)s)"
+    )
+    p.add_argument(
+        "--length-penalty",
+        type=float,
+        default=1.0,
+        metavar="P",
+        help="scores are divided by length to this power (default: %(default)s)",
+    )
+    p.add_argument(
+        "--max-tokens",
+        type=int,
+        default=200,
+        metavar="N",
+        help="longest translation, in sub-words (default: %(default)s)",
+    )
+    p.add_argument(
+        "--batch-frames",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="frames of speech (10 ms) in a batch (default: %(default)s)",
+    )
     p.add_argument("--device", default="auto", help="cuda, cpu ... (default: cuda where there is one)")
     p.add_argument("--out", type=Path, metavar="DIR", help="where the files go (default: RUN/translate/SPLIT)")
     p.add_argument("--fresh", action="store_true", help="overwrite the files that are in OUT already")
@@ -99,9 +137,19 @@ def translate_split(arguments: argparse.Namespace, search: SearchSettings, devic
     seconds = time.monotonic() - started
     scores = score(hypotheses, [s.target for s in split.segments], settings.target_lang)
     about = {
-        "split": arguments.split, "corpus": corpus.name, "segments": len(hypotheses), "bleu": scores.bleu, "chrf": scores.chrf, "signatures": scores.signatures,
-        "beam": search.beam, "length_penalty": search.length_penalty, "max_tokens": search.max_tokens, "averaged_steps": trained.steps,
-        "seconds": round(seconds, 3), "utterances_per_s": len(hypotheses) / seconds, "provenance": trained.provenance,
+        "split": arguments.split,
+        "corpus": corpus.name,
+        "segments": len(hypotheses),
+        "bleu": scores.bleu,
+        "chrf": scores.chrf,
+        "signatures": scores.signatures,
+        "beam": search.beam,
+        "length_penalty": search.length_penalty,
+        "max_tokens": search.max_tokens,
+        "averaged_steps": trained.steps,
+        "seconds": round(seconds, 3),
+        "utterances_per_s": len(hypotheses) / seconds,
+        "provenance": trained.provenance,
     }
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "hypotheses.txt", "".join(line + "\n" for line in hypotheses))
@@ -113,7 +161,9 @@ def translate_split(arguments: argparse.Namespace, search: SearchSettings, devic
     print(f"Written: {', '.join(str(out / name) for name in FILES)}")
 
 
-def translate_segments(trained: Trained, segments: list[Segment], search: SearchSettings, batch_frames: int) -> list[str]:
+def translate_segments(
+    trained: Trained, segments: list[Segment], search: SearchSettings, batch_frames: int
+) -> list[str]:
     """Translations in the order of the segments, computed from the longest to the shortest: what does not fit in memory shows at once."""
     batches = cut(sorted(segments, key=lambda s: (-s.frames, s.id)), batch_frames)
     texts: dict[str, str] = {}
@@ -144,7 +194,10 @@ def translate_files(arguments: argparse.Namespace, search: SearchSettings, devic
         except MediaError as error:
             raise InputError(f"{file}: cannot be translated ({error})") from None
         if speech_frames(len(wav)) > trained.settings.data.max_frames:
-            print(f"{file}: {len(wav) / SAMPLE_RATE:.0f} s are more than the model was trained on; cut it into sentences", file=sys.stderr)
+            print(
+                f"{file}: {len(wav) / SAMPLE_RATE:.0f} s are more than the model was trained on; cut it into sentences",
+                file=sys.stderr,
+            )
         print(f"{file}\t{translate_wavs(trained, [wav], search)[0]}", flush=True)
 
 

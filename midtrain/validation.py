@@ -21,7 +21,14 @@ class HeldOut:
         self.translations: dict[str, str] = {}
         self.transcripts: dict[str, str] = {}
 
-    def add(self, batch: Batch, counts: dict[str, int], losses: dict[str, Tensor], translations: list[str], transcripts: list[str]) -> None:
+    def add(
+        self,
+        batch: Batch,
+        counts: dict[str, int],
+        losses: dict[str, Tensor],
+        translations: list[str],
+        transcripts: list[str],
+    ) -> None:
         """A batch: its losses are means. transcripts: none without CTC."""
         names = [segment.id for segment in batch.segments]
         self.translations.update(zip(names, translations))
@@ -38,11 +45,17 @@ class HeldOut:
 
     def losses(self, ctc_weight: float) -> dict[str, float]:
         """Means over all tokens, by name; `loss` is what training minimises."""
-        means = {name: self.sums[name] / max(1, self.sums[unit]) for name, unit in COUNTED_IN.items() if name in self.sums}
+        means = {
+            name: self.sums[name] / max(1, self.sums[unit]) for name, unit in COUNTED_IN.items() if name in self.sums
+        }
         loss = means["translation"] + ctc_weight * means.get("ctc", 0.0)
         return {"loss": loss, **means, "perplexity": math.exp(min(means["nll"], 50))}
 
     def word_errors(self, segments: list[Segment]) -> dict[str, float]:
         """Word error rate (%) of the transcripts; nothing without them. Segments in which nobody speaks are left out."""
-        pairs = [(words, self.transcripts[s.id]) for s in segments if s.id in self.transcripts and (words := spoken(s.source))]
+        pairs = [
+            (words, self.transcripts[s.id])
+            for s in segments
+            if s.id in self.transcripts and (words := spoken(s.source))
+        ]
         return {"transcript_wer": 100 * jiwer.wer(*map(list, zip(*pairs)))} if pairs else {}

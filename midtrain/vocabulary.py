@@ -39,14 +39,23 @@ def train_vocabulary(texts: list[str], size: int, option: str = "data.vocabulary
 
     Args:
         option: what the user calls `size`.
+
     Raises:
         InputError: `size` is too small for the text's characters.
     """
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts), model_writer=model, model_type="unigram", vocab_size=size, character_coverage=1.0,
-            hard_vocab_limit=False, pad_id=PAD, bos_id=BOS, eos_id=EOS, unk_id=UNKNOWN,
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            model_type="unigram",
+            vocab_size=size,
+            character_coverage=1.0,
+            hard_vocab_limit=False,
+            pad_id=PAD,
+            bos_id=BOS,
+            eos_id=EOS,
+            unk_id=UNKNOWN,
             num_threads=4,  # a fixed number: sums over threads depend on it
             minloglevel=2,
         )

@@ -4,9 +4,9 @@ import numpy
 from torch import Tensor
 
 from mmpt.pretrain.manifest import Clip
-from mmpt.pretrain.media_pictures import VideoFile
-from mmpt.pretrain.media_sound import decode_audio
 from mmpt.pretrain.shards import ShardClip, ShardReader
+from mmpt.training.media_pictures import VideoFile
+from mmpt.training.media_sound import decode_audio
 
 AUDIO_S = 10.0  # the paper's 1000 frames: what of a clip is used, its first 10 s
 

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from mmpt.pretrain.clip_source import open_clip, used_s
 from mmpt.pretrain.manifest import Clip
-from mmpt.pretrain.media import SAME_S, MediaError
 from mmpt.pretrain.shards import ShardClip
-from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE
+from mmpt.training.media import SAME_S, MediaError
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -156,13 +156,17 @@ class ClipDataset(Dataset):
                 wav = media.audio()
                 if not self.room_bytes:
                     wanted = self.picture_times(clip, media.rate, share)
-                    return self.cut_sound(wav, wanted[0].item(), media.rate), media.pictures_at(wanted.tolist(), short_side)
+                    return self.cut_sound(wav, wanted[0].item(), media.rate), media.pictures_at(
+                        wanted.tolist(), short_side
+                    )
                 frames, times = media.pictures(short_side)
                 decoded = Decoded(wav, media.rate, frames, numpy.array(times))
             self.keep(index, decoded)
         wanted = self.picture_times(clip, decoded.rate, share)
         shown = numpy.searchsorted(decoded.times, wanted + SAME_S, side="right") - 1
-        return self.cut_sound(decoded.wav, wanted[0].item(), decoded.rate), [decoded.frames[number] for number in shown.clip(min=0)]
+        return self.cut_sound(decoded.wav, wanted[0].item(), decoded.rate), [
+            decoded.frames[number] for number in shown.clip(min=0)
+        ]
 
     def cut_sound(self, wav: Tensor, start_s: float, rate: float) -> Tensor:
         """The sound that goes with pictures from `start_s` on: all of it, or what they cover; a clip too short for them keeps all."""
@@ -184,7 +188,8 @@ class ClipDataset(Dataset):
 
     def picture_times(self, clip: Clip | ShardClip, rate: float, share: float) -> numpy.ndarray:
         """When the pictures are taken (frames,), seconds from the clip's start: at `stride`, inside what is used of the clip, after
-        `share` of the room there is; a shorter clip spreads them evenly."""
+        `share` of the room there is; a shorter clip spreads them evenly.
+        """
         number, stride = self.sampling.frames, self.sampling.stride
         room = used_s(clip) - ((number - 1) * stride + 1) / rate
         if room < 0:
@@ -193,7 +198,8 @@ class ClipDataset(Dataset):
 
     def crop(self, frames: list[numpy.ndarray], generator: torch.Generator | None) -> Tensor:
         """Pictures (H, W, 3) to (T, size, size, 3) uint8: one random resized crop and flip for all of them, or the largest
-        centred square."""
+        centred square.
+        """
         height, width, _ = frames[0].shape
         side = min(height, width)
         top, left, flip = (height - side) // 2, (width - side) // 2, False
@@ -203,14 +209,26 @@ class ClipDataset(Dataset):
             top, left, flip = round(y * (height - side)), round(x * (width - side)), toss < 0.5
         video = torch.from_numpy(numpy.stack([frame[top : top + side, left : left + side] for frame in frames]))
         # On bytes, channels last, as they were decoded: several times as fast as on floats.
-        video = F.interpolate(video.permute(0, 3, 1, 2), size=(self.sampling.size,) * 2, mode="bilinear", antialias=True, align_corners=False)
+        video = F.interpolate(
+            video.permute(0, 3, 1, 2),
+            size=(self.sampling.size,) * 2,
+            mode="bilinear",
+            antialias=True,
+            align_corners=False,
+        )
         return (video.flip(-1) if flip else video).permute(0, 2, 3, 1)
 
     def warm(self, threads: int) -> None:
         """Reads the clips that are kept in memory, with a progress bar, before the first epoch needs them."""
         with ThreadPoolExecutor(threads) as pool:
             items = [(None, index) for index in range(len(self.clips))]
-            for _ in tqdm(pool.map(self.__getitem__, items), total=len(items), unit="clip", desc="reading clips", dynamic_ncols=True):
+            for _ in tqdm(
+                pool.map(self.__getitem__, items),
+                total=len(items),
+                unit="clip",
+                desc="reading clips",
+                dynamic_ncols=True,
+            ):
                 if self.room_bytes <= 0:
                     pool.shutdown(cancel_futures=True)
                     break

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmpt.pretrain.distributed import Counts
+from mmpt.training.distributed import Counts
 from mmpt.upstream.mmpt_av.gather import gather_rows
 
 MAX_SCALE = 100.0  # CLIP's bound on 1 / temperature
@@ -15,7 +15,8 @@ MAX_SCALE = 100.0  # CLIP's bound on 1 / temperature
 
 class InfoNCE(nn.Module):
     """Symmetric InfoNCE with a learned temperature (Radford et al. 2021): cross entropy of each sound against all pictures
-    of the batch, and of each picture against all sounds, averaged."""
+    of the batch, and of each picture against all sounds, averaged.
+    """
 
     def __init__(self, temperature: float = 0.07, learned: bool = True):
         super().__init__()
@@ -54,6 +55,7 @@ def retrieval(similarity: Tensor, groups: list[str]) -> dict[str, float]:
     Args:
         similarity: (N, N), rows are sounds, columns are pictures, the diagonal belongs together.
         groups: of each clip; groups of fewer than 20 clips are too easy and stand out of the `within` figures.
+
     Returns:
         shares in [0, 1]: `audio_to_video_r1` …, `within_…` (over clips), and `chance_r1`, `within_chance_r1` beside them.
     """

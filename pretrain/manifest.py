@@ -80,7 +80,15 @@ def write_manifest(path: Path, clips: Iterable[Clip]) -> int:
                 where = f"{path}: clip {clip.id!r}"
                 check(clip, ids, where)
                 files = (str(name.absolute()).removeprefix(folder) for name in (clip.video, clip.audio))
-                fields = (clip.id, *files, f"{clip.start_s:.6f}", f"{clip.duration_s:.6f}", clip.split, clip.set, clip.group)
+                fields = (
+                    clip.id,
+                    *files,
+                    f"{clip.start_s:.6f}",
+                    f"{clip.duration_s:.6f}",
+                    clip.split,
+                    clip.set,
+                    clip.group,
+                )
                 file.write(tab_separated(fields, where))
             file.flush()
             os.fsync(file.fileno())
@@ -110,7 +118,9 @@ def tab_separated(fields: tuple[str, ...], where: str) -> str:
     except UnicodeEncodeError:  # a file name of other bytes
         fits = False
     if not fits:
-        raise InputError(f"{where}: {line!r} has a tab, a line break or a byte that is not UTF-8 in a name; rename the file")
+        raise InputError(
+            f"{where}: {line!r} has a tab, a line break or a byte that is not UTF-8 in a name; rename the file"
+        )
     return line + "\n"
 
 

@@ -1,5 +1,6 @@
 """The masked objective (MAE): which tokens are hidden, the decoder that both modalities share, and the errors of what it
-reconstructs (He et al. 2022; for video Feichtenhofer et al. 2022)."""
+reconstructs (He et al. 2022; for video Feichtenhofer et al. 2022).
+"""
 
 import math
 import zlib
@@ -9,8 +10,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from mmpt.pretrain.settings import require
 from mmpt.pretrain.video import VideoPositions, VideoSettings, transformer
+from mmpt.training.settings import require
 from mmpt.upstream.mmpt_av.config import HOP_SAMPLES
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 from mmpt.upstream.mmpt_av.filterbank import speech_frames
@@ -36,12 +37,25 @@ class MaskedSettings:
     def __post_init__(self):
         for name in ("audio_share", "video_share"):
             require(0 <= getattr(self, name) < 1, f"masked.{name} must lie in [0, 1), got {getattr(self, name)}")
-        for name, values in (("audio_mask", ("drop", "zero")), ("audio_mask_at", ("tokens", "features")), ("loss_on", ("masked", "all")),
-                             ("clr_sees", ("everything", "masked"))):
-            require(getattr(self, name) in values, f"masked.{name} must be {' or '.join(values)}, got {getattr(self, name)}")
-        require(self.loss_on == "all" or min(self.audio_share, self.video_share) > 0, "masked.loss_on=masked needs shares above 0")
-        require(min(self.decoder_width, self.decoder_layers, self.decoder_heads) >= 1 and self.decoder_width % self.decoder_heads == 0
-                and self.decoder_width % 2 == 0, "masked.decoder_width must be even and a multiple of masked.decoder_heads, all at least 1")
+        for name, values in (
+            ("audio_mask", ("drop", "zero")),
+            ("audio_mask_at", ("tokens", "features")),
+            ("loss_on", ("masked", "all")),
+            ("clr_sees", ("everything", "masked")),
+        ):
+            require(
+                getattr(self, name) in values, f"masked.{name} must be {' or '.join(values)}, got {getattr(self, name)}"
+            )
+        require(
+            self.loss_on == "all" or min(self.audio_share, self.video_share) > 0,
+            "masked.loss_on=masked needs shares above 0",
+        )
+        require(
+            min(self.decoder_width, self.decoder_layers, self.decoder_heads) >= 1
+            and self.decoder_width % self.decoder_heads == 0
+            and self.decoder_width % 2 == 0,
+            "masked.decoder_width must be even and a multiple of masked.decoder_heads, all at least 1",
+        )
 
 
 @dataclass
@@ -75,7 +89,8 @@ class Masks:
 
 def draw_order(seed: int, epoch: int | None, clip_id: str, what: str, tokens: int) -> Tensor:
     """A random order (tokens,) of a clip's tokens, by name: the same draw on any number of ranks and workers, and after a
-    resume. Validation (epoch None) draws the same each time."""
+    resume. Validation (epoch None) draws the same each time.
+    """
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{epoch}/{clip_id}/{what}".encode()))
     return torch.rand(tokens, generator=generator).argsort()
 
@@ -85,7 +100,9 @@ def kept_tokens(tokens: int, share: float) -> int:
     return max(1, int(tokens * (1 - share) + 1e-9))
 
 
-def draw_masks(settings: MaskedSettings, seed: int, epoch: int | None, ids: list[str], samples: list[int], video_tokens: int) -> Masks:
+def draw_masks(
+    settings: MaskedSettings, seed: int, epoch: int | None, ids: list[str], samples: list[int], video_tokens: int
+) -> Masks:
     """Random masks without replacement, drawn by (seed, epoch, clip id).
 
     Args:
@@ -107,8 +124,14 @@ def draw_masks(settings: MaskedSettings, seed: int, epoch: int | None, ids: list
     orders = torch.stack([draw_order(seed, epoch, clip_id, "video", video_tokens) for clip_id in ids])
     kept = kept_tokens(video_tokens, settings.video_share)
     return Masks(
-        lengths, [len(one) for one in seen], torch.cat(seen), torch.cat(cells), torch.cat(hidden), torch.cat(wanted),
-        orders[:, :kept].sort(1).values, orders[:, kept:].sort(1).values,
+        lengths,
+        [len(one) for one in seen],
+        torch.cat(seen),
+        torch.cat(cells),
+        torch.cat(hidden),
+        torch.cat(wanted),
+        orders[:, :kept].sort(1).values,
+        orders[:, kept:].sort(1).values,
         len(ids) * (video_tokens if settings.loss_on == "all" else video_tokens - kept),
     )
 
@@ -151,10 +174,14 @@ class SharedDecoder(nn.Module):
         clips, longest = len(masks.audio_lengths), max(masks.audio_lengths)
         blank = x.new_zeros(x.shape[1]) if self.audio_token is None else self.audio_token.to(x.dtype)
         full = blank.expand(clips * longest, -1).index_copy(0, masks.audio_seen_cells, x).unflatten(0, (clips, longest))
-        full = full + sinusoids(longest, x.shape[1], x.device)  # float32: what the blocks add up stays in full precision
+        full = full + sinusoids(
+            longest, x.shape[1], x.device
+        )  # float32: what the blocks add up stays in full precision
         pad_mask = None
         if min(masks.audio_lengths) < longest:
-            pad_mask = torch.arange(longest, device=x.device) >= torch.tensor(masks.audio_lengths, device=x.device)[:, None]
+            pad_mask = (
+                torch.arange(longest, device=x.device) >= torch.tensor(masks.audio_lengths, device=x.device)[:, None]
+            )
         return self.audio_out(self.run(full, pad_mask)).unflatten(2, (FRAMES_A_TOKEN, -1)).flatten(1, 2)
 
     def video(self, states: Tensor, masks: Masks, loss_on: str) -> Tensor:
@@ -182,7 +209,8 @@ class SharedDecoder(nn.Module):
 @torch.no_grad()
 def attend_to_neighbours(blocks: nn.ModuleList) -> None:
     """Has queries and keys begin near the identity (mimetic initialisation, Trockman & Kolter 2023): attention then starts between
-    tokens that are alike, which positions make of neighbours, and need not find out first that they matter."""
+    tokens that are alike, which positions make of neighbours, and need not find out first that they matter.
+    """
     for block in blocks:
         for weight in block.self_attn.in_proj_weight.chunk(3)[:2]:  # of queries and keys, not of values
             weight.mul_(0.3).add_(0.8 * torch.eye(len(weight)))

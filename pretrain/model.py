@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpt.pretrain.contrastive import InfoNCE
-from mmpt.pretrain.distributed import Counts
-from mmpt.pretrain.masked import FRAMES_A_TOKEN, Masks, MaskedSettings, SharedDecoder, normalise_tubelets, pick_tokens
-from mmpt.pretrain.settings import require
+from mmpt.pretrain.masked import FRAMES_A_TOKEN, MaskedSettings, Masks, SharedDecoder, normalise_tubelets, pick_tokens
 from mmpt.pretrain.video import VideoEncoder, VideoSettings, cut_tubelets, normalise_pixels
+from mmpt.training.distributed import Counts
+from mmpt.training.settings import require
 from mmpt.upstream.mmpt_av import Encoder
 from mmpt.upstream.mmpt_av.packing import Packing
 
@@ -26,7 +26,10 @@ class WeightSettings:
     clr: float = 1.0
 
     def __post_init__(self):
-        require(min(self.audio, self.video, self.clr) >= 0, "weights.audio, weights.video and weights.clr must not be negative")
+        require(
+            min(self.audio, self.video, self.clr) >= 0,
+            "weights.audio, weights.video and weights.clr must not be negative",
+        )
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,17 @@ class AudioVisualModel(nn.Module):
         temperature, temperature_learned: of InfoNCE.
     """
 
-    def __init__(self, objective: str, encoder: Encoder, video: VideoSettings, masked: MaskedSettings, weights: WeightSettings,
-                 projection: int, temperature: float, temperature_learned: bool):
+    def __init__(
+        self,
+        objective: str,
+        encoder: Encoder,
+        video: VideoSettings,
+        masked: MaskedSettings,
+        weights: WeightSettings,
+        projection: int,
+        temperature: float,
+        temperature_learned: bool,
+    ):
         super().__init__()
         self.losses = OBJECTIVES[objective]
         self.video, self.masked, self.weights = video, masked, weights
@@ -74,7 +86,10 @@ class AudioVisualModel(nn.Module):
             made, encoded = self.reconstruct(feats, video, masks)
             audio_error = (made.audio - made.audio_target).square().mean(-1).sum()
             video_error = (made.video - made.video_target).square().mean(-1).sum()
-            losses = {"audio": audio_error * counts.share("audio_frames"), "video": video_error * counts.share("video_tubelets")}
+            losses = {
+                "audio": audio_error * counts.share("audio_frames"),
+                "video": video_error * counts.share("video_tubelets"),
+            }
         if "clr" in self.losses:
             seen = encoded if self.masked.clr_sees == "masked" else None
             losses["clr"] = self.contrast(*(seen or self.embed(feats, video)), counts)
@@ -97,12 +112,16 @@ class AudioVisualModel(nn.Module):
         projected = self.audio_projection(audio), self.video_projection(video)
         return tuple(F.normalize(widen(one), dim=-1) for one in projected)
 
-    def reconstruct(self, feats: list[Tensor], video: Tensor, masks: Masks) -> tuple[Reconstruction, tuple[Tensor, Tensor] | None]:
+    def reconstruct(
+        self, feats: list[Tensor], video: Tensor, masks: Masks
+    ) -> tuple[Reconstruction, tuple[Tensor, Tensor] | None]:
         """What is made of the masked places; and, where contrastive learning is to see them, the masked encodings' unit vectors."""
         states, packing = self.encode_seen(feats, masks)
         tubelets = cut_tubelets(video, self.video)
         video_states = self.video_encoder.encode(pick_tokens(tubelets, masks.video_seen), masks.video_seen)
-        target = normalise_pixels(tubelets if self.masked.loss_on == "all" else pick_tokens(tubelets, masks.video_hidden))
+        target = normalise_pixels(
+            tubelets if self.masked.loss_on == "all" else pick_tokens(tubelets, masks.video_hidden)
+        )
         made = Reconstruction(
             audio=widen(self.decoder.audio(states, masks).flatten(0, 1)[masks.audio_wanted]),
             audio_target=nn.utils.rnn.pad_sequence(feats, batch_first=True).flatten(0, 1)[masks.audio_wanted],
@@ -116,7 +135,10 @@ class AudioVisualModel(nn.Module):
     def encode_seen(self, feats: list[Tensor], masks: Masks) -> tuple[Tensor, Packing]:
         """The audio encoder's last states of the seen tokens, packed (sum of audio_seen_lengths, d_model)."""
         if self.masked.audio_mask_at == "features":
-            frames = (masks.audio_hidden[:, None] * FRAMES_A_TOKEN + torch.arange(FRAMES_A_TOKEN, device=masks.audio_hidden.device)).flatten()
+            frames = (
+                masks.audio_hidden[:, None] * FRAMES_A_TOKEN
+                + torch.arange(FRAMES_A_TOKEN, device=masks.audio_hidden.device)
+            ).flatten()
             feats = list(torch.cat(feats).index_fill(0, frames, 0.0).split([len(one) for one in feats]))
         x, packing = self.encoder.embed(feats)
         if self.masked.audio_mask == "drop":

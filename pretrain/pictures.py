@@ -8,7 +8,7 @@ import matplotlib
 from torch import Tensor
 
 matplotlib.use("Agg")  # no screen is needed
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 ROWS = ("original", "masked", "reconstructed")
 FRAMES_SHOWN = 6
@@ -26,7 +26,8 @@ class Example:
 
 def similarity_picture(similarity: Tensor, groups: list[str], path: Path) -> None:
     """Similarities of every sound (rows) to every picture (columns), clips in the order of their groups, as a PNG. The
-    diagonal belongs together; squares on it are groups."""
+    diagonal belongs together; squares on it are groups.
+    """
     figure, axes = pyplot.subplots(figsize=(7, 6), layout="constrained")
     image = axes.imshow(similarity.numpy(), cmap="magma", interpolation="nearest")
     edges = [i for i in range(1, len(groups)) if groups[i] != groups[i - 1]]
@@ -39,7 +40,11 @@ def similarity_picture(similarity: Tensor, groups: list[str], path: Path) -> Non
     else:
         axes.set_yticks([])
     axes.set_xticks([])
-    axes.set(title="Which sound fits which picture (held-out clips)", ylabel="sound of a clip", xlabel="picture of a clip, same order")
+    axes.set(
+        title="Which sound fits which picture (held-out clips)",
+        ylabel="sound of a clip",
+        xlabel="picture of a clip, same order",
+    )
     figure.colorbar(image, label="cosine similarity")
     save(figure, path)
 
@@ -54,7 +59,15 @@ def reconstruction_picture(examples: list[Example], path: Path) -> None:
         chosen = [round(i * (len(example.pictures[0]) - 1) / (FRAMES_SHOWN - 1)) for i in range(FRAMES_SHOWN)]
         for row, name, sound, pictures in zip(axes, ROWS, example.sounds, example.pictures):
             colours = pyplot.get_cmap("magma").with_extremes(bad="grey")
-            row[0].imshow(sound.T.numpy(), origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+            row[0].imshow(
+                sound.T.numpy(),
+                origin="lower",
+                aspect="auto",
+                cmap=colours,
+                vmin=low,
+                vmax=high,
+                interpolation="nearest",
+            )
             row[0].set_ylabel(name, fontsize=8)
             for place, frame in zip(row[1:], chosen):
                 place.imshow(pictures[frame].numpy())

@@ -10,15 +10,16 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"error: {error}; set up with `bash scripts/setup.sh`, then `. .venv/bin/activate`")
 
-from mmpt.pretrain.audiovisual import AudioVisualTask, PretrainSettings
-from mmpt.pretrain.distributed import World
-from mmpt.pretrain.engine import train
-from mmpt.pretrain.launch import claim, launch
 from mmpt.pretrain.model import OBJECTIVES
-from mmpt.pretrain.run_folder import RunFolder
-from mmpt.pretrain.settings import load_settings, to_plain
+from mmpt.pretrain.task import AudioVisualTask, PretrainSettings
+from mmpt.scripts.samples.locate import built_samples
+from mmpt.training.distributed import World
+from mmpt.training.launch import claim, launch
+from mmpt.training.run_folder import RunFolder
+from mmpt.training.settings import load_settings, to_plain
+from mmpt.training.trainer import train
 from mmpt.upstream.command import clean_exit
-from mmpt.upstream.samples import built_samples, samples_folder
+from mmpt.upstream.repository import samples_folder
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 
@@ -46,15 +47,42 @@ times as fast, and whose folder --data takes as well.
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--objective", choices=sorted(OBJECTIVES), help="what to learn from (default: the config's, which is clr unless it says otherwise)")
-    p.add_argument("--data", type=Path, metavar="MANIFEST", help="clips to train on, or a folder of shards (default: the sample clips, built if absent)")
-    p.add_argument("--config", type=Path, metavar="YAML", help="settings (default: pretrain/configs/paper.yaml with --data, samples.yaml without)")
-    p.add_argument("--out", type=Path, metavar="RUN", help="run folder (default: runs/pretrain/OBJECTIVE-samples or -NAME of the manifest's folder)")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--objective",
+        choices=sorted(OBJECTIVES),
+        help="what to learn from (default: the config's, which is clr unless it says otherwise)",
+    )
+    p.add_argument(
+        "--data",
+        type=Path,
+        metavar="MANIFEST",
+        help="clips to train on, or a folder of shards (default: the sample clips, built if absent)",
+    )
+    p.add_argument(
+        "--config",
+        type=Path,
+        metavar="YAML",
+        help="settings (default: pretrain/configs/paper.yaml with --data, samples.yaml without)",
+    )
+    p.add_argument(
+        "--out",
+        type=Path,
+        metavar="RUN",
+        help="run folder (default: runs/pretrain/OBJECTIVE-samples or -NAME of the manifest's folder)",
+    )
     p.add_argument("--resume", action="store_true", help="go on where the run in --out was interrupted")
-    p.add_argument("--resume-if-there", action="store_true", help="--resume where there is a run, else start one (for job queues; --fresh is then ignored)")
+    p.add_argument(
+        "--resume-if-there",
+        action="store_true",
+        help="--resume where there is a run, else start one (for job queues; --fresh is then ignored)",
+    )
     p.add_argument("--fresh", action="store_true", help="delete the run in --out and start again")
-    p.add_argument("overrides", nargs="*", metavar="NAME=VALUE", help="settings that override the config's, such as optim.lr=1e-4")
+    p.add_argument(
+        "overrides", nargs="*", metavar="NAME=VALUE", help="settings that override the config's, such as optim.lr=1e-4"
+    )
     return p
 
 
@@ -84,8 +112,14 @@ def run(arguments: argparse.Namespace, world: World) -> None:
 
 def default_folder(arguments: argparse.Namespace) -> Path:
     """Where a run without --out goes: by objective and data."""
-    objective = load_settings(PretrainSettings, arguments.config or default_config(arguments), overrides(arguments)).objective
-    name = (arguments.data.resolve() if arguments.data.is_dir() else arguments.data.resolve().parent).name if arguments.data else "samples"
+    objective = load_settings(
+        PretrainSettings, arguments.config or default_config(arguments), overrides(arguments)
+    ).objective
+    name = (
+        (arguments.data.resolve() if arguments.data.is_dir() else arguments.data.resolve().parent).name
+        if arguments.data
+        else "samples"
+    )
     return Path("runs/pretrain") / f"{objective}-{name}"
 
 
@@ -115,7 +149,9 @@ def read_settings(arguments: argparse.Namespace, folder: RunFolder) -> PretrainS
     config = arguments.config or (folder.path / "config.yaml" if arguments.resume else default_config(arguments))
     settings = load_settings(PretrainSettings, config, overrides(arguments))
     if arguments.data:
-        settings = dataclasses.replace(settings, data=dataclasses.replace(settings.data, manifest=str(arguments.data.absolute())))
+        settings = dataclasses.replace(
+            settings, data=dataclasses.replace(settings.data, manifest=str(arguments.data.absolute()))
+        )
     return settings
 
 

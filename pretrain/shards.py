@@ -21,12 +21,24 @@ import soundfile
 import torch
 from torch import Tensor
 
-from mmpt.pretrain.media import SAME_S, MediaError, media_errors
-from mmpt.pretrain.media_pictures import Converter, converted
+from mmpt.training.media import SAME_S, MediaError, media_errors
+from mmpt.training.media_pictures import Converter, converted
 from mmpt.upstream.errors import InputError
 
 INDEX = "index.tsv"
-COLUMNS = ("id", "shard", "offset", "json_bytes", "json_crc32", "audio_bytes", "picture_bytes", "duration_s", "split", "set", "group")
+COLUMNS = (
+    "id",
+    "shard",
+    "offset",
+    "json_bytes",
+    "json_crc32",
+    "audio_bytes",
+    "picture_bytes",
+    "duration_s",
+    "split",
+    "set",
+    "group",
+)
 BLOCK = 512  # of a tar: a member is a block of header and its content, padded to whole blocks
 
 
@@ -82,7 +94,9 @@ class ShardReader:
                 head = self.part(clip.offset, clip.audio_offset - clip.offset + clip.audio_bytes)
                 self.about = json.loads(checked(head[: clip.json_bytes], clip.json_crc32, "the JSON of this clip"))
                 if self.about["id"] != clip.id:
-                    raise MediaError(f"clip {self.about['id']} lies where the index says: it is the index of other shards")
+                    raise MediaError(
+                        f"clip {self.about['id']} lies where the index says: it is the index of other shards"
+                    )
         except BaseException:
             os.close(self.file)
             raise
@@ -160,7 +174,9 @@ def read_index(folder: Path) -> list[ShardClip]:
             for number, line in enumerate(lines, start=2):
                 clips.append(parse_line(line, f"{path}, line {number}", folder, shards))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; finish the shards with scripts/prepare/shards.py, or name their folder") from None
+        raise InputError(
+            f"{path}: no such file; finish the shards with scripts/prepare/shards.py, or name their folder"
+        ) from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not UTF-8 text") from None
     finally:
@@ -182,9 +198,22 @@ def parse_line(line: str, where: str, folder: Path, shards: dict[str, Path]) -> 
     if shard not in shards:
         shards[shard] = folder / shard
         if not shards[shard].is_file():
-            raise InputError(f"{shards[shard]}: no such shard, though {INDEX} names it; fetch it, or prepare the shards again")
-    return ShardClip(id_, shards[shard], offset, json_bytes, json_crc32, audio_bytes, picture_bytes,
-                     duration, intern(split), intern(set_), intern(group))
+            raise InputError(
+                f"{shards[shard]}: no such shard, though {INDEX} names it; fetch it, or prepare the shards again"
+            )
+    return ShardClip(
+        id_,
+        shards[shard],
+        offset,
+        json_bytes,
+        json_crc32,
+        audio_bytes,
+        picture_bytes,
+        duration,
+        intern(split),
+        intern(set_),
+        intern(group),
+    )
 
 
 def index_line(clip: ShardClip) -> str:

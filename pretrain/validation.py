@@ -7,18 +7,19 @@ from torch import Tensor
 
 from mmpt.pretrain.clips import ClipBatch
 from mmpt.pretrain.contrastive import retrieval
-from mmpt.pretrain.distributed import Counts
 from mmpt.pretrain.masked import FRAMES_A_TOKEN, Masks
 from mmpt.pretrain.model import AudioVisualModel, Reconstruction
 from mmpt.pretrain.pictures import Example, reconstruction_picture, similarity_picture
 from mmpt.pretrain.video import cut_tubelets, join_tubelets, normalise_pixels
+from mmpt.training.distributed import Counts
 
 EXAMPLES = 3  # clips whose reconstruction is drawn, of different groups where there are
 
 
 class Errors:
     """Squared errors of what was reconstructed, beside those of always saying the mean of all that was to be (in each
-    dimension its own: what a reconstruction has to beat). Sums in float64; `+` brings those of two ranks together."""
+    dimension its own: what a reconstruction has to beat). Sums in float64; `+` brings those of two ranks together.
+    """
 
     def __init__(self):
         self.count = 0
@@ -68,7 +69,9 @@ class HeldOut:
             self.take_examples(feats, clips, masks, made)
         if "clr" in self.model.losses:
             audio, video = self.model.embed(feats, clips.video)
-            self.audio += [row.clone() for row in audio.cpu()]  # a view would be sent to other ranks with all of its batch
+            self.audio += [
+                row.clone() for row in audio.cpu()
+            ]  # a view would be sent to other ranks with all of its batch
             self.video += [row.clone() for row in video.cpu()]
 
     def state(self) -> tuple:
@@ -80,7 +83,9 @@ class HeldOut:
         self.clips, self.audio, self.video = (sum((state[i] for state in states), []) for i in range(3))
         self.audio_errors, self.video_errors = (sum((state[i] for state in states), Errors()) for i in (3, 4))
         order = sorted(range(len(self.clips)), key=self.clips.__getitem__)
-        self.clips, self.audio, self.video = ([items[i] for i in order] if items else [] for items in (self.clips, self.audio, self.video))
+        self.clips, self.audio, self.video = (
+            [items[i] for i in order] if items else [] for items in (self.clips, self.audio, self.video)
+        )
 
     def similarity(self) -> Tensor:
         """Of each sound (rows) to each picture (columns), in the order of `clips`."""
@@ -106,7 +111,9 @@ class HeldOut:
         if self.examples:
             reconstruction_picture(self.examples, folder / f"reconstruction_{step:08d}.png")
         if self.audio:
-            similarity_picture(self.similarity(), [group for group, _ in self.clips], folder / f"retrieval_{step:08d}.png")
+            similarity_picture(
+                self.similarity(), [group for group, _ in self.clips], folder / f"retrieval_{step:08d}.png"
+            )
 
     def take_examples(self, feats: list[Tensor], clips: ClipBatch, masks: Masks, made: Reconstruction) -> None:
         """Keeps the first clips of different groups, to be drawn."""
@@ -134,7 +141,9 @@ def example_sound(feats: list[Tensor], masks: Masks, made: Reconstruction, numbe
     return [original, masked, filled]
 
 
-def example_pictures(model: AudioVisualModel, video: Tensor, masks: Masks, made: Reconstruction, number: int) -> list[Tensor]:
+def example_pictures(
+    model: AudioVisualModel, video: Tensor, masks: Masks, made: Reconstruction, number: int
+) -> list[Tensor]:
     """A clip's pictures (frames, size, size, 3) uint8: original, masked (grey where hidden), and with the reconstruction."""
     tubelets = normalise_pixels(cut_tubelets(video[number : number + 1].cpu(), model.video))[0]
     hidden = masks.video_hidden[number].cpu()

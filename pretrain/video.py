@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mmpt.pretrain.settings import require
+from mmpt.training.settings import require
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.225  # of [0, 1], MAE-ST's: inputs and targets of about unit variance
@@ -24,15 +24,39 @@ class VideoSettings:
     d_model: int = 768
     n_layers: int = 12
     n_heads: int = 12
-    contrast: str = "pictures"  # what contrastive learning sees; or motion: without the clip's mean picture, to unit variance
+    contrast: str = (
+        "pictures"  # what contrastive learning sees; or motion: without the clip's mean picture, to unit variance
+    )
 
     def __post_init__(self):
-        numbers = (self.size, self.frames, self.stride, self.patch, self.tubelet, self.d_model, self.n_layers, self.n_heads)
-        require(min(numbers) >= 1, "video.size, frames, stride, patch, tubelet, d_model, n_layers and n_heads must be at least 1")
-        require(self.size % self.patch == 0, f"video.size ({self.size}) must be a multiple of video.patch ({self.patch})")
-        require(self.frames % self.tubelet == 0, f"video.frames ({self.frames}) must be a multiple of video.tubelet ({self.tubelet})")
-        require(self.d_model % self.n_heads == 0, f"video.d_model ({self.d_model}) must be a multiple of video.n_heads ({self.n_heads})")
-        require(self.contrast in ("pictures", "motion"), f"video.contrast must be pictures or motion, got {self.contrast}")
+        numbers = (
+            self.size,
+            self.frames,
+            self.stride,
+            self.patch,
+            self.tubelet,
+            self.d_model,
+            self.n_layers,
+            self.n_heads,
+        )
+        require(
+            min(numbers) >= 1,
+            "video.size, frames, stride, patch, tubelet, d_model, n_layers and n_heads must be at least 1",
+        )
+        require(
+            self.size % self.patch == 0, f"video.size ({self.size}) must be a multiple of video.patch ({self.patch})"
+        )
+        require(
+            self.frames % self.tubelet == 0,
+            f"video.frames ({self.frames}) must be a multiple of video.tubelet ({self.tubelet})",
+        )
+        require(
+            self.d_model % self.n_heads == 0,
+            f"video.d_model ({self.d_model}) must be a multiple of video.n_heads ({self.n_heads})",
+        )
+        require(
+            self.contrast in ("pictures", "motion"), f"video.contrast must be pictures or motion, got {self.contrast}"
+        )
         require(0 < self.crop_min <= 1, f"video.crop_min must lie in (0, 1], got {self.crop_min}")
 
     @property
@@ -80,7 +104,8 @@ def normalise_pixels(pixels: Tensor) -> Tensor:
 
 def motion_of(means: Tensor, settings: VideoSettings) -> Tensor:
     """What changes in a clip, (B, times, pixels) in 0 … 255 to the same: each place without its mean over time, and the clip's
-    changes to the spread that pixels have. A look, which never changes, is gone; a still clip is grey."""
+    changes to the spread that pixels have. A look, which never changes, is gone; a still clip is grey.
+    """
     cut = means.unflatten(2, (3, settings.tubelet, -1))
     change = cut - cut.mean((1, 3), keepdim=True)
     change = change / (change.square().mean((1, 2, 3, 4), keepdim=True) + 1e-3).sqrt()
@@ -99,7 +124,8 @@ def join_tubelets(tubelets: Tensor, settings: VideoSettings) -> Tensor:
 def transformer(d_model: int, n_layers: int, n_heads: int) -> nn.ModuleList:
     """The blocks of a plain Vision Transformer (Dosovitskiy et al. 2021): (B, T, d_model) to the same."""
     return nn.ModuleList(
-        nn.TransformerEncoderLayer(d_model, n_heads, 4 * d_model, 0.0, "gelu", batch_first=True, norm_first=True) for _ in range(n_layers)
+        nn.TransformerEncoderLayer(d_model, n_heads, 4 * d_model, 0.0, "gelu", batch_first=True, norm_first=True)
+        for _ in range(n_layers)
     )
 
 

@@ -1,6 +1,7 @@
 """Kills a training run of stage 1 or 2 (SIGKILL) again and again, resumes it each time, and compares what is left with an unbroken run's:
 model, optimiser, encoder, best checkpoint and log must have the same bits and lines. On a CPU with one thread a process, where
-training repeats exactly. Each step is logged: means over several steps would begin anew at a resume."""
+training repeats exactly. Each step is logged: means over several steps would begin anew at a resume.
+"""
 
 import argparse
 import json
@@ -17,16 +18,33 @@ from pathlib import Path
 
 import torch
 
-from mmpt.pretrain.run_folder import read_training
+from mmpt.training.run_folder import read_training
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder
-from mmpt.upstream.samples import REPOSITORY
+from mmpt.upstream.repository import REPOSITORY
 
 SMALL = {  # runs that are short, and save and validate often
-    "pretrain": ("device=cpu", "data.workers=0", "data.memory_gb=0", "data.batch_size=8", "data.dev_clips=16", "video.size=32", "video.n_layers=1",
-                 "log_every=1", "checkpoint_every=2", "validate_every=7"),
-    "midtrain": ("device=cpu", "freeze_encoder_steps=9", "optim.warmup_steps=5", "log_every=1", "checkpoint_every=2", "validate_every=7"),
+    "pretrain": (
+        "device=cpu",
+        "data.workers=0",
+        "data.memory_gb=0",
+        "data.batch_size=8",
+        "data.dev_clips=16",
+        "video.size=32",
+        "video.n_layers=1",
+        "log_every=1",
+        "checkpoint_every=2",
+        "validate_every=7",
+    ),
+    "midtrain": (
+        "device=cpu",
+        "freeze_encoder_steps=9",
+        "optim.warmup_steps=5",
+        "log_every=1",
+        "checkpoint_every=2",
+        "validate_every=7",
+    ),
 }
 TRANSLATION = "translation"  # the objective of stage 2
 TIMING = ("clips_per_s", "frames_per_s", "steps_per_s", "data_wait_percent")  # what may differ between two runs
@@ -42,14 +60,25 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--objective", default="mae+clr", choices=["clr", "mae", "mae+clr", TRANSLATION], help="of the run (default: %(default)s)")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--objective",
+        default="mae+clr",
+        choices=["clr", "mae", "mae+clr", TRANSLATION],
+        help="of the run (default: %(default)s)",
+    )
     p.add_argument("--data", type=Path, metavar="DATA", help="clips, or MuST-C with Italian (default: the samples)")
     p.add_argument("--kills", type=int, default=10, help="how often (default: %(default)s)")
     p.add_argument("--steps", type=int, default=44, help="updates of the run (default: %(default)s)")
-    p.add_argument("--processes", type=int, default=1, help="of the run, under torchrun if more than one (default: %(default)s)")
+    p.add_argument(
+        "--processes", type=int, default=1, help="of the run, under torchrun if more than one (default: %(default)s)"
+    )
     p.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
-    p.add_argument("--out", type=Path, default=Path("runs/drill"), metavar="DIR", help="for both runs (default: %(default)s)")
+    p.add_argument(
+        "--out", type=Path, default=Path("runs/drill"), metavar="DIR", help="for both runs (default: %(default)s)"
+    )
     p.add_argument("--fresh", action="store_true", help="delete DIR if it is there")
     return p
 
@@ -60,9 +89,23 @@ def command(arguments: argparse.Namespace, out: Path) -> list[str]:
     if arguments.processes > 1:
         start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={arguments.processes}"]
     data = ["--data", str(arguments.data)] if arguments.data else []
-    stage, what = ("midtrain", ["--target-lang", "it"]) if arguments.objective == TRANSLATION else ("pretrain", ["--objective", arguments.objective])
-    return [*start, str(REPOSITORY / stage / "run.py"), *what, *data, "--config", str(REPOSITORY / stage / "configs/samples.yaml"),
-            "--out", str(out), *SMALL[stage], f"optim.steps={arguments.steps}"]
+    stage, what = (
+        ("midtrain", ["--target-lang", "it"])
+        if arguments.objective == TRANSLATION
+        else ("pretrain", ["--objective", arguments.objective])
+    )
+    return [
+        *start,
+        str(REPOSITORY / stage / "run.py"),
+        *what,
+        *data,
+        "--config",
+        str(REPOSITORY / stage / "configs/samples.yaml"),
+        "--out",
+        str(out),
+        *SMALL[stage],
+        f"optim.steps={arguments.steps}",
+    ]
 
 
 def run_to_the_end(words: list[str]) -> None:
@@ -105,7 +148,9 @@ def kill_after(words: list[str], out: Path, step: int, delay_s: float) -> int:
         time.sleep(0.02)
     time.sleep(delay_s)
     if process.poll() is not None:
-        raise InputError(f"{out}: the run ended (status {process.returncode}) before it could be killed after step {step}; try more --steps")
+        raise InputError(
+            f"{out}: the run ended (status {process.returncode}) before it could be killed after step {step}; try more --steps"
+        )
     for one in [*children(process.pid), process.pid]:
         os.kill(one, signal.SIGKILL)
     process.wait()
@@ -123,10 +168,17 @@ def differences(ours: Path, reference: Path) -> list[str]:
     found = []
     for name in ("latest", "best"):
         one, other = (read_training(folder / "checkpoints" / f"{name}.pt") for folder in (ours, reference))
-        found += [f"{name}.pt: {key}" for key in ("step", "epoch", "position", "best", "model", "optimizer", "random") if not same(one[key], other[key])]
+        found += [
+            f"{name}.pt: {key}"
+            for key in ("step", "epoch", "position", "best", "model", "optimizer", "random")
+            if not same(one[key], other[key])
+        ]
     one, other = (load_encoder(folder / "encoder.pt") for folder in (ours, reference))
     found += [] if same(one.state_dict(), other.state_dict()) else ["encoder.pt"]
-    logs = [[json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()] for folder in (ours, reference)]
+    logs = [
+        [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        for folder in (ours, reference)
+    ]
     logs = [[{key: value for key, value in line.items() if key not in TIMING} for line in log] for log in logs]
     return found + ([] if logs[0] == logs[1] else ["log.jsonl"])
 
@@ -159,12 +211,19 @@ def main(argv: list[str] | None = None) -> int:
     for kill in range(1, arguments.kills + 1):
         words = command(arguments, broken) + (["--resume"] if broken.exists() else [])
         # The first before there is a checkpoint, the others spread over the run; by the delay in a step, a validation or a checkpoint.
-        step, delay_s = 1 if kill == 1 else kill * arguments.steps // (arguments.kills + 1), moments.uniform(0.0, 1.0) * step_s
+        step, delay_s = (
+            1 if kill == 1 else kill * arguments.steps // (arguments.kills + 1),
+            moments.uniform(0.0, 1.0) * step_s,
+        )
         reached = kill_after(words, broken, step, delay_s)
         print(f"kill {kill}: {delay_s:.2f} s after step {step}, had logged {reached}", flush=True)
     run_to_the_end([*command(arguments, broken), "--resume"])
     found = differences(broken, whole)
-    print("The killed run differs: " + ", ".join(found) if found else f"{arguments.kills} kills: the same bits and the same log as the unbroken run")
+    print(
+        "The killed run differs: " + ", ".join(found)
+        if found
+        else f"{arguments.kills} kills: the same bits and the same log as the unbroken run"
+    )
     return 1 if found else 0
 
 

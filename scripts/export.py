@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
-from mmpt.pretrain.run_folder import RunFolder, export_encoder, git_revision, read_training
+from mmpt.training.run_folder import RunFolder, export_encoder, read_training
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder, save_encoder
 from mmpt.upstream.mmpt_av.checkpoint import FORMAT, read_plain
 from mmpt.upstream.mmpt_av.config import FRAME_HOPS, PRESETS
+from mmpt.upstream.repository import git_revision
 
 EXAMPLES = """\
 examples:
@@ -24,13 +25,35 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("run", nargs="?", type=Path, metavar="RUN", help="run folder of stage 1 or 2, one training checkpoint of it, or an encoder checkpoint")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "run",
+        nargs="?",
+        type=Path,
+        metavar="RUN",
+        help="run folder of stage 1 or 2, one training checkpoint of it, or an encoder checkpoint",
+    )
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the encoder checkpoint to write")
-    p.add_argument("--which", choices=["last", "best", "average"], help="which of a run folder's checkpoints (default: what the run's `export` says)")
-    p.add_argument("--untrained", choices=sorted(PRESETS), metavar="PRESET", help="instead of a run: random weights of these sizes (base or tiny)")
+    p.add_argument(
+        "--which",
+        choices=["last", "best", "average"],
+        help="which of a run folder's checkpoints (default: what the run's `export` says)",
+    )
+    p.add_argument(
+        "--untrained",
+        choices=sorted(PRESETS),
+        metavar="PRESET",
+        help="instead of a run: random weights of these sizes (base or tiny)",
+    )
     p.add_argument("--seed", type=int, default=0, help="of --untrained's weights (default: 0)")
-    p.add_argument("--frame-hop", type=int, choices=FRAME_HOPS, help="samples under one state: 640 (40 ms), or 320 with states interpolated between (default: as it was, 640 in training)")
+    p.add_argument(
+        "--frame-hop",
+        type=int,
+        choices=FRAME_HOPS,
+        help="samples under one state: 640 (40 ms), or 320 with states interpolated between (default: as it was, 640 in training)",
+    )
     p.add_argument("--fresh", action="store_true", help="replace FILE if it is there")
     return p
 
@@ -53,12 +76,23 @@ def main(argv: list[str] | None = None) -> int:
         torch.manual_seed(arguments.seed)
         encoder = Encoder(EncoderConfig.preset(arguments.untrained))
         encoder.hop = arguments.frame_hop or encoder.hop
-        stage = {"stage": "untrained", "preset": arguments.untrained, "seed": arguments.seed, "steps": 0, "revision": git_revision(), "parent_sha256": None}
+        stage = {
+            "stage": "untrained",
+            "preset": arguments.untrained,
+            "seed": arguments.seed,
+            "steps": 0,
+            "revision": git_revision(),
+            "parent_sha256": None,
+        }
         save_encoder(encoder, arguments.out, {"stages": [stage]})
     elif arguments.run.is_dir():
         folder = RunFolder(arguments.run)
         settings = read_training(folder.which("last", keep=1)[0])["settings"]
-        export_encoder(folder.which(arguments.which or settings["export"], settings["keep_checkpoints"]), arguments.out, arguments.frame_hop)
+        export_encoder(
+            folder.which(arguments.which or settings["export"], settings["keep_checkpoints"]),
+            arguments.out,
+            arguments.frame_hop,
+        )
     elif is_encoder(arguments.run):
         encoder = load_encoder(arguments.run)
         encoder.hop = arguments.frame_hop or encoder.hop

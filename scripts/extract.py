@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mmpt.pretrain.media import MediaError
-from mmpt.pretrain.media_sound import decode_whole
-from mmpt.pretrain.run_folder import write_text
+from mmpt.training.media import MediaError
+from mmpt.training.media_sound import decode_whole
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import write_text
 from mmpt.upstream.mmpt_av import Encoder, load_encoder
 from mmpt.upstream.mmpt_av.cache import weights_hash
 from mmpt.upstream.mmpt_av.checkpoint import write_atomically
 from mmpt.upstream.mmpt_av.config import FRAME_HOPS
 from mmpt.upstream.mmpt_av.expert import PRECISIONS
-from mmpt.upstream.stock.launcher import best_device
+from mmpt.upstream.s3prl_runner.launcher import best_device
 
 SOUND = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".webm"}
 READ_AHEAD = 16  # files decoded at the same time
@@ -41,7 +41,12 @@ Sound of any rate and number of channels is mixed to 16 kHz mono. What is there 
 
 
 def extract(
-    files: dict[Path, Path], encoder: Encoder, layers: list[int], device: str, batch_s: float, precision: str = "float32"
+    files: dict[Path, Path],
+    encoder: Encoder,
+    layers: list[int],
+    device: str,
+    batch_s: float,
+    precision: str = "float32",
 ) -> Iterator[tuple[Path, dict | str]]:
     """(sound file, what to write, or why it cannot be read) for each of `files`.
 
@@ -53,7 +58,9 @@ def extract(
     with ThreadPoolExecutor(READ_AHEAD) as pool:
         for first in range(0, len(names), READ_AHEAD):
             wavs: dict[Path, Tensor] = {}
-            for name, wav in zip(names[first : first + READ_AHEAD], pool.map(_decode, names[first : first + READ_AHEAD])):
+            for name, wav in zip(
+                names[first : first + READ_AHEAD], pool.map(_decode, names[first : first + READ_AHEAD])
+            ):
                 if isinstance(wav, str):
                     yield name, wav
                 else:
@@ -64,7 +71,10 @@ def extract(
                 states = torch.stack([out.hidden_states[layer] for layer in layers], dim=1).cpu()  # (B, layers, T, C)
                 for name, one, n in zip(batch, states, out.lengths.tolist()):
                     kept = one[0, :n] if len(layers) == 1 else one[:, :n]
-                    yield name, {"states": kept.contiguous(), "samples": len(wavs[name]), "hop": encoder.hop, "layers": layers}
+                    yield (
+                        name,
+                        {"states": kept.contiguous(), "samples": len(wavs[name]), "hop": encoder.hop, "layers": layers},
+                    )
 
 
 def find_sounds(given: list[Path], out: Path, suffix: str) -> dict[Path, Path]:
@@ -87,7 +97,9 @@ def find_sounds(given: list[Path], out: Path, suffix: str) -> dict[Path, Path]:
     targets: dict[Path, Path] = {}
     for file, target in pairs:
         if targets.setdefault(target, file) != file:
-            raise InputError(f"{targets[target]} and {file} would both be written to {target}; extract them to two folders")
+            raise InputError(
+                f"{targets[target]} and {file} would both be written to {target}; extract them to two folders"
+            )
     return {file: target for target, file in targets.items()}
 
 
@@ -123,24 +135,38 @@ def keep_to_settings(out: Path, settings: dict, fresh: bool) -> None:
     """
     file = out / "extract.json"
     if not fresh and file.is_file() and json.loads(file.read_text(encoding="utf-8")) != settings:
-        raise InputError(f"{out}: holds features of another encoder, other layers, hop or precision; give another --out, or --fresh")
+        raise InputError(
+            f"{out}: holds features of another encoder, other layers, hop or precision; give another --out, or --fresh"
+        )
     out.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps(settings, indent=2) + "\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("sounds", nargs="+", type=Path, metavar="WAVS", help="sound files, or folders of them")
     p.add_argument("--ckpt", required=True, metavar="FILE", help="an encoder checkpoint")
     p.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the features go")
-    p.add_argument("--layers", default="last", metavar="LIST", help="last, all, or numbers such as 0,8,-1; default: %(default)s")
+    p.add_argument(
+        "--layers", default="last", metavar="LIST", help="last, all, or numbers such as 0,8,-1; default: %(default)s"
+    )
     p.add_argument("--format", choices=["npz", "pt"], default="npz", help="default: %(default)s")
     p.add_argument("--half", action="store_true", help="write float16 instead of float32")
-    p.add_argument("--precision", choices=PRECISIONS, default="float32",
-                   help="of the arithmetic; bfloat16 is faster where the device has it, and moves states by some 0.01 to 0.04; default: %(default)s")
-    p.add_argument("--frame-hop", type=int, choices=FRAME_HOPS, help="samples under a state, in place of the checkpoint's")
-    p.add_argument("--batch-s", type=float, default=60, metavar="S", help="seconds of sound in a batch; default: %(default)s")
+    p.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="of the arithmetic; bfloat16 is faster where the device has it, and moves states by some 0.01 to 0.04; default: %(default)s",
+    )
+    p.add_argument(
+        "--frame-hop", type=int, choices=FRAME_HOPS, help="samples under a state, in place of the checkpoint's"
+    )
+    p.add_argument(
+        "--batch-s", type=float, default=60, metavar="S", help="seconds of sound in a batch; default: %(default)s"
+    )
     p.add_argument("--device", choices=["cuda", "cpu"], help="default: cuda where there is one")
     p.add_argument("--fresh", action="store_true", help="make again what is there")
     return p
@@ -156,7 +182,9 @@ def main(argv: list[str] | None = None) -> int:
     layers = read_layers(arguments.layers, encoder.config.n_layers + 1)
     targets = find_sounds(arguments.sounds, arguments.out, f".{arguments.format}")
     settings = {"weights": weights_hash(encoder), "hop": encoder.hop, "layers": layers, "half": arguments.half}
-    settings |= {"precision": arguments.precision} if arguments.precision != "float32" else {}  # folders of before the choice have none
+    settings |= (
+        {"precision": arguments.precision} if arguments.precision != "float32" else {}
+    )  # folders of before the choice have none
     keep_to_settings(arguments.out, settings, arguments.fresh)
     todo = {file: target for file, target in targets.items() if arguments.fresh or not target.is_file()}
     if done := len(targets) - len(todo):

@@ -33,28 +33,48 @@ the error then says how to write them anew.
 
 # Ours, theirs; N is the layer's number. The attention's three projections are one in ours, and put together apart.
 NAMES = {
-    "subsampler.conv1": "subsample.conv_layers.0", "subsampler.conv2": "subsample.conv_layers.1", "linear": "linear",
-    "blocks.N.ffn1.0": "conformer_layers.N.ffn1.layer_norm", "blocks.N.ffn1.1": "conformer_layers.N.ffn1.w_1", "blocks.N.ffn1.4": "conformer_layers.N.ffn1.w_2",
-    "blocks.N.attention.norm": "conformer_layers.N.self_attn_layer_norm", "blocks.N.attention.out": "conformer_layers.N.self_attn.out_proj",
-    "blocks.N.convolution.norm": "conformer_layers.N.conv_module.layer_norm", "blocks.N.convolution.expand": "conformer_layers.N.conv_module.pointwise_conv1",
-    "blocks.N.convolution.depthwise": "conformer_layers.N.conv_module.depthwise_conv", "blocks.N.convolution.batch_norm": "conformer_layers.N.conv_module.batch_norm",
+    "subsampler.conv1": "subsample.conv_layers.0",
+    "subsampler.conv2": "subsample.conv_layers.1",
+    "linear": "linear",
+    "blocks.N.ffn1.0": "conformer_layers.N.ffn1.layer_norm",
+    "blocks.N.ffn1.1": "conformer_layers.N.ffn1.w_1",
+    "blocks.N.ffn1.4": "conformer_layers.N.ffn1.w_2",
+    "blocks.N.attention.norm": "conformer_layers.N.self_attn_layer_norm",
+    "blocks.N.attention.out": "conformer_layers.N.self_attn.out_proj",
+    "blocks.N.convolution.norm": "conformer_layers.N.conv_module.layer_norm",
+    "blocks.N.convolution.expand": "conformer_layers.N.conv_module.pointwise_conv1",
+    "blocks.N.convolution.depthwise": "conformer_layers.N.conv_module.depthwise_conv",
+    "blocks.N.convolution.batch_norm": "conformer_layers.N.conv_module.batch_norm",
     "blocks.N.convolution.project": "conformer_layers.N.conv_module.pointwise_conv2",
-    "blocks.N.ffn2.0": "conformer_layers.N.ffn2.layer_norm", "blocks.N.ffn2.1": "conformer_layers.N.ffn2.w_1", "blocks.N.ffn2.4": "conformer_layers.N.ffn2.w_2",
+    "blocks.N.ffn2.0": "conformer_layers.N.ffn2.layer_norm",
+    "blocks.N.ffn2.1": "conformer_layers.N.ffn2.w_1",
+    "blocks.N.ffn2.4": "conformer_layers.N.ffn2.w_2",
     "blocks.N.norm": "conformer_layers.N.final_layer_norm",
 }
 QKV = "blocks.N.attention.qkv"
-POSITIONS = re.compile(r"encoder\.(embed_positions\._float_tensor|version)")  # buffers without information: positions are computed
+POSITIONS = re.compile(
+    r"encoder\.(embed_positions\._float_tensor|version)"
+)  # buffers without information: positions are computed
 
-RESAVE = ("where fairseq is installed, load it with weights_only=False and write it anew with "
-          "torch.save({'cfg': {'model': OPTIONS}, 'model': c['model']}, NEW), OPTIONS being a plain dictionary of the model's options")
+RESAVE = (
+    "where fairseq is installed, load it with weights_only=False and write it anew with "
+    "torch.save({'cfg': {'model': OPTIONS}, 'model': c['model']}, NEW), OPTIONS being a plain dictionary of the model's options"
+)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("checkpoint", type=Path, metavar="CKPT", help="fairseq's checkpoint, old (args) or new (cfg)")
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the encoder checkpoint to write")
-    p.add_argument("--global-cmvn", type=Path, metavar="NPZ", help="fairseq's gcmvn.npz (mean and std), where the model was trained with global_cmvn")
+    p.add_argument(
+        "--global-cmvn",
+        type=Path,
+        metavar="NPZ",
+        help="fairseq's gcmvn.npz (mean and std), where the model was trained with global_cmvn",
+    )
     p.add_argument("--fresh", action="store_true", help="replace FILE if it is there")
     return p
 
@@ -71,12 +91,22 @@ def main(argv: list[str] | None = None) -> int:
     check_architecture(path, sizes, content["model"])
     config = encoder_config(path, sizes, arguments.global_cmvn)
     encoder, left_out = convert(path, content["model"], config)
-    stage = {"stage": "imported", "objective": "fairseq", "data": "unknown", "architecture": sizes["arch"], "file": path.name, "file_sha256": file_hash(path),
-             "steps": updates(content), "parent_sha256": None}
+    stage = {
+        "stage": "imported",
+        "objective": "fairseq",
+        "data": "unknown",
+        "architecture": sizes["arch"],
+        "file": path.name,
+        "file_sha256": file_hash(path),
+        "steps": updates(content),
+        "parent_sha256": None,
+    }
     save_encoder(encoder, arguments.out, {"stages": [stage]})
     number = sum(p.numel() for p in encoder.parameters())
-    print(f"{path}: {config.n_layers} layers of width {config.d_model}, {config.n_heads} heads, {number / 1e6:.2f} M parameters, "
-          f"features normalised per {'utterance' if config.normalisation == 'utterance' else 'corpus (global)'}")
+    print(
+        f"{path}: {config.n_layers} layers of width {config.d_model}, {config.n_heads} heads, {number / 1e6:.2f} M parameters, "
+        f"features normalised per {'utterance' if config.normalisation == 'utterance' else 'corpus (global)'}"
+    )
     for group, count in left_out.items():
         print(f"left out: {group} ({count} key{'s' * (count > 1)})")
     print(f"Encoder: {arguments.out}\nNext: python midtrain/run.py --target-lang it --init {arguments.out}")
@@ -97,15 +127,25 @@ def read_fairseq(path: Path) -> dict:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        named = re.search(r"(?:GLOBAL|global) ([\w.]+) was not an allowed|Unsupported (?:global|class) ([\w.]+)", str(error))
+        named = re.search(
+            r"(?:GLOBAL|global) ([\w.]+) was not an allowed|Unsupported (?:global|class) ([\w.]+)", str(error)
+        )
         what = next(filter(None, named.groups()), None) if named else None
-        problem = f"holds {what}, which is not loaded, as it could run code; {RESAVE}" if what else "is damaged or not a PyTorch checkpoint"
+        problem = (
+            f"holds {what}, which is not loaded, as it could run code; {RESAVE}"
+            if what
+            else "is damaged or not a PyTorch checkpoint"
+        )
         raise CheckpointError(path, problem) from None
     except CheckpointError:
         raise
     except Exception as error:  # torch raises a dozen kinds for files that are not its own
         raise CheckpointError(path, f"is damaged or not a PyTorch checkpoint ({type(error).__name__})") from None
-    if not isinstance(content, dict) or not isinstance(content.get("model"), dict) or not (content.get("args") or content.get("cfg")):
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get("model"), dict)
+        or not (content.get("args") or content.get("cfg"))
+    ):
         raise CheckpointError(path, "is not a fairseq checkpoint: it has no `model` beside `args` or `cfg`")
     return content
 
@@ -126,7 +166,9 @@ def check_architecture(path: Path, options: dict, model: dict) -> None:
     """Raises CheckpointError, with the reason, for models whose outputs our encoder would not give."""
     arch = str(options["arch"])
     if not arch.startswith("s2t_conformer"):
-        found = "no s2t_conformer: " + ("its layers are Transformer's, without convolution" if "s2t_transformer" in arch else "another model")
+        found = "no s2t_conformer: " + (
+            "its layers are Transformer's, without convolution" if "s2t_transformer" in arch else "another model"
+        )
         raise CheckpointError(path, f"is of architecture {arch!r}, {found}")
     reasons = {
         "pos_enc_type": (options.get("pos_enc_type") or "abs") == "abs"
@@ -137,7 +179,8 @@ def check_architecture(path: Path, options: dict, model: dict) -> None:
         or f"its sub-sampling is {options.get('conv_version')!r}'s, not 1-D convolutions",
         "conv_kernel_sizes": options.get("conv_kernel_sizes", "5,5") == "5,5"
         or f"its sub-sampling kernels are {options.get('conv_kernel_sizes')}, not 5,5",
-        "no_scale_embedding": not options.get("no_scale_embedding") or "it does not scale embeddings (no_scale_embedding), which ours does",
+        "no_scale_embedding": not options.get("no_scale_embedding")
+        or "it does not scale embeddings (no_scale_embedding), which ours does",
         "input_channels": options.get("input_channels", 1) == 1 or "its input has several channels",
     }
     for name, verdict in reasons.items():
@@ -151,9 +194,16 @@ def encoder_config(path: Path, options: dict, cmvn: Path | None) -> EncoderConfi
     """Sizes of our encoder."""
     try:
         return EncoderConfig(
-            n_mels=options.get("input_feat_per_channel", 80), conv_channels=options["conv_channels"], d_model=options["encoder_embed_dim"],
-            n_layers=options["encoder_layers"], n_heads=options["encoder_attention_heads"], ffn_dim=options["encoder_ffn_embed_dim"],
-            depthwise_kernel=options["depthwise_conv_kernel_size"], dropout=float(options.get("dropout", 0.1)), **(statistics(cmvn) if cmvn else {}))
+            n_mels=options.get("input_feat_per_channel", 80),
+            conv_channels=options["conv_channels"],
+            d_model=options["encoder_embed_dim"],
+            n_layers=options["encoder_layers"],
+            n_heads=options["encoder_attention_heads"],
+            ffn_dim=options["encoder_ffn_embed_dim"],
+            depthwise_kernel=options["depthwise_conv_kernel_size"],
+            dropout=float(options.get("dropout", 0.1)),
+            **(statistics(cmvn) if cmvn else {}),
+        )
     except KeyError as error:
         raise CheckpointError(path, f"its options lack {error.args[0]}") from None
     except (TypeError, ValueError) as error:
@@ -161,7 +211,7 @@ def encoder_config(path: Path, options: dict, cmvn: Path | None) -> EncoderConfi
 
 
 def statistics(file: Path) -> dict:
-    """fairseq's global mean and deviation of features, which are of 16-bit-scaled sound like ours."""
+    """Fairseq's global mean and deviation of features, which are of 16-bit-scaled sound like ours."""
     try:
         with numpy.load(file, allow_pickle=False) as arrays:
             mean, std = (tuple(float(x) for x in arrays[name].reshape(-1)) for name in ("mean", "std"))
@@ -202,7 +252,10 @@ def convert(path: Path, model: dict[str, Tensor], config: EncoderConfig) -> tupl
     encoder.load_state_dict(state)
     rest = [key for key in model if key not in used and not POSITIONS.fullmatch(key)]
     if strange := [key for key in rest if key.startswith("encoder.") and not re.match(r"encoder\.ctc", key)]:
-        raise CheckpointError(path, f"cannot be imported: {strange[0]} and {len(strange) - 1} more weights of its encoder have no place in ours")
+        raise CheckpointError(
+            path,
+            f"cannot be imported: {strange[0]} and {len(strange) - 1} more weights of its encoder have no place in ours",
+        )
     return encoder, Counter(".".join(key.split(".")[: 2 if key.startswith("encoder.") else 1]) + ".*" for key in rest)
 
 

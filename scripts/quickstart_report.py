@@ -3,11 +3,16 @@
 import json
 from pathlib import Path
 
-from mmpt.pretrain.run_folder import write_text
-from mmpt.scripts.superb.results import markdown
+from mmpt.superb.results import markdown
+from mmpt.upstream.files import write_text
 
 TASKS = ("ks", "asr")
-TITLES = {"fbank": "log-mel FBANK", "untrained": "untrained", "pretrained": "pre-trained", "midtrained": "+ mid-trained"}
+TITLES = {
+    "fbank": "log-mel FBANK",
+    "untrained": "untrained",
+    "pretrained": "pre-trained",
+    "midtrained": "+ mid-trained",
+}
 ROWS = (("ks", "acc", "KS accuracy ↑"), ("asr", "wer", "ASR WER ↓"), ("asr", "cer", "ASR character error ↓"))
 
 NOTES = """\
@@ -40,12 +45,18 @@ def write_report(folder: Path, minutes: float) -> str:
     summary = json.loads((folder / "results.json").read_text(encoding="utf-8"))["summary"]
     scores = {(entry["task"], entry["encoder"]): entry for entry in summary if entry["split"] in ("test", "test-clean")}
     utterances = {task: scores[task, "fbank"]["utterances"] for task in TASKS}
-    notes = NOTES.format(ks=utterances["ks"], asr=utterances["asr"], ks_step=100 / utterances["ks"],
-                         ks_noise=196 * (0.5 / utterances["ks"]) ** 0.5)  # 95 %, two shares of about a half
+    notes = NOTES.format(
+        ks=utterances["ks"],
+        asr=utterances["asr"],
+        ks_step=100 / utterances["ks"],
+        ks_noise=196 * (0.5 / utterances["ks"]) ** 0.5,
+    )  # 95 %, two shares of about a half
     rows = [["task (test, %)", *TITLES.values()]]
     for task, metric, title in ROWS:
         cells = [scores[task, name] for name in TITLES]
-        rows.append([title, *(f"{100 * cell[metric]['mean']:.1f}{'' if cell['best_on_dev'] else ' *'}" for cell in cells)])
+        rows.append(
+            [title, *(f"{100 * cell[metric]['mean']:.1f}{'' if cell['best_on_dev'] else ' *'}" for cell in cells)]
+        )
     table = markdown(rows)
     text = f"# Quickstart on the sample corpora\n\n{table}\n\n{notes}\n{NEXT}"
     write_text(folder / "report.md", text.replace(NEXT, "```\n" + NEXT + "```\n"))

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmpt.scripts.reporting.collect import collect
-from mmpt.scripts.reporting.page import write_report
-from mmpt.scripts.reporting.word_errors import read_table
+from mmpt.superb.report.collect import collect
+from mmpt.superb.report.page import write_report
+from mmpt.superb.report.word_errors import read_table
 from mmpt.upstream.command import clean_exit
 
 EXAMPLES = """\
@@ -24,9 +24,19 @@ among the leaderboard's published rows. Seeds show as mean ± standard deviation
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folders with results.json, or YAML tables, see below")
-    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets report.html and figures/; an earlier report there is replaced")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "results", nargs="+", type=Path, metavar="RESULTS", help="folders with results.json, or YAML tables, see below"
+    )
+    p.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="gets report.html and figures/; an earlier report there is replaced",
+    )
     p.add_argument("--title", default="SUPERB report", metavar="TEXT", help="of the page; default: %(default)s")
     return p
 

@@ -29,7 +29,7 @@ fi
 
 # What the environment is made from; when this changes, it is brought up to date, or made again.
 base="$("$python" -V) in $PWD"
-wanted="$base $(cat setup.cfg pyproject.toml constraints/common.txt "constraints/$stack.txt" | sha256sum)"
+wanted="$base $(cat setup.cfg setup.py pyproject.toml constraints/common.txt "constraints/$stack.txt" | sha256sum)"
 made=$(cat "$venv/made-by-setup" 2>/dev/null || true)
 if [ "$made" = "$wanted" ]; then exit 0; fi
 
@@ -44,5 +44,12 @@ esac
 # Byte code is written at first use, of what is used: all of it would take half a minute.
 # On a terminal pip shows each download's rate and time left; in a log it would fill pages.
 quiet=--quiet; if [ -t 1 ]; then quiet=--progress-bar=on; fi
-"$venv/bin/python" -m pip install --disable-pip-version-check "$quiet" --no-compile --constraint "constraints/$stack.txt" --editable ".[test]"
+"$venv/bin/python" -m pip install --disable-pip-version-check "$quiet" --no-compile \
+    --constraint "constraints/$stack.txt" --editable ".[test]"
+
+# Editors and type checkers do not follow pip's editable finder. They do follow links: mmpt/upstream is ./upstream, and so on.
+packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+rm -rf "$packages/mmpt"
+mkdir "$packages/mmpt"
+for marker in */py.typed; do ln -s "$PWD/${marker%/*}" "$packages/mmpt/"; done
 echo "$wanted" > "$venv/made-by-setup"

@@ -23,10 +23,10 @@ import torch
 
 from mmpt.pretrain.clips import ClipDataset, ClipItem, Sampling
 from mmpt.pretrain.manifest import Clip, read_manifest
-from mmpt.pretrain.media import MediaStream
 from mmpt.pretrain.shards import read_index
 from mmpt.scripts.benchmark.synthetic_media import repeat, write_video
 from mmpt.scripts.prepare.shards import Form, make_shards
+from mmpt.training.media import MediaStream
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 
@@ -44,9 +44,15 @@ examples:
 
 @clean_exit
 def main(argv: list[str] | None = None) -> int:
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--media", type=Path, metavar="DIR", help="where the synthetic media are kept (default: a temporary folder)")
-    p.add_argument("--rounds", type=int, default=10, help="over all clips of (a); (b) takes a third (default: %(default)s)")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--media", type=Path, metavar="DIR", help="where the synthetic media are kept (default: a temporary folder)"
+    )
+    p.add_argument(
+        "--rounds", type=int, default=10, help="over all clips of (a); (b) takes a third (default: %(default)s)"
+    )
     p.add_argument("--quality", type=int, default=85, help="of the shards' JPEG pictures (default: %(default)s)")
     p.add_argument("--profile", action="store_true", help="show where the time goes")
     options = p.parse_args(argv)
@@ -57,16 +63,27 @@ def main(argv: list[str] | None = None) -> int:
         folder = options.media or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         make_media(folder, options.quality)
-        shards, files = (ClipDataset(clips, SAMPLING, seed=0, memory_gb=0) for clips in (
-            read_index(shards_of(folder, options.quality)), read_manifest(folder / "manifest.tsv")))
+        shards, files = (
+            ClipDataset(clips, SAMPLING, seed=0, memory_gb=0)
+            for clips in (read_index(shards_of(folder, options.quality)), read_manifest(folder / "manifest.tsv"))
+        )
         describe(folder, shards)
         print(f"\n(a) clips of {CLIP_S} s: shards against mp4 files")
         compare({"shards": shards.__getitem__, "mp4": files.__getitem__}, range(CLIPS), options.rounds)
-        print(f"\n(b) {CLIP_S} s out of {CHUNK_S * CHUNKS} s, key frame every {KEY_EVERY_S} s: going there against reading from the start")
-        clips = [Clip(f"at{start_s}", folder / "long.mp4", folder / "long.mp4", start_s, CLIP_S, "train", "synthetic", "g") for start_s in STARTS_S]
+        print(
+            f"\n(b) {CLIP_S} s out of {CHUNK_S * CHUNKS} s, key frame every {KEY_EVERY_S} s: going there against reading from the start"
+        )
+        clips = [
+            Clip(f"at{start_s}", folder / "long.mp4", folder / "long.mp4", start_s, CLIP_S, "train", "synthetic", "g")
+            for start_s in STARTS_S
+        ]
         long = ClipDataset(clips, SAMPLING, seed=0, memory_gb=0)
         check_same_pictures(long)
-        compare({"going there": long.__getitem__, "from the start": from_the_start(long)}, range(len(clips)), max(3, options.rounds // 3))
+        compare(
+            {"going there": long.__getitem__, "from the start": from_the_start(long)},
+            range(len(clips)),
+            max(3, options.rounds // 3),
+        )
         if options.profile:
             for name, dataset in (("shards", shards), ("mp4", files)):
                 profile(name, dataset)
@@ -88,7 +105,12 @@ def make_media(folder: Path, quality: int) -> None:
         write_whole(folder / "chunk.mp4", lambda path: write_video(path, CHUNK_S, seed=CLIPS, key_every_s=KEY_EVERY_S))
         write_whole(folder / "long.mp4", lambda path: repeat(folder / "chunk.mp4", path, CHUNKS))
     (folder / "manifest.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    make_shards(folder / "manifest.tsv", shards_of(folder, quality), Form(short_side=256, quality=quality, clips_per_shard=500), fresh=False)
+    make_shards(
+        folder / "manifest.tsv",
+        shards_of(folder, quality),
+        Form(short_side=256, quality=quality, clips_per_shard=500),
+        fresh=False,
+    )
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -101,8 +123,10 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 def describe(folder: Path, shards: ClipDataset) -> None:
     sizes = [(folder / f"{number}.mp4").stat().st_size for number in range(CLIPS)]
     packed = [clip.json_bytes + clip.audio_bytes + clip.picture_bytes for clip in shards.clips]
-    print(f"{CLIPS} synthetic clips of {CLIP_S} s, 340x256, 30 pictures/s: mp4 {sum(sizes) / CLIPS / 1e6:.2f} MB a clip "
-          f"({sum(sizes) * 8 / CLIPS / CLIP_S / 1e6:.2f} Mbit/s with sound), shards {sum(packed) / CLIPS / 1e6:.2f} MB")
+    print(
+        f"{CLIPS} synthetic clips of {CLIP_S} s, 340x256, 30 pictures/s: mp4 {sum(sizes) / CLIPS / 1e6:.2f} MB a clip "
+        f"({sum(sizes) * 8 / CLIPS / CLIP_S / 1e6:.2f} Mbit/s with sound), shards {sum(packed) / CLIPS / 1e6:.2f} MB"
+    )
 
 
 def compare(sides: dict[str, Callable], indices: range, rounds: int) -> None:
@@ -126,7 +150,9 @@ def compare(sides: dict[str, Callable], indices: range, rounds: int) -> None:
 
 
 def show(name: str, values: list[float], unit: str) -> None:
-    print(f"  {name:32} min {min(values):7.2f}   median {median(values):7.2f}   max {max(values):7.2f}  {unit}   ({len(values)} rounds)")
+    print(
+        f"  {name:32} min {min(values):7.2f}   median {median(values):7.2f}   max {max(values):7.2f}  {unit}   ({len(values)} rounds)"
+    )
 
 
 def from_the_start(dataset: ClipDataset) -> Callable:
@@ -143,7 +169,9 @@ def check_same_pictures(dataset: ClipDataset) -> None:
     """Both ways lead to the same pictures; if not, nothing here means anything."""
     for index in range(len(dataset)):
         if not torch.equal(dataset[0, index].video, from_the_start(dataset)((0, index)).video):
-            raise InputError(f"clip {dataset.clips[index].id}: seeking gives other pictures than reading from the start")
+            raise InputError(
+                f"clip {dataset.clips[index].id}: seeking gives other pictures than reading from the start"
+            )
 
 
 def profile(name: str, dataset: ClipDataset) -> None:

@@ -42,13 +42,24 @@ parts:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--parts", default=",".join(PARTS), metavar="LIST", help="default: %(default)s")
-    p.add_argument("--preset", choices=sorted(PRESETS), default="base", help="sizes of the encoder (default: %(default)s)")
-    p.add_argument("--rounds", type=int, default=7, help="timed rounds of each, after one that is not (default: %(default)s)")
+    p.add_argument(
+        "--preset", choices=sorted(PRESETS), default="base", help="sizes of the encoder (default: %(default)s)"
+    )
+    p.add_argument(
+        "--rounds", type=int, default=7, help="timed rounds of each, after one that is not (default: %(default)s)"
+    )
     p.add_argument("--threads", type=int, default=2, help="of the processor (default: %(default)s)")
     p.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
-    p.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="bfloat16: under autocast, both (default: %(default)s)")
+    p.add_argument(
+        "--dtype",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="bfloat16: under autocast, both (default: %(default)s)",
+    )
     p.add_argument("--compile", action="store_true", help="torch.compile both, as each of them allows")
     p.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     return p
@@ -63,17 +74,26 @@ def against_torchaudio(options: argparse.Namespace, name: str) -> None:
         models["ours"].compile_feed_forwards()
         models["torchaudio"].compile(dynamic=True)
     limit = product_rate(device, options.dtype == "bfloat16")
-    print(f"\n{name}: {len(feats)} utterances of {', '.join(map(str, BATCHES[name]))} frames; matrix products here: {limit / 1e9:.0f} GFLOP/s")
+    print(
+        f"\n{name}: {len(feats)} utterances of {', '.join(map(str, BATCHES[name]))} frames; matrix products here: {limit / 1e9:.0f} GFLOP/s"
+    )
     for mode in ("evaluation", "training"):
         calls = {model: calls_of(models[model], feats, mode == "training", options.dtype) for model in models}
         times = in_turn(calls, options.rounds, device, f"{name}, {mode}")
         ratio = ratios(times["torchaudio"], times["ours"])
-        work = {"ours": products(config, BATCHES[name]), "torchaudio": products(config, (max(BATCHES[name]),) * len(feats))}
+        work = {
+            "ours": products(config, BATCHES[name]),
+            "torchaudio": products(config, (max(BATCHES[name]),) * len(feats)),
+        }
         passes = 3 if mode == "training" else 1  # backward has two products for each one of forward
-        print(f"  {'forward' if mode == 'evaluation' else 'forward + backward'}, {mode}: torchaudio takes {spread(ratio)} times as long")
+        print(
+            f"  {'forward' if mode == 'evaluation' else 'forward + backward'}, {mode}: torchaudio takes {spread(ratio)} times as long"
+        )
         for model in models:
             shares = [100 * passes * work[model] / t / limit for t in times[model]]
-            print(f"    {model:<11} {spread(times[model])} s, {spread(shares)} % of the limit (its padding counted as work)")
+            print(
+                f"    {model:<11} {spread(times[model])} s, {spread(shares)} % of the limit (its padding counted as work)"
+            )
     if device.type == "cpu":
         training_memory(options.preset, BATCHES[name], options.threads)
 
@@ -101,7 +121,10 @@ def products(config: EncoderConfig, frames: tuple[int, ...]) -> float:
         total += t
         flops += config.n_layers * 4 * t * t * d  # scores, and the sum that they weigh
     per_state = 2 * (2 * 2 * d * config.ffn_dim) + 2 * 4 * d * d + 2 * 3 * d * d + 2 * config.depthwise_kernel * d
-    conv = 2 * 2 * config.conv_kernel * config.n_mels * config.conv_channels + 2 * config.conv_kernel * config.conv_channels // 2 * 2 * d
+    conv = (
+        2 * 2 * config.conv_kernel * config.n_mels * config.conv_channels
+        + 2 * config.conv_kernel * config.conv_channels // 2 * 2 * d
+    )
     return flops + total * (config.n_layers * per_state + conv + 2 * d * d)
 
 

@@ -50,4 +50,6 @@ def half(preset: str, rounds: int) -> None:
     times = in_turn({"float32": lambda: states(False), "bfloat16": lambda: states(True)}, rounds, CPU, "half")
     moved = max((a - b).abs().max().item() for a, b in zip(states(True), states(False)))
     print("\nhalf: all hidden states of the same waveforms in bfloat16")
-    print(f"  float32 takes {spread(ratios(times['float32'], times['bfloat16']))} times as long; a state moves by {moved:.3f} at most")
+    print(
+        f"  float32 takes {spread(ratios(times['float32'], times['bfloat16']))} times as long; a state moves by {moved:.3f} at most"
+    )

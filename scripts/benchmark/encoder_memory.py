@@ -22,7 +22,9 @@ def training_memory(preset: str, frames: tuple[int, ...], threads: int) -> None:
     """What forward and backward need beyond parameters and features, gradients included."""
     peaks = {name: in_new_process(training_peak, name, preset, frames, threads) for name in ("ours", "torchaudio")}
     ratio = peaks["ours"] / peaks["torchaudio"]
-    print(f"  peak memory of a training step: ours {peaks['ours'] / 1e9:.2f} GB, torchaudio {peaks['torchaudio'] / 1e9:.2f} GB, ours is {ratio:.2f} of that")
+    print(
+        f"  peak memory of a training step: ours {peaks['ours'] / 1e9:.2f} GB, torchaudio {peaks['torchaudio'] / 1e9:.2f} GB, ours is {ratio:.2f} of that"
+    )
 
 
 def over_length(preset: str, threads: int) -> None:
@@ -32,8 +34,10 @@ def over_length(preset: str, threads: int) -> None:
     for length in LENGTHS_S:
         elapsed, peak, whole = in_new_process(length_cost, length, preset, threads)
         first = first or (elapsed / length, peak / length)
-        print(f"  {length:5} s: {elapsed:8.3f} s, {elapsed / length / first[0]:.2f} of linear; {peak / 1e6:8.1f} MB, {peak / length / first[1]:.2f} of linear; "
-              f"process {whole / 1e9:.2f} GB")  # fmt: skip
+        print(
+            f"  {length:5} s: {elapsed:8.3f} s, {elapsed / length / first[0]:.2f} of linear; {peak / 1e6:8.1f} MB, {peak / length / first[1]:.2f} of linear; "
+            f"process {whole / 1e9:.2f} GB"
+        )
 
 
 def training_peak(name: str, preset: str, frames: tuple[int, ...], threads: int) -> int:

@@ -16,7 +16,9 @@ def padding(preset: str) -> None:
     """Operations of a batch beyond those of its utterances one by one."""
     feats = [one.feats for one in utterances(UTTERANCES, vocabulary=50)]
     frames = sorted(map(len, feats))
-    print(f"\npadding: {UTTERANCES} utterances of LibriSpeech-like lengths, {frames[0] / 100:.1f} to {frames[-1] / 100:.1f} s")
+    print(
+        f"\npadding: {UTTERANCES} utterances of LibriSpeech-like lengths, {frames[0] / 100:.1f} to {frames[-1] / 100:.1f} s"
+    )
     for name, kind in (("ours", Encoder), ("torchaudio", Peer)):
         model = kind(EncoderConfig.preset(preset)).eval()
         print(f"  {name:<11} {waste_percent(model, feats):.1f} % more operations in one batch than one by one")

@@ -19,12 +19,14 @@ class Peer(nn.Module):
         super().__init__()
         padding = config.conv_kernel // 2
         self.conv1 = nn.Conv1d(config.n_mels, config.conv_channels, config.conv_kernel, stride=2, padding=padding)
-        self.conv2 = nn.Conv1d(config.conv_channels // 2, 2 * config.d_model, config.conv_kernel, stride=2, padding=padding)
+        self.conv2 = nn.Conv1d(
+            config.conv_channels // 2, 2 * config.d_model, config.conv_kernel, stride=2, padding=padding
+        )
         self.linear = nn.Linear(config.d_model, config.d_model)
         self.dropout = nn.Dropout(config.dropout)
         self.conformer = torchaudio.models.Conformer(
             config.d_model, config.n_heads, config.ffn_dim, config.n_layers, config.depthwise_kernel, config.dropout
-        )  # fmt: skip
+        )
 
     def forward(self, feats: list[Tensor]) -> Tensor:
         """feats: of (frames, n_mels). Returns (B, T, C), T the longest's ceil(frames / 4)."""

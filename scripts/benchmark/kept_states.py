@@ -17,13 +17,14 @@ import torch
 from tqdm import tqdm
 
 from mmpt.scripts.benchmark.timing import ratios, seconds, spread
+from mmpt.scripts.samples.locate import built_samples
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 from mmpt.upstream.mmpt_av.config import PRESETS
-from mmpt.upstream.stock import arguments as stock_arguments
-from mmpt.upstream.stock import defaults, registration, repairs, watch
-from mmpt.upstream.stock.launcher import best_device, surroundings
-from mmpt.upstream.stock.tasks import find_task
+from mmpt.upstream.s3prl_runner import arguments as stock_arguments
+from mmpt.upstream.s3prl_runner import defaults, registration, repairs, watch
+from mmpt.upstream.s3prl_runner.launcher import best_device, surroundings
+from mmpt.upstream.s3prl_runner.tasks import find_task
 
 CONTENDERS = ("computed", "kept", "instant")
 EXAMPLES = """\
@@ -59,15 +60,28 @@ def make_runner(task: str, contender: str, folder: Path, options: argparse.Names
     if contender == "instant":
         s3prl.hub.mmpt_av = lambda ckpt, model_config=None, refresh=False: Instant(EncoderConfig.preset(options.preset))
     never = str(10**9)
-    settings = {f"runner.{name}": never for name in ("eval_step", "save_step", "log_step")} | {"runner.total_steps": str(options.steps)}
+    settings = {f"runner.{name}": never for name in ("eval_step", "save_step", "log_step")} | {
+        "runner.total_steps": str(options.steps)
+    }
     if options.workers is not None:
         settings[find_task(task).workers_key] = str(options.workers)
     override = ",,".join(f"config.{key}={value}" for key, value in settings.items())
-    argv = ["-u", "mmpt_av", "-k", str(folder / "encoder.pt"), "-d", task, "-p", str(folder / f"{task}-{contender}"), "--device", options.device]
+    argv = [
+        "-u",
+        "mmpt_av",
+        "-k",
+        str(folder / "encoder.pt"),
+        "-d",
+        task,
+        "-p",
+        str(folder / f"{task}-{contender}"),
+        "--device",
+        options.device,
+    ]
     argv += ["-o", override]
     argv += ["--data-root", options.data_root] if options.data_root else []
     argv += ["-c", str(defaults.data.configs_folder() / f"{task}.yaml")] if options.batch == "own" else []
-    values = defaults.fill(stock_arguments.parse(argv), surroundings()).values
+    values = defaults.fill(stock_arguments.parse(argv), surroundings(built_samples)).values
     typed, sys.argv = sys.argv, ["run_downstream.py", *stock_arguments.to_stock_argv(values)]
     try:
         args, config, _ = s3prl.run_downstream.get_downstream_args()
@@ -105,11 +119,20 @@ def compare(task: str, options: argparse.Namespace, folder: Path) -> dict[str, l
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--tasks", default="ks,pr", metavar="LIST", help="default: %(default)s")
-    p.add_argument("--preset", choices=sorted(PRESETS), default="base", help="sizes of the encoder (default: %(default)s)")
+    p.add_argument(
+        "--preset", choices=sorted(PRESETS), default="base", help="sizes of the encoder (default: %(default)s)"
+    )
     p.add_argument("--data-root", metavar="DIR", help="corpora; default: the built samples")
-    p.add_argument("--batch", choices=["quick", "own"], default="own", help="batch sizes of the samples' settings, or the tasks' own (default: %(default)s)")
+    p.add_argument(
+        "--batch",
+        choices=["quick", "own"],
+        default="own",
+        help="batch sizes of the samples' settings, or the tasks' own (default: %(default)s)",
+    )
     p.add_argument("--steps", type=int, default=10, help="of a round (default: %(default)s)")
     p.add_argument("--rounds", type=int, default=3, help="timed, after one that is not (default: %(default)s)")
     p.add_argument("--workers", type=int, default=0, help="loader processes (default: %(default)s)")
@@ -137,7 +160,9 @@ def main(argv: list[str] | None = None) -> int:
                 for contender in CONTENDERS:
                     print(f"  {contender:8s} {spread(times[contender])} s a step")
                 print(f"  computed over kept: {spread(ratios(times['computed'], times['kept']))}")
-                print(f"  computed over instant, the most that a cache could gain: {spread(ratios(times['computed'], times['instant']))}")
+                print(
+                    f"  computed over instant, the most that a cache could gain: {spread(ratios(times['computed'], times['instant']))}"
+                )
     finally:
         observer.folder = None  # gone with its parent
         observer.stop()

@@ -20,8 +20,8 @@ import av
 import numpy
 from PIL import Image
 
-from mmpt.pretrain.media_pictures import Converter, VideoFile
 from mmpt.scripts.benchmark.synthetic_media import FPS, write_video
+from mmpt.training.media_pictures import Converter, VideoFile
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 
@@ -53,8 +53,18 @@ def intra_h264(crf: int, preset: str) -> Callable[[list[numpy.ndarray]], list[by
     def encode(pictures: list[numpy.ndarray]) -> list[bytes]:
         context = av.CodecContext.create("libx264", "w")
         context.height, context.width = pictures[0].shape[:2]
-        context.pix_fmt, context.time_base, context.framerate, context.thread_count = "yuv420p", Fraction(1, FPS), FPS, 1
-        context.options = {"preset": preset, "crf": str(crf), "tune": "zerolatency", "x264-params": "keyint=1:repeat-headers=1:threads=1"}
+        context.pix_fmt, context.time_base, context.framerate, context.thread_count = (
+            "yuv420p",
+            Fraction(1, FPS),
+            FPS,
+            1,
+        )
+        context.options = {
+            "preset": preset,
+            "crf": str(crf),
+            "tune": "zerolatency",
+            "x264-params": "keyint=1:repeat-headers=1:threads=1",
+        }
         packets = []
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p", threads=1)
@@ -82,14 +92,19 @@ def decode(codec: str, files: list[bytes]) -> list[numpy.ndarray]:
 
 def likeness(pictures: list[numpy.ndarray], sources: list[numpy.ndarray]) -> float:
     """Mean peak signal-to-noise ratio in dB."""
-    errors = [numpy.square(picture.astype(float) - source).mean() for picture, source in zip(pictures, sources, strict=True)]
+    errors = [
+        numpy.square(picture.astype(float) - source).mean() for picture, source in zip(pictures, sources, strict=True)
+    ]
     return float(numpy.mean(10 * numpy.log10(255**2 / numpy.array(errors))))
 
 
 @clean_exit
 def main(argv: list[str] | None = None) -> int:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                epilog="example:\n  python scripts/benchmark/picture_forms.py --rounds 10")
+    p = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  python scripts/benchmark/picture_forms.py --rounds 10",
+    )
     p.add_argument("--rounds", type=int, default=7, help="(default: %(default)s)")
     options = p.parse_args(argv)
     if options.rounds < 1:
@@ -110,13 +125,20 @@ def main(argv: list[str] | None = None) -> int:
             read = len(decode(form.codec, files[form.name][:WANTED]))
             times.setdefault((form.name, "pack"), []).append((packed - started) * EVERY)
             times.setdefault((form.name, "read"), []).append((time.process_time() - packed) * WANTED / read)
-    print(f"one synthetic clip of {CLIP_S} s, {len(pictures)} pictures of 340x256; its mp4 has {source_bytes / 1e6:.2f} MB with sound; "
-          f"processor time, min / median / max of {options.rounds} rounds")
+    print(
+        f"one synthetic clip of {CLIP_S} s, {len(pictures)} pictures of 340x256; its mp4 has {source_bytes / 1e6:.2f} MB with sound; "
+        f"processor time, min / median / max of {options.rounds} rounds"
+    )
     print(f"{'form':34}{'MB a clip':>10}{'PSNR, dB':>10}{'ms to pack a clip':>26}{'ms to read its 16':>26}")
     for form in FORMS:
         size = sum(map(len, files[form.name])) * EVERY / 1e6
-        spreads = [f"{min(t) * 1e3:.1f} / {median(t) * 1e3:.1f} / {max(t) * 1e3:.1f}" for t in (times[form.name, "pack"], times[form.name, "read"])]
-        print(f"{form.name:34}{size:10.2f}{likeness(decode(form.codec, files[form.name]), some):10.1f}{spreads[0]:>26}{spreads[1]:>26}")
+        spreads = [
+            f"{min(t) * 1e3:.1f} / {median(t) * 1e3:.1f} / {max(t) * 1e3:.1f}"
+            for t in (times[form.name, "pack"], times[form.name, "read"])
+        ]
+        print(
+            f"{form.name:34}{size:10.2f}{likeness(decode(form.codec, files[form.name]), some):10.1f}{spreads[0]:>26}{spreads[1]:>26}"
+        )
     return 0
 
 

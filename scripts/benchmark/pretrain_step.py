@@ -1,5 +1,6 @@
 """Times a training step of stage 1 on clips of noise, 10 s each: the masked objective with dropped tokens against the same model
-encoding all tokens, step by step in turn in one process; then each objective by itself, with its arithmetic and memory."""
+encoding all tokens, step by step in turn in one process; then each objective by itself, with its arithmetic and memory.
+"""
 
 import argparse
 import statistics
@@ -7,22 +8,25 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from mmpt.pretrain.audiovisual import PretrainSettings
-from mmpt.pretrain.distributed import Counts
 from mmpt.pretrain.masked import draw_masks
 from mmpt.pretrain.model import OBJECTIVES, AudioVisualModel
-from mmpt.pretrain.optimizer import make_optimizer
-from mmpt.pretrain.settings import load_settings
+from mmpt.pretrain.task import PretrainSettings
 from mmpt.scripts.benchmark.timing import product_rate, seconds
+from mmpt.training.distributed import Counts
+from mmpt.training.optimizer import make_optimizer
+from mmpt.training.settings import load_settings
 from mmpt.upstream.command import clean_exit
-from mmpt.upstream.samples import REPOSITORY
+from mmpt.upstream.repository import REPOSITORY
 
 SAMPLES = 160_000  # 10 s
-ALL_TOKENS = ["masked.audio_share=0", "masked.video_share=0", "masked.loss_on=all"]  # the decoder sees as many tokens either way
+ALL_TOKENS = [
+    "masked.audio_share=0",
+    "masked.video_share=0",
+    "masked.loss_on=all",
+]  # the decoder sees as many tokens either way
 
 EXAMPLES = """\
 examples:
@@ -33,10 +37,20 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--config", type=Path, default=REPOSITORY / "pretrain/configs/paper.yaml", metavar="YAML", help="(default: paper.yaml)")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--config",
+        type=Path,
+        default=REPOSITORY / "pretrain/configs/paper.yaml",
+        metavar="YAML",
+        help="(default: paper.yaml)",
+    )
     p.add_argument("--batch", type=int, default=2, help="clips a step (default: %(default)s)")
-    p.add_argument("--steps", type=int, default=5, help="timed steps of each, after one that is not (default: %(default)s)")
+    p.add_argument(
+        "--steps", type=int, default=5, help="timed steps of each, after one that is not (default: %(default)s)"
+    )
     p.add_argument("--threads", type=int, default=2, help="of the processor (default: %(default)s)")
     p.add_argument("--compile", action="store_true", help="with torch.compile")
     p.add_argument("overrides", nargs="*", metavar="NAME=VALUE", help="settings that override the config's")
@@ -56,11 +70,15 @@ class Step:
         self.batch = arguments.batch
         generator = torch.Generator().manual_seed(0)
         video = settings.video
-        self.video = torch.randint(0, 256, (self.batch, 3, video.frames, video.size, video.size), dtype=torch.uint8, generator=generator).to(self.device)
+        self.video = torch.randint(
+            0, 256, (self.batch, 3, video.frames, video.size, video.size), dtype=torch.uint8, generator=generator
+        ).to(self.device)
         self.wavs = [0.1 * torch.randn(SAMPLES, generator=generator).to(self.device) for _ in range(self.batch)]
         self.counts, self.masks = {"clips": self.batch}, None
         if "audio" in self.model.losses:  # in training the processes that read clips draw them
-            self.masks = draw_masks(settings.masked, 0, 0, [str(i) for i in range(self.batch)], [SAMPLES] * self.batch, video.tokens)
+            self.masks = draw_masks(
+                settings.masked, 0, 0, [str(i) for i in range(self.batch)], [SAMPLES] * self.batch, video.tokens
+            )
             self.counts |= {"audio_frames": len(self.masks.audio_wanted), "video_tubelets": self.masks.video_wanted}
             self.masks = self.masks.to(self.device)
         self.seconds: list[float] = []
@@ -99,9 +117,13 @@ def compare_with_all_tokens(arguments: argparse.Namespace) -> None:
         dropped.timed()
         everything.timed()
     ratios = sorted(slow / fast for fast, slow in zip(dropped.seconds, everything.seconds))
-    print(f"MAE, {arguments.batch} clips a step on {dropped.device}: dropped tokens {dropped.clips_per_s:.3g} clips/s ({flops[0] / 1e9:.0f} GFLOP a clip), "
-          f"all tokens {everything.clips_per_s:.3g} clips/s ({flops[1] / 1e9:.0f} GFLOP)")
-    print(f"ratio {statistics.median(ratios):.2f} (pairs {ratios[0]:.2f} to {ratios[-1]:.2f}); arithmetic alone {flops[1] / flops[0]:.2f}")
+    print(
+        f"MAE, {arguments.batch} clips a step on {dropped.device}: dropped tokens {dropped.clips_per_s:.3g} clips/s ({flops[0] / 1e9:.0f} GFLOP a clip), "
+        f"all tokens {everything.clips_per_s:.3g} clips/s ({flops[1] / 1e9:.0f} GFLOP)"
+    )
+    print(
+        f"ratio {statistics.median(ratios):.2f} (pairs {ratios[0]:.2f} to {ratios[-1]:.2f}); arithmetic alone {flops[1] / flops[0]:.2f}"
+    )
 
 
 def report_objective(arguments: argparse.Namespace, objective: str) -> None:
@@ -113,13 +135,17 @@ def report_objective(arguments: argparse.Namespace, objective: str) -> None:
         torch.cuda.reset_peak_memory_stats(step.device)
         held = torch.cuda.memory_allocated(step.device)
     step()
-    memory = f", {(torch.cuda.max_memory_allocated(step.device) - held) / step.batch / 1e6:.0f} MB a clip" if cuda else ""
+    memory = (
+        f", {(torch.cuda.max_memory_allocated(step.device) - held) / step.batch / 1e6:.0f} MB a clip" if cuda else ""
+    )
     for _ in tqdm(range(arguments.steps), unit="step", desc=objective, dynamic_ncols=True):
         step.timed()
     rate = product_rate(step.device, step.settings.half_precision(step.device))
     spread = f"{step.batch / max(step.seconds):.3g} to {step.batch / min(step.seconds):.3g}"
-    print(f"{objective}: {step.clips_per_s:.3g} clips/s ({spread}), {flops / 1e9:.0f} GFLOP a clip, "
-          f"{100 * flops * step.clips_per_s / rate:.0f} % of {rate / 1e12:.3g} TFLOP/s{memory}")
+    print(
+        f"{objective}: {step.clips_per_s:.3g} clips/s ({spread}), {flops / 1e9:.0f} GFLOP a clip, "
+        f"{100 * flops * step.clips_per_s / rate:.0f} % of {rate / 1e12:.3g} TFLOP/s{memory}"
+    )
 
 
 @clean_exit

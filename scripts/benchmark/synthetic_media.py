@@ -39,7 +39,10 @@ def pictures(number: int, random: numpy.random.Generator):
     grains = random.normal(0, NOISE, (GRAINS, HEIGHT, WIDTH, 1)).astype(numpy.int16)
     for n in range(number):
         t = n / FPS
-        y, x = (round(side * (1 + 0.8 * numpy.sin(speed * t + seed))) for side, speed, seed in ((HEIGHT, 0.21, 0), (WIDTH, 0.13, 1)))
+        y, x = (
+            round(side * (1 + 0.8 * numpy.sin(speed * t + seed)))
+            for side, speed, seed in ((HEIGHT, 0.21, 0), (WIDTH, 0.13, 1))
+        )
         picture = scene[y : y + HEIGHT, x : x + WIDTH].copy()
         y, x = (round(side * (0.25 + 0.2 * numpy.sin(speed * t))) for side, speed in ((HEIGHT, 1.1), (WIDTH, 0.7)))
         picture[y : y + len(thing), x : x + len(thing)] = thing
@@ -78,7 +81,9 @@ def repeat(source: Path, path: Path, times: int) -> None:
                 length_s = film.duration * film.time_base
                 for packet in original.demux():
                     # Of the sound, what a codec puts before the start and after the pictures' end would overlap with the next copy.
-                    if packet.dts is None or (packet.stream.type == "audio" and not 0 <= packet.pts * packet.time_base < length_s):
+                    if packet.dts is None or (
+                        packet.stream.type == "audio" and not 0 <= packet.pts * packet.time_base < length_s
+                    ):
                         continue
                     shift = int(number * length_s / packet.time_base)
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift

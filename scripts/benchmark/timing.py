@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mmpt.pretrain.meter import peak_tflops
+from mmpt.training.meter import peak_tflops
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:

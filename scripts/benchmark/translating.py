@@ -15,9 +15,9 @@ from mmpt.midtrain.decode import SearchSettings, translate
 from mmpt.midtrain.decoder import DecoderSettings
 from mmpt.midtrain.model import TranslationModel
 from mmpt.midtrain.vocabulary import EOS
-from mmpt.pretrain.settings import TrainSettings
 from mmpt.scripts.benchmark.timing import ratios, seconds, spread
 from mmpt.scripts.benchmark.translation_peer import Utterance, make_peer, padding_percent, peer_inputs, utterances
+from mmpt.training.settings import TrainSettings
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
@@ -34,9 +34,19 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--preset", choices=sorted(PRESETS), default="base", help="sizes of the encoder (default: %(default)s)")
-    p.add_argument("--batch-frames", type=int, default=20_000, metavar="N", help="frames of speech in a batch (default: %(default)s)")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--preset", choices=sorted(PRESETS), default="base", help="sizes of the encoder (default: %(default)s)"
+    )
+    p.add_argument(
+        "--batch-frames",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="frames of speech in a batch (default: %(default)s)",
+    )
     p.add_argument("--rounds", type=int, default=3, help="timed batches, after one that is not (default: %(default)s)")
     p.add_argument("--beam", type=int, default=5, metavar="K", help="(default: %(default)s)")
     p.add_argument("--tokens", type=int, default=40, metavar="N", help="of each text (default: %(default)s)")
@@ -54,7 +64,9 @@ class Ours:
         self.model = TranslationModel(Encoder(config), arguments.vocabulary, DecoderSettings()).to(device).eval()
         self.settings = SearchSettings(arguments.beam, max_tokens=arguments.tokens)
         logits = self.model.decoder.logits
-        bias = torch.zeros(arguments.vocabulary, device=device).index_fill(0, torch.tensor([EOS], device=device), UNLIKELY)
+        bias = torch.zeros(arguments.vocabulary, device=device).index_fill(
+            0, torch.tensor([EOS], device=device), UNLIKELY
+        )
         self.model.decoder.logits = lambda states: logits(states) + bias
 
     def encode(self, batch: list[Utterance]) -> None:
@@ -62,7 +74,10 @@ class Ours:
 
     def translate(self, batch: list[Utterance]) -> list[int]:
         """Lengths of the texts."""
-        return [len(found.tokens) for found in translate(self.model, [u.feats.to(self.device) for u in batch], self.settings)]
+        return [
+            len(found.tokens)
+            for found in translate(self.model, [u.feats.to(self.device) for u in batch], self.settings)
+        ]
 
 
 class Peer:
@@ -83,7 +98,9 @@ class Peer:
     def translate(self, batch: list[Utterance]) -> list[int]:
         """Lengths of the texts; as with ours, EOS comes after the last token."""
         number = self.tokens + 1
-        texts = self.model.generate(**self.inputs(batch), num_beams=self.beam, min_new_tokens=number, max_new_tokens=number, do_sample=False)
+        texts = self.model.generate(
+            **self.inputs(batch), num_beams=self.beam, min_new_tokens=number, max_new_tokens=number, do_sample=False
+        )
         return [texts.shape[1] - 2] * len(texts)  # without BOS, and without the last, which is in EOS's place
 
 
@@ -103,18 +120,27 @@ def compare(rivals: list[Ours | Peer], batches: list[list[Utterance]], tokens: i
                 with settings.autocast(rival.device):
                     time = seconds(work, rival.device)
                 if part == "translate" and lengths != [tokens] * len(batch):
-                    raise RuntimeError(f"{rival.name} gave texts of {sorted(set(lengths))} tokens, not {tokens}: the comparison would not be fair")
+                    raise RuntimeError(
+                        f"{rival.name} gave texts of {sorted(set(lengths))} tokens, not {tokens}: the comparison would not be fair"
+                    )
                 if number:
                     times[part, rival.name].append(time)
-    print(f"{sum(map(len, batches[1:]))} utterances in {len(batches) - 1} batches, {tokens} tokens each, {padding_percent(batches[1:]):.1f} % padding, on {rivals[0].device}")
+    print(
+        f"{sum(map(len, batches[1:]))} utterances in {len(batches) - 1} batches, {tokens} tokens each, {padding_percent(batches[1:]):.1f} % padding, on {rivals[0].device}"
+    )
     for rival in rivals:
         speeds = [len(batch) / time for batch, time in zip(batches[1:], times["translate", rival.name])]
         share = 100 * sum(times["encode", rival.name]) / sum(times["translate", rival.name])
         print(f"  {rival.name}: {spread(speeds)} utterances/s, {share:.0f} % of the time in the encoder")
     ours, peer = rivals
     for part, what in (("translate", "whole"), ("encode", "encoder alone")):
-        print(f"  time of {peer.name} over ours, {what}: {spread(ratios(times[part, peer.name], times[part, ours.name]))}")
-    decoding = [[whole - encoder for whole, encoder in zip(times["translate", rival.name], times["encode", rival.name])] for rival in (peer, ours)]
+        print(
+            f"  time of {peer.name} over ours, {what}: {spread(ratios(times[part, peer.name], times[part, ours.name]))}"
+        )
+    decoding = [
+        [whole - encoder for whole, encoder in zip(times["translate", rival.name], times["encode", rival.name])]
+        for rival in (peer, ours)
+    ]
     print(f"  the same, search alone: {spread(ratios(*decoding))}")
 
 
@@ -129,10 +155,16 @@ def main(argv: list[str] | None = None) -> int:
     torch.manual_seed(arguments.seed)
     device, config = TrainSettings().torch_device(), EncoderConfig.preset(arguments.preset)
     number = (arguments.rounds + 2) * max(1, arguments.batch_frames // 800)
-    drawn = [u for u in utterances(4 * number, arguments.vocabulary, arguments.seed) if u.frames > 4 * arguments.tokens][:number]  # or their own limit would count
+    drawn = [
+        u for u in utterances(4 * number, arguments.vocabulary, arguments.seed) if u.frames > 4 * arguments.tokens
+    ][:number]  # or their own limit would count
     batches = cut(sorted(drawn, key=lambda u: u.frames), arguments.batch_frames)
     middle = max(0, (len(batches) - arguments.rounds - 1) // 2)
-    compare([Ours(config, arguments, device), Peer(config, arguments, device)], batches[middle : middle + arguments.rounds + 1], arguments.tokens)
+    compare(
+        [Ours(config, arguments, device), Peer(config, arguments, device)],
+        batches[middle : middle + arguments.rounds + 1],
+        arguments.tokens,
+    )
     return 0
 
 

@@ -63,11 +63,28 @@ def make_peer(encoder: EncoderConfig, decoder: DecoderSettings, vocabulary: int,
     except ImportError as error:
         raise InputError(f"{error}: pip install transformers") from None
     config = Speech2TextConfig(
-        vocab_size=vocabulary, d_model=encoder.d_model, encoder_layers=layers, decoder_layers=decoder.n_layers,
-        encoder_attention_heads=encoder.n_heads, decoder_attention_heads=decoder.n_heads, encoder_ffn_dim=encoder.ffn_dim,
-        decoder_ffn_dim=decoder.ffn_dim, conv_channels=encoder.conv_channels, conv_kernel_sizes=[5, 5], num_conv_layers=2, input_feat_per_channel=80,
-        max_source_positions=6000, max_target_positions=1024, dropout=encoder.dropout, attention_dropout=encoder.dropout,
-        activation_dropout=encoder.dropout, pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS, decoder_start_token_id=BOS)
+        vocab_size=vocabulary,
+        d_model=encoder.d_model,
+        encoder_layers=layers,
+        decoder_layers=decoder.n_layers,
+        encoder_attention_heads=encoder.n_heads,
+        decoder_attention_heads=decoder.n_heads,
+        encoder_ffn_dim=encoder.ffn_dim,
+        decoder_ffn_dim=decoder.ffn_dim,
+        conv_channels=encoder.conv_channels,
+        conv_kernel_sizes=[5, 5],
+        num_conv_layers=2,
+        input_feat_per_channel=80,
+        max_source_positions=6000,
+        max_target_positions=1024,
+        dropout=encoder.dropout,
+        attention_dropout=encoder.dropout,
+        activation_dropout=encoder.dropout,
+        pad_token_id=PAD,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        decoder_start_token_id=BOS,
+    )
     return Speech2TextForConditionalGeneration(config).to(device)
 
 

@@ -19,10 +19,10 @@ from mmpt.midtrain.batches import cut, pad
 from mmpt.midtrain.decoder import DecoderSettings
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
 from mmpt.midtrain.vocabulary import BOS, EOS
-from mmpt.pretrain.optimizer import make_optimizer
-from mmpt.pretrain.settings import OptimSettings, TrainSettings
 from mmpt.scripts.benchmark.timing import product_rate, ratios, seconds, spread
 from mmpt.scripts.benchmark.translation_peer import Utterance, make_peer, padding_percent, peer_inputs, utterances
+from mmpt.training.optimizer import make_optimizer
+from mmpt.training.settings import OptimSettings, TrainSettings
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
@@ -40,10 +40,18 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--preset", choices=sorted(PRESETS), default="base", help="sizes of the encoder (default: %(default)s)")
-    p.add_argument("--batch-frames", type=int, default=8000, metavar="N", help="frames of speech in a batch (default: %(default)s)")
-    p.add_argument("--rounds", type=int, default=5, help="timed steps of each, after one that is not (default: %(default)s)")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--preset", choices=sorted(PRESETS), default="base", help="sizes of the encoder (default: %(default)s)"
+    )
+    p.add_argument(
+        "--batch-frames", type=int, default=8000, metavar="N", help="frames of speech in a batch (default: %(default)s)"
+    )
+    p.add_argument(
+        "--rounds", type=int, default=5, help="timed steps of each, after one that is not (default: %(default)s)"
+    )
     p.add_argument("--peer-layers", type=int, metavar="N", help="of the peer's encoder (default: as many as ours)")
     p.add_argument("--vocabulary", type=int, default=8000, metavar="N", help="sub-words (default: %(default)s)")
     p.add_argument("--threads", type=int, default=2, help="of the processor (default: %(default)s)")
@@ -89,7 +97,10 @@ def contenders(arguments: argparse.Namespace, device: torch.device) -> list[Cont
     peer = make_peer(config, decoder, arguments.vocabulary, arguments.peer_layers or config.n_layers, device)
 
     def our_loss(feats: list[torch.Tensor], batch: list[Utterance]) -> torch.Tensor:
-        inputs, outputs = pad([[BOS, *u.tokens] for u in batch]).to(device), pad([[*u.tokens, EOS] for u in batch]).to(device)
+        inputs, outputs = (
+            pad([[BOS, *u.tokens] for u in batch]).to(device),
+            pad([[*u.tokens, EOS] for u in batch]).to(device),
+        )
         said = ours([one.to(device) for one in feats], inputs, outputs)
         return smoothed_loss(said.logits, said.tokens, SMOOTHING)[0]
 
@@ -104,9 +115,15 @@ def contenders(arguments: argparse.Namespace, device: torch.device) -> list[Cont
         encoder = ours.encoder if model is ours else peer.model.encoder
         total, its_encoder = (sum(p.numel() for p in part.parameters()) / 1e6 for part in (model, encoder))
         print(f"{name}: {total:.1f} M parameters, {its_encoder:.1f} M of them in the encoder")
-    return [Contender("ours", ours, lambda batch: our_loss([u.feats for u in batch], batch)),
-            Contender("ours, padded", ours, lambda batch: our_loss(list(pad_sequence([u.feats for u in batch], batch_first=True)), batch)),
-            Contender(f"Speech2Text ({arguments.peer_layers or config.n_layers} Transformer layers)", peer, peer_loss)]
+    return [
+        Contender("ours", ours, lambda batch: our_loss([u.feats for u in batch], batch)),
+        Contender(
+            "ours, padded",
+            ours,
+            lambda batch: our_loss(list(pad_sequence([u.feats for u in batch], batch_first=True)), batch),
+        ),
+        Contender(f"Speech2Text ({arguments.peer_layers or config.n_layers} Transformer layers)", peer, peer_loss),
+    ]
 
 
 def compare(order: str, batches: list[list[Utterance]], rivals: list[Contender], rate: float) -> None:
@@ -121,12 +138,18 @@ def compare(order: str, batches: list[list[Utterance]], rivals: list[Contender],
     print(f"\n{order}: {padding_percent(batches):.1f} % of padded features are padding")
     for rival, operations in zip(rivals, flops):
         speeds = [number / time for number, time in zip(frames[1:], rival.times)]
-        print(f"  {rival.name}: {spread(speeds)} frames/s, {operations / frames[0] / 1e6:.0f} MFLOP a frame of the first batch")
-    share = flops[0] / frames[0] * sum(frames[1:]) / sum(rivals[0].times) / rate  # ours alone: of the others the padding of each batch would count
+        print(
+            f"  {rival.name}: {spread(speeds)} frames/s, {operations / frames[0] / 1e6:.0f} MFLOP a frame of the first batch"
+        )
+    share = (
+        flops[0] / frames[0] * sum(frames[1:]) / sum(rivals[0].times) / rate
+    )  # ours alone: of the others the padding of each batch would count
     print(f"  {rivals[0].name}: {100 * share:.0f} % of {rate / 1e12:.3g} TFLOP/s")
     ours = rivals[0]
     for rival, operations in zip(rivals[1:], flops[1:]):
-        print(f"  time of {rival.name} over ours: {spread(ratios(rival.times, ours.times))}; arithmetic of the first batch {operations / flops[0]:.2f}")
+        print(
+            f"  time of {rival.name} over ours: {spread(ratios(rival.times, ours.times))}; arithmetic of the first batch {operations / flops[0]:.2f}"
+        )
 
 
 @clean_exit
@@ -141,10 +164,15 @@ def main(argv: list[str] | None = None) -> int:
     device = settings.torch_device()
     rivals = contenders(arguments, device)
     rate = product_rate(device, settings.half_precision(device))
-    drawn = utterances((arguments.rounds + 2) * max(1, arguments.batch_frames // 800), arguments.vocabulary, arguments.seed)
+    drawn = utterances(
+        (arguments.rounds + 2) * max(1, arguments.batch_frames // 800), arguments.vocabulary, arguments.seed
+    )
     ordered = cut(sorted(drawn, key=lambda u: u.frames), arguments.batch_frames)
     middle = max(0, (len(ordered) - arguments.rounds - 1) // 2)
-    for order, batches in (("random order", cut(drawn, arguments.batch_frames)), ("like lengths together", ordered[middle:])):
+    for order, batches in (
+        ("random order", cut(drawn, arguments.batch_frames)),
+        ("like lengths together", ordered[middle:]),
+    ):
         compare(order, batches[: arguments.rounds + 1], rivals, rate)
     return 0
 

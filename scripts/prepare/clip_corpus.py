@@ -92,8 +92,14 @@ class Found:
         Clips in train whose group is in test too are left out, so that nothing that is tested on was seen.
         """
         tested = {clip.group for clip in self.candidates if clip.split == "test"}
-        draws = {clip.group: draw_percent(clip.group) for clip in self.candidates if clip.split == "train" and clip.group not in tested}
-        dev = {group for group, drawn in draws.items() if drawn < dev_percent} or {min(draws, key=draws.get, default="")}
+        draws = {
+            clip.group: draw_percent(clip.group)
+            for clip in self.candidates
+            if clip.split == "train" and clip.group not in tested
+        }
+        dev = {group for group, drawn in draws.items() if drawn < dev_percent} or {
+            min(draws, key=draws.get, default="")
+        }
         kept = []
         for clip in self.candidates:
             if clip.split == "train" and clip.group in tested:
@@ -128,7 +134,9 @@ def media_files(root: Path, suffixes: tuple[str, ...], found: Found) -> Iterator
             for entry in entries:
                 path, is_media = folder + entry.name, entry.name.endswith(suffixes)
                 if is_media and not (entry.name.isprintable() and entry.is_file()):
-                    found.left_out.append((path, "not a regular file" if entry.name.isprintable() else "unprintable name"))
+                    found.left_out.append(
+                        (path, "not a regular file" if entry.name.isprintable() else "unprintable name")
+                    )
                 elif is_media:
                     bar.update()
                     yield path
@@ -144,11 +152,15 @@ def prepare(corpus: Corpus, found: Found, options: argparse.Namespace) -> None:
     """
     found.keep_first()
     if not found.candidates:
-        raise InputError(f"{options.root}: no clip of {corpus.name} found (such as {corpus.clip}), {len(found.left_out)} "
-                         "other media files; see --help for the layout")
+        raise InputError(
+            f"{options.root}: no clip of {corpus.name} found (such as {corpus.clip}), {len(found.left_out)} "
+            "other media files; see --help for the layout"
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     with Journal(options.out / "probed.jsonl") as journal:
-        headers = read_headers(options.root, [clip.video for clip in found.candidates], journal, options.jobs, "reading headers")
+        headers = read_headers(
+            options.root, [clip.video for clip in found.candidates], journal, options.jobs, "reading headers"
+        )
         sounds = [clip.sound for clip in found.candidates if clip.sound and isinstance(headers[clip.video].audio, str)]
         if sounds:
             headers |= read_headers(options.root, sounds, journal, options.jobs, "reading headers of sound files")
@@ -157,7 +169,9 @@ def prepare(corpus: Corpus, found: Found, options: argparse.Namespace) -> None:
     print_counts(options, found, lengths)
 
 
-def usable_clips(corpus: Corpus, root: Path, found: Found, headers: dict[str, Header], lengths: dict[str, list[float]]) -> Iterator[Clip]:
+def usable_clips(
+    corpus: Corpus, root: Path, found: Found, headers: dict[str, Header], lengths: dict[str, list[float]]
+) -> Iterator[Clip]:
     """The candidates that can be used; their lengths in seconds go to `lengths`, by split, and the others to found.left_out."""
     for clip in found.candidates:
         duration_s, problem = judge(clip, headers)
@@ -188,10 +202,14 @@ def put_in_place(options: argparse.Namespace, found: Found, clips: Iterator[Clip
     try:
         number = write_manifest(new, clips)
         if manifest.exists() and not options.fresh and not filecmp.cmp(manifest, new, shallow=False):
-            raise InputError(f"{manifest}: is there already, with other content; --fresh replaces it (or choose another --out)")
+            raise InputError(
+                f"{manifest}: is there already, with other content; --fresh replaces it (or choose another --out)"
+            )
         write_left_out(options.out / "left_out.tsv", found.left_out)
         if not number:
-            raise InputError(f"{options.root}: none of {len(found.candidates)} clips can be used; {options.out / 'left_out.tsv'} says why")
+            raise InputError(
+                f"{options.root}: none of {len(found.candidates)} clips can be used; {options.out / 'left_out.tsv'} says why"
+            )
         new.replace(manifest)
     finally:
         new.unlink(missing_ok=True)
@@ -202,7 +220,9 @@ def write_left_out(path: Path, left_out: list[tuple[str, str]]) -> None:
     try:
         with half.open("w", encoding="utf-8", newline="") as file:
             file.write("file\treason\n")
-            file.writelines(f"{name if name.isprintable() else ascii(name)[1:-1]}\t{reason}\n" for name, reason in sorted(left_out))
+            file.writelines(
+                f"{name if name.isprintable() else ascii(name)[1:-1]}\t{reason}\n" for name, reason in sorted(left_out)
+            )
         half.replace(path)
     finally:
         half.unlink(missing_ok=True)
@@ -231,16 +251,26 @@ def command_line(purpose: str, corpus: Corpus) -> argparse.ArgumentParser:
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--root", type=corpus_folder, required=True, metavar="ROOT", help="the folder of the corpus")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the manifest goes")
-    parser.add_argument("--jobs", type=number_of_jobs, default=cores, metavar="N",
-                        help="files read at the same time (default: one for each core, %(default)s; on a network disk more help)")
+    parser.add_argument(
+        "--jobs",
+        type=number_of_jobs,
+        default=cores,
+        metavar="N",
+        help="files read at the same time (default: one for each core, %(default)s; on a network disk more help)",
+    )
     parser.add_argument("--fresh", action="store_true", help="replace a manifest.tsv that is there with other content")
     return parser
 
 
 def offer_dev_percent(parser: argparse.ArgumentParser, groups: str) -> None:
     """The option of the corpora that publish no validation split. groups: what is held out, in the plural."""
-    parser.add_argument("--dev-percent", type=percent, default=1.0, metavar="P",
-                        help=f"share of the training {groups} that becomes dev, by a hash of the name; at least one (default: %(default)s)")
+    parser.add_argument(
+        "--dev-percent",
+        type=percent,
+        default=1.0,
+        metavar="P",
+        help=f"share of the training {groups} that becomes dev, by a hash of the name; at least one (default: %(default)s)",
+    )
 
 
 def corpus_folder(text: str) -> Path:

@@ -81,8 +81,10 @@ def read_annotations(root: Path, named: list[Path]) -> dict[str, Annotation]:
                 for name, annotation in read_table(file, may_be_other=file != place):
                     annotations[name] = max(annotation, annotations.get(name, annotation), key=Annotation.rank)
     if not annotations:
-        raise InputError(f"no annotations (train.csv, validate.csv or val.csv, test.csv) in {', '.join(map(str, places))}; "
-                         "name the files or their folder with --annotations (--help says where to get them)")
+        raise InputError(
+            f"no annotations (train.csv, validate.csv or val.csv, test.csv) in {', '.join(map(str, places))}; "
+            "name the files or their folder with --annotations (--help says where to get them)"
+        )
     return annotations
 
 
@@ -99,21 +101,34 @@ def read_table(file: Path, may_be_other: bool) -> Iterator[tuple[str, Annotation
             print(f"note: {file} is passed over: no column {', '.join(missing)}", file=sys.stderr)
             return
         if missing:
-            raise InputError(f"{file}: no column {', '.join(missing)}; an annotation file has label, {', '.join(COLUMNS)}, split")
+            raise InputError(
+                f"{file}: no column {', '.join(missing)}; an annotation file has label, {', '.join(COLUMNS)}, split"
+            )
         for row in rows:
             try:
                 start_s, end_s = int(float(row["time_start"])), int(float(row["time_end"]))
                 split = SPLIT_OF[row.get("split") or (by_name[1] if by_name else "")]
             except (TypeError, ValueError, KeyError):
-                raise InputError(f"{file}, line {rows.line_num}: {','.join(map(str, row.values()))} is no annotation") from None
-            yield f"{row['youtube_id']}_{start_s:06d}_{end_s:06d}.mp4", Annotation(split, row.get("label") or UNLABELLED)
+                raise InputError(
+                    f"{file}, line {rows.line_num}: {','.join(map(str, row.values()))} is no annotation"
+                ) from None
+            yield (
+                f"{row['youtube_id']}_{start_s:06d}_{end_s:06d}.mp4",
+                Annotation(split, row.get("label") or UNLABELLED),
+            )
 
 
 @clean_exit
 def main(arguments: list[str] | None = None) -> None:
     parser = command_line(__doc__, KINETICS)
-    parser.add_argument("--annotations", type=Path, nargs="+", default=[], metavar="CSV",
-                        help="annotation files, or folders that hold them (default: looked for in ROOT, see below)")
+    parser.add_argument(
+        "--annotations",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="CSV",
+        help="annotation files, or folders that hold them (default: looked for in ROOT, see below)",
+    )
     options = parser.parse_args(arguments)
     found = find_clips(options.root, read_annotations(options.root, options.annotations))
     prepare(KINETICS, found, options)

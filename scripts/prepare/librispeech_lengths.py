@@ -88,7 +88,9 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example:\n  python scripts/prepare/librispeech_lengths.py --root /data/LibriSpeech --out data/len_for_bucket",
     )
-    parser.add_argument("--root", type=Path, required=True, help="the LibriSpeech folder, which holds train-clean-100 …")
+    parser.add_argument(
+        "--root", type=Path, required=True, help="the LibriSpeech folder, which holds train-clean-100 …"
+    )
     parser.add_argument("--out", type=Path, help="where the tables go (default: ROOT/len_for_bucket)")
     parser.add_argument("--splits", nargs="+", metavar="SPLIT", help="splits to list (default: all that are there)")
     parser.add_argument("--jobs", type=int, default=8, help="files read at the same time (default: %(default)s)")

@@ -5,7 +5,15 @@ import re
 import sys
 from pathlib import Path
 
-from mmpt.scripts.prepare.clip_corpus import Candidate, Corpus, Found, command_line, media_files, offer_dev_percent, prepare
+from mmpt.scripts.prepare.clip_corpus import (
+    Candidate,
+    Corpus,
+    Found,
+    command_line,
+    media_files,
+    offer_dev_percent,
+    prepare,
+)
 from mmpt.upstream.command import clean_exit
 
 LRS3 = Corpus(
@@ -31,7 +39,9 @@ def find_clips(root: Path) -> Found:
     found = Found()
     for file in media_files(root, (".mp4",), found):
         if match := CLIP.fullmatch(file):
-            found.candidates.append(Candidate(file.removesuffix(".mp4"), file, "", SPLIT_OF[match["folder"]], match["video"]))
+            found.candidates.append(
+                Candidate(file.removesuffix(".mp4"), file, "", SPLIT_OF[match["folder"]], match["video"])
+            )
         else:
             found.left_out.append((file, "not where LRS3 has its clips"))
     return found

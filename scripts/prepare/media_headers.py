@@ -13,7 +13,7 @@ from typing import NamedTuple
 import av
 from tqdm import tqdm
 
-from mmpt.pretrain.media import OPEN_OPTIONS, MediaError, origin, picture_rate, pick, plain
+from mmpt.training.media import OPEN_OPTIONS, MediaError, origin, pick, picture_rate, plain
 from mmpt.upstream.errors import InputError
 
 FLUSH_EVERY_S = 1.0
@@ -22,7 +22,8 @@ FILES_A_TASK = 16  # large enough that handing out work costs nothing, small eno
 
 class Header(NamedTuple):
     """A file's size in bytes and time of change, and until when its pictures and its sound last, in seconds on the file's clock;
-    where it has none that can be used, the reason instead."""
+    where it has none that can be used, the reason instead.
+    """
 
     size: int
     mtime_ns: int
@@ -46,7 +47,9 @@ class Journal:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.file.close()
-            raise InputError(f"{self.path}: another call is at work in this folder; wait for it, or choose another --out") from None
+            raise InputError(
+                f"{self.path}: another call is at work in this folder; wait for it, or choose another --out"
+            ) from None
         except OSError:  # some network file systems have no locks
             pass
         self.file.seek(0)
@@ -138,5 +141,9 @@ def end_of(container: av.container.InputContainer, kind: str) -> float | str:
     except MediaError as error:
         return str(error)
     whole_s = (container.duration or 0) / av.time_base
-    end_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin(container) if stream.duration else whole_s
+    end_s = (
+        float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin(container)
+        if stream.duration
+        else whole_s
+    )
     return end_s if round(end_s, 6) > 0 else f"{kind} without duration"

@@ -1,5 +1,6 @@
 """Packs segments of talks into tars that are read at random: a segment is two members of one key, KEY.flac (its sound, 16 bit) and
-KEY.json (id, speaker, texts). WebDataset reads them, too. A tar that is whole is never made again."""
+KEY.json (id, speaker, texts). WebDataset reads them, too. A tar that is whole is never made again.
+"""
 
 import io
 import json
@@ -18,7 +19,7 @@ from tqdm import tqdm
 from mmpt.midtrain.corpus import read_table, write_table
 from mmpt.midtrain.segments import Segment, read_wav
 from mmpt.scripts.prepare.shard_making import new_pool, to_int16
-from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 HEADER = tarfile.BLOCKSIZE  # a member's content begins one block after its header
 
@@ -59,7 +60,9 @@ def written(todo: dict[Path, list[Segment]], jobs: int) -> Iterator[list[Segment
         return
     pool = new_pool(jobs)
     try:
-        futures: dict[Future, list[Segment]] = {pool.submit(write_shard, path, part): part for path, part in todo.items()}
+        futures: dict[Future, list[Segment]] = {
+            pool.submit(write_shard, path, part): part for path, part in todo.items()
+        }
         for future, part in futures.items():
             future.result()
             yield part
@@ -75,7 +78,12 @@ def write_shard(path: Path, segments: list[Segment]) -> None:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for number, segment in enumerate(segments):
                 flac, key = to_flac(segment), f"{path.stem}-{number:06d}"
-                about = {"id": segment.id, "speaker": segment.speaker, "source": segment.source, "target": segment.target}
+                about = {
+                    "id": segment.id,
+                    "speaker": segment.speaker,
+                    "source": segment.source,
+                    "target": segment.target,
+                }
                 placed.append(replace(segment, audio=path, start=tar.offset + HEADER, flac_bytes=len(flac)))
                 add(tar, f"{key}.flac", flac)
                 add(tar, f"{key}.json", json.dumps(about, ensure_ascii=False).encode())

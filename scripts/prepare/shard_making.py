@@ -1,4 +1,4 @@
-"""Makes shards: a clip's media packed into three members of a tar (see pretrain/shards.py), and the tar written whole or not at all."""
+"""Makes shards: a clip's media packed into three members of a tar (see mmpt.pretrain.shards), and the tar written whole or not at all."""
 
 import hashlib
 import io
@@ -23,9 +23,9 @@ from PIL import Image
 
 from mmpt.pretrain.clip_source import open_clip
 from mmpt.pretrain.manifest import Clip
-from mmpt.pretrain.media import MediaError
 from mmpt.pretrain.shards import BLOCK, ShardClip, padded
-from mmpt.upstream.mmpt_av.filterbank import SAMPLE_RATE
+from mmpt.training.media import MediaError
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 FORMAT = 1  # of the shards: raised when they are written differently
 PEAK = 32768
@@ -54,9 +54,20 @@ def pack(clip: Clip, short_side: int, quality: int) -> Packed | str:
     soundfile.write(flac, to_int16(wav.numpy()), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     pictures = [jpeg(frame, quality) for frame in frames]
     about = {
-        "id": clip.id, "split": clip.split, "set": clip.set, "group": clip.group, "start_s": clip.start_s, "duration_s": clip.duration_s,
-        "rate": rate, "height": frames[0].shape[0], "width": frames[0].shape[1], "sample_rate": SAMPLE_RATE, "samples": len(wav),
-        "audio_crc32": zlib.crc32(flac.getvalue()), "frame_times": times, "frame_bytes": [len(picture) for picture in pictures],
+        "id": clip.id,
+        "split": clip.split,
+        "set": clip.set,
+        "group": clip.group,
+        "start_s": clip.start_s,
+        "duration_s": clip.duration_s,
+        "rate": rate,
+        "height": frames[0].shape[0],
+        "width": frames[0].shape[1],
+        "sample_rate": SAMPLE_RATE,
+        "samples": len(wav),
+        "audio_crc32": zlib.crc32(flac.getvalue()),
+        "frame_times": times,
+        "frame_bytes": [len(picture) for picture in pictures],
         "frame_crc32": [zlib.crc32(picture) for picture in pictures],
     }
     text = json.dumps(about, ensure_ascii=False, separators=(",", ":"))
@@ -85,7 +96,7 @@ def packed_clips(clips: Iterable[Clip], jobs: int, short_side: int, quality: int
 
 
 def in_order(work: Callable[[Clip], Packed | str], clips: Iterable[Clip], jobs: int) -> Iterator[Packed | str]:
-    """map over processes with a bounded number of results waiting. A clip that kills its process is reported like a broken one."""
+    """Map over processes with a bounded number of results waiting. A clip that kills its process is reported like a broken one."""
     waiting: deque[tuple[Clip, Future]] = deque()
     rest = iter(clips)
     pool = new_pool(jobs)
@@ -166,8 +177,21 @@ class ShardWriter:
             entry = tarfile.TarInfo(f"{self.path.stem}-{key}.{ending}")
             entry.size = len(data)
             self.write(entry.tobuf(tarfile.USTAR_FORMAT) + data + bytes(padded(len(data)) - len(data)))
-        self.clips.append(ShardClip(clip.id, self.path, offset, len(packed.about), zlib.crc32(packed.about), len(packed.flac),
-                                    len(packed.pictures), clip.duration_s, clip.split, clip.set, clip.group))
+        self.clips.append(
+            ShardClip(
+                clip.id,
+                self.path,
+                offset,
+                len(packed.about),
+                zlib.crc32(packed.about),
+                len(packed.flac),
+                len(packed.pictures),
+                clip.duration_s,
+                clip.split,
+                clip.set,
+                clip.group,
+            )
+        )
 
     def write(self, data: bytes) -> None:
         self.file.write(data)

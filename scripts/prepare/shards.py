@@ -29,15 +29,17 @@ from tqdm import tqdm
 
 from mmpt.pretrain.clip_source import used_s
 from mmpt.pretrain.manifest import SPLITS, Clip, read_manifest
-from mmpt.pretrain.run_folder import write_text
 from mmpt.pretrain.shards import COLUMNS, INDEX, index_line
 from mmpt.scripts.prepare.shard_making import FORMAT, Packed, ShardWriter, packed_clips
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import write_text
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
 MADE_FROM, JOURNAL, SUMS, SKIPPED = "shards.json", "finished.jsonl", "SHA256SUMS", "skipped.jsonl"
-OURS = re.compile(rf"({'|'.join(map(re.escape, (MADE_FROM, JOURNAL, SUMS, SKIPPED, INDEX)))}|\.?({'|'.join(SPLITS)})-\d{{6}}\.tar(\.tmp)?)")
+OURS = re.compile(
+    rf"({'|'.join(map(re.escape, (MADE_FROM, JOURNAL, SUMS, SKIPPED, INDEX)))}|\.?({'|'.join(SPLITS)})-\d{{6}}\.tar(\.tmp)?)"
+)
 
 EXAMPLES = """\
 examples:
@@ -62,15 +64,45 @@ class Form:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("manifest", type=Path, nargs="?", metavar="MANIFEST", help="the clips; `python pretrain/run.py --help` describes it")
-    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the shards go: a new folder, or one that this command began")
-    p.add_argument("--short-side", type=int, default=256, metavar="PIXELS", help="pictures are scaled down to this, never up (default: %(default)s)")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "manifest",
+        type=Path,
+        nargs="?",
+        metavar="MANIFEST",
+        help="the clips; `python pretrain/run.py --help` describes it",
+    )
+    p.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="where the shards go: a new folder, or one that this command began",
+    )
+    p.add_argument(
+        "--short-side",
+        type=int,
+        default=256,
+        metavar="PIXELS",
+        help="pictures are scaled down to this, never up (default: %(default)s)",
+    )
     p.add_argument("--quality", type=int, default=85, help="of the JPEG pictures, 1 to 100 (default: %(default)s)")
     p.add_argument("--clips-per-shard", type=int, default=500, metavar="N", help="(default: %(default)s, about 2 GB)")
-    p.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: as many as cores, here %(default)s)")
-    p.add_argument("--max-bad-share", type=float, default=0.05, metavar="SHARE", help="of clips that cannot be read, before it ends with an error "
-                   "(default: %(default)s); what is done is kept")
+    p.add_argument(
+        "--jobs",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="processes (default: as many as cores, here %(default)s)",
+    )
+    p.add_argument(
+        "--max-bad-share",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="of clips that cannot be read, before it ends with an error (default: %(default)s); what is done is kept",
+    )
     p.add_argument("--fresh", action="store_true", help="delete the shards in DIR and start again")
     p.add_argument("--verify", action="store_true", help="only check the files in DIR against their checksums")
     return p
@@ -79,7 +111,13 @@ def parser() -> argparse.ArgumentParser:
 @clean_exit
 def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
-    ranges = {"short_side": (16, 4096), "quality": (1, 100), "clips_per_shard": (1, 1_000_000), "jobs": (1, 1024), "max_bad_share": (0, 1)}
+    ranges = {
+        "short_side": (16, 4096),
+        "quality": (1, 100),
+        "clips_per_shard": (1, 1_000_000),
+        "jobs": (1, 1024),
+        "max_bad_share": (0, 1),
+    }
     for name, (least, most) in ranges.items():
         if not least <= getattr(options, name) <= most:
             raise InputError(f"--{name.replace('_', '-')} must be {least} to {most}, not {getattr(options, name)}")
@@ -93,7 +131,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def make_shards(manifest: Path, out: Path, form: Form, jobs: int = 1, max_bad_share: float = 0.05, fresh: bool = False) -> None:
+def make_shards(
+    manifest: Path, out: Path, form: Form, jobs: int = 1, max_bad_share: float = 0.05, fresh: bool = False
+) -> None:
     """Writes the shards that are not there yet, then the index and the checksums.
 
     Raises:
@@ -134,7 +174,9 @@ def fill_folder(clips: list[Clip], out: Path, form: Form, jobs: int, max_bad_sha
         for name in (INDEX, SUMS):
             (out / name).unlink(missing_ok=True)
     results = packed_clips(chain.from_iterable(todo.values()), jobs, form.short_side, form.quality)
-    with tqdm(total=len(clips), initial=len(clips) - count, unit="clip", desc="packing clips", dynamic_ncols=True) as bar:
+    with tqdm(
+        total=len(clips), initial=len(clips) - count, unit="clip", desc="packing clips", dynamic_ncols=True
+    ) as bar:
         for name, part in todo.items():
             finished[name] = write_shard(out / f"{name}.tar", part, results, bar)
             with (out / JOURNAL).open("a", encoding="utf-8") as file:
@@ -147,8 +189,10 @@ def fill_folder(clips: list[Clip], out: Path, form: Form, jobs: int, max_bad_sha
     entries = [finished[name] for name in plan if name in finished]
     skipped = list_skipped(out, entries)
     if skipped > max_bad_share * len(clips):
-        raise InputError(f"{skipped} of {len(clips)} clips cannot be read, more than --max-bad-share {max_bad_share:g}; see {out / SKIPPED}. "
-                         "What is done is kept: allow more, or mend them and start with --fresh")
+        raise InputError(
+            f"{skipped} of {len(clips)} clips cannot be read, more than --max-bad-share {max_bad_share:g}; see {out / SKIPPED}. "
+            "What is done is kept: allow more, or mend them and start with --fresh"
+        )
     write_index(out, entries)
     report(out, clips, entries, f", {count / (time.monotonic() - started):.1f} clips/s" if count else "")
 
@@ -166,8 +210,13 @@ def prepare_folder(out: Path, made_from: dict, fresh: bool) -> None:
             raise InputError(f"{out / MADE_FROM}: is damaged; start again with --fresh") from None
         differing = [name for name in made_from if before.get(name) != made_from[name]]
         if differing:
-            what = ["another manifest" if name == "manifest_sha256" else f"{name} {before.get(name)}, not {made_from[name]}" for name in differing]
-            raise InputError(f"{out}: its shards were made with {', '.join(what)}; name another --out, or start again with --fresh")
+            what = [
+                "another manifest" if name == "manifest_sha256" else f"{name} {before.get(name)}, not {made_from[name]}"
+                for name in differing
+            ]
+            raise InputError(
+                f"{out}: its shards were made with {', '.join(what)}; name another --out, or start again with --fresh"
+            )
         return
     for name in there:
         (out / name).unlink()
@@ -186,13 +235,17 @@ def plan_shards(clips: list[Clip], size: int) -> dict[str, list[Clip]]:
 def read_journal(out: Path, plan: dict[str, list[Clip]]) -> dict[str, dict]:
     """What is known of the shards that are finished; a line that a kill left half, or whose shard is gone, does not count."""
     finished = {}
-    for line in (out / JOURNAL).read_text(encoding="utf-8", errors="replace").splitlines() if (out / JOURNAL).is_file() else []:
+    for line in (
+        (out / JOURNAL).read_text(encoding="utf-8", errors="replace").splitlines() if (out / JOURNAL).is_file() else []
+    ):
         try:
             entry = json.loads(line)
         except ValueError:
             continue
         path = out / f"{entry['shard']}.tar"
-        if entry["shard"] in plan and (not entry["index"] or (path.is_file() and path.stat().st_size == entry["bytes"])):
+        if entry["shard"] in plan and (
+            not entry["index"] or (path.is_file() and path.stat().st_size == entry["bytes"])
+        ):
             finished[entry["shard"]] = entry
     write_text(out / JOURNAL, "".join(map(journal_line, finished.values())))
     return finished
@@ -213,8 +266,13 @@ def write_shard(path: Path, clips: list[Clip], results: Iterator[Packed | str], 
             else:
                 writer.add(clip, packed)
             bar.update()
-    return {"shard": path.stem, "bytes": writer.size if writer.clips else 0, "sha256": writer.sha256,
-            "index": [index_line(clip) for clip in writer.clips], "skipped": skipped}
+    return {
+        "shard": path.stem,
+        "bytes": writer.size if writer.clips else 0,
+        "sha256": writer.sha256,
+        "index": [index_line(clip) for clip in writer.clips],
+        "skipped": skipped,
+    }
 
 
 def list_skipped(out: Path, entries: list[dict]) -> int:
@@ -227,9 +285,13 @@ def list_skipped(out: Path, entries: list[dict]) -> int:
 def write_index(out: Path, entries: list[dict]) -> None:
     """Writes the checksums of all files, and last the index, which makes the shards usable; the journal gets the shards' order."""
     write_text(out / JOURNAL, "".join(map(journal_line, entries)))
-    index = "".join(line + "\n" for line in ["\t".join(COLUMNS), *chain.from_iterable(entry["index"] for entry in entries)])
+    index = "".join(
+        line + "\n" for line in ["\t".join(COLUMNS), *chain.from_iterable(entry["index"] for entry in entries)]
+    )
     sums = {f"{entry['shard']}.tar": entry["sha256"] for entry in entries if entry["index"]}
-    sums |= {name: sha256((out / name).read_bytes()).hexdigest() for name in (MADE_FROM, SKIPPED)} | {INDEX: sha256(index.encode()).hexdigest()}
+    sums |= {name: sha256((out / name).read_bytes()).hexdigest() for name in (MADE_FROM, SKIPPED)} | {
+        INDEX: sha256(index.encode()).hexdigest()
+    }
     write_text(out / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
     write_text(out / INDEX, index)
 
@@ -248,7 +310,9 @@ def report(out: Path, clips: list[Clip], entries: list[dict], speed: str) -> Non
     if rows:
         total, hours = sum(entry["bytes"] for entry in entries), sum(lengths[row["id"]] for row in rows) / 3600
         sound = sum(int(row["audio_bytes"]) for row in rows) / total
-        print(f"{total / len(rows) / 1e6:.3g} MB a clip ({sound:.0%} of it sound), {total / hours / 1e9:.3g} GB an hour{speed}")
+        print(
+            f"{total / len(rows) / 1e6:.3g} MB a clip ({sound:.0%} of it sound), {total / hours / 1e9:.3g} GB an hour{speed}"
+        )
     print(f"Next: python pretrain/run.py --data {out}")
 
 
@@ -275,8 +339,10 @@ def verify(out: Path, jobs: int) -> None:
         found = tqdm(pool.map(problem, sums), total=len(sums), unit="file", desc="verifying", dynamic_ncols=True)
         problems = [text for text in found if text]
     if problems:
-        raise InputError(f"{out}: {len(problems)} of {len(sums)} files are damaged: {'; '.join(problems[:5])}{' …' if len(problems) > 5 else ''}. "
-                         "Delete them and call again without --verify: they are made anew")
+        raise InputError(
+            f"{out}: {len(problems)} of {len(sums)} files are damaged: {'; '.join(problems[:5])}{' …' if len(problems) > 5 else ''}. "
+            "Delete them and call again without --verify: they are made anew"
+        )
     print(f"{len(sums)} files in {out} are what was written")
 
 

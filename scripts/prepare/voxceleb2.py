@@ -5,7 +5,15 @@ import re
 import sys
 from pathlib import Path
 
-from mmpt.scripts.prepare.clip_corpus import Candidate, Corpus, Found, command_line, media_files, offer_dev_percent, prepare
+from mmpt.scripts.prepare.clip_corpus import (
+    Candidate,
+    Corpus,
+    Found,
+    command_line,
+    media_files,
+    offer_dev_percent,
+    prepare,
+)
 from mmpt.upstream.command import clean_exit
 
 VOXCELEB2 = Corpus(
@@ -26,7 +34,9 @@ VOXCELEB2 = Corpus(
     group="the speaker",
     example="python scripts/prepare/voxceleb2.py --root /corpora/VoxCeleb2 --out data/voxceleb2",
 )
-TRACK = re.compile(r"(?P<above>.*/)?(?P<kind>mp4|aac)/(?P<track>(?P<speaker>id\d{5})/[\w-]+/\d{5})\.(?:mp4|m4a)", re.ASCII)
+TRACK = re.compile(
+    r"(?P<above>.*/)?(?P<kind>mp4|aac)/(?P<track>(?P<speaker>id\d{5})/[\w-]+/\d{5})\.(?:mp4|m4a)", re.ASCII
+)
 PART = re.compile(r"(?<![a-z])(dev|test)(?![a-z])")
 
 
@@ -38,7 +48,9 @@ def find_clips(root: Path) -> Found:
         if match and file.endswith(".m4a"):
             sounds[match["track"]] = min(file, sounds.get(match["track"], file))
         elif match and match["kind"] == "mp4":
-            found.candidates.append(Candidate(match["track"], file, "", part_of(match["above"] or ""), match["speaker"]))
+            found.candidates.append(
+                Candidate(match["track"], file, "", part_of(match["above"] or ""), match["speaker"])
+            )
         else:
             found.left_out.append((file, "not where VoxCeleb2 has its tracks"))
     lone = sounds.keys() - {clip.id for clip in found.candidates}
@@ -46,15 +58,19 @@ def find_clips(root: Path) -> Found:
     parts = {clip.split for clip in found.candidates}
     bare = "test" if "dev" in parts and "test" not in parts else ""
     split_of = {"dev": "train", "test": "test", "": bare}
-    found.left_out += [(clip.video, "neither dev nor test in its path") for clip in found.candidates if not split_of[clip.split]]
+    found.left_out += [
+        (clip.video, "neither dev nor test in its path") for clip in found.candidates if not split_of[clip.split]
+    ]
     found.candidates = [
-        clip._replace(split=split_of[clip.split], sound=sounds.get(clip.id, "")) for clip in found.candidates if split_of[clip.split]
+        clip._replace(split=split_of[clip.split], sound=sounds.get(clip.id, ""))
+        for clip in found.candidates
+        if split_of[clip.split]
     ]
     return found
 
 
 def part_of(above: str) -> str:
-    """dev or test, whichever stands last in the folders above a track; "" if neither does."""
+    """Dev or test, whichever stands last in the folders above a track; "" if neither does."""
     return ([""] + PART.findall(above.lower()))[-1]
 
 

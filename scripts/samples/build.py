@@ -20,20 +20,20 @@ import soundfile
 
 from mmpt.scripts.samples import (
     av_clips,
+    build_manifest,
     diarization,
     fluent_commands,
     librispeech,
     must_c,
     readme,
     speech_commands,
-    stamp,
     words,
 )
+from mmpt.scripts.samples.build_folder import open_workshop
 from mmpt.scripts.samples.provenance import write_provenance
 from mmpt.scripts.samples.recordings import Store
 from mmpt.scripts.samples.tables import TABLES, Recording, read_recordings
 from mmpt.scripts.samples.workers import Workers
-from mmpt.scripts.samples.workshop import open_workshop
 from mmpt.upstream.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def build_samples(out: Path, samples: Path, jobs: int, fresh: bool = False) -> s
     """
     final_root = out.resolve()
     recordings = read_recordings(samples)
-    sources = stamp.hash_sources(samples, source_files(recordings, samples))
+    sources = build_manifest.hash_sources(samples, source_files(recordings, samples))
     if not fresh and is_built(final_root, sources):
         return f"{out}: built already, nothing to do"
     refuse_foreign(final_root)
@@ -56,7 +56,7 @@ def build_samples(out: Path, samples: Path, jobs: int, fresh: bool = False) -> s
     with open_workshop(final_root) as workshop:
         root = workshop / final_root.name
         build_corpora(recordings, root, samples, final_root, jobs)
-        stamp.write_stamp(root, sources, final_root)
+        build_manifest.write_stamp(root, sources, final_root)
         put_in_place(root, final_root, workshop, sources)
     return f"{out}: built in {time.monotonic() - started:.0f} s"
 
@@ -87,14 +87,14 @@ def build_corpora(recordings: list[Recording], root: Path, samples: Path, final_
 
 def is_built(root: Path, sources: str) -> bool:
     """Whether root is a whole build of these sources by this builder; mends wav.scp if the folder was moved."""
-    found = stamp.read_stamp(root)
-    if found is None or (found.version, found.sources) != (stamp.VERSION, sources):
+    found = build_manifest.read_stamp(root)
+    if found is None or (found.version, found.sources) != (build_manifest.VERSION, sources):
         return False
-    if stamp.count_files(root) < found.files:  # more is no fault: tools leave caches beside the data they read
+    if build_manifest.count_files(root) < found.files:  # more is no fault: tools leave caches beside the data they read
         return False
     if found.root != str(root):
         diarization.write_wav_scp(root, root)
-        stamp.write_stamp(root, sources, root)
+        build_manifest.write_stamp(root, sources, root)
     return True
 
 
@@ -102,7 +102,7 @@ def refuse_foreign(root: Path) -> None:
     """InputError unless root may be written: absent, empty, or samples that were built before (by another version, say)."""
     if not os.path.lexists(root) or (root.is_dir() and not any(root.iterdir())):
         return
-    if stamp.read_stamp(root) is None:
+    if build_manifest.read_stamp(root) is None:
         raise InputError(f"{root}: exists and is not a built samples folder; nothing was touched, choose another --out")
 
 

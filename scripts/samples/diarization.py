@@ -164,9 +164,7 @@ def write_tables(folder: Path, mixtures: list[Mixture]) -> None:
             utterance = f"{turn.speaker}_{mixture.name}_{number:02d}"
             segments.append(f"{utterance} {mixture.name} {start:.3f} {end:.3f}")
             spoken_by[utterance] = turn.speaker
-            rttm.append(
-                f"SPEAKER {mixture.name} 1 {start:.3f} {end - start:.3f} <NA> <NA> {turn.speaker} <NA> <NA>"
-            )
+            rttm.append(f"SPEAKER {mixture.name} 1 {start:.3f} {end - start:.3f} <NA> <NA> {turn.speaker} <NA> <NA>")
     utterances: dict[str, list[str]] = {}
     for utterance in sorted(spoken_by):
         utterances.setdefault(spoken_by[utterance], []).append(utterance)

@@ -68,7 +68,11 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
 
 def plan_utterances(recordings: list[Recording]) -> list[Utterance]:
     """Number readers from 1 by name; a chapter is what one reader has of one kind in one folder."""
-    english = [item for item in recordings if item.language == "en" and (item.kind, item.split) in FOLDERS and not is_second_take(item)]
+    english = [
+        item
+        for item in recordings
+        if item.language == "en" and (item.kind, item.split) in FOLDERS and not is_second_take(item)
+    ]
     readers = {name: number for number, name in enumerate(sorted({item.speaker for item in english}), start=1)}
     chapters: dict[tuple, int] = {}
     sizes: dict[int, int] = {}
@@ -85,7 +89,8 @@ def plan_utterances(recordings: list[Recording]) -> list[Utterance]:
 
 def is_second_take(item: Recording) -> bool:
     """Whether an MRT clip is left to the other training speaker: F1 reads the odd lists, M3 the even ones. With both, three
-    quarters of the training utterances would begin with the same four words."""
+    quarters of the training utterances would begin with the same four words.
+    """
     return item.kind == "mrt" and (int(item.clip.split("_b")[1][:2]) % 2 == 1) != (item.speaker == "F1")
 
 

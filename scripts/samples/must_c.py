@@ -109,7 +109,7 @@ def write_texts(root: Path, language: str, name: str, talks: list[Talk]) -> None
 
 
 def count_segments(root: Path, language: str) -> str:
-    """"192/25/25": segments of the built train, dev and test list."""
+    """ "192/25/25": segments of the built train, dev and test list."""
     texts = root / f"must_c/en-{language}/data"
     tables = (texts / f"{folder}/txt/{folder}.yaml" for folder in FOLDERS.values())
     return "/".join(str(len(table.read_text(encoding="utf-8").splitlines())) for table in tables)

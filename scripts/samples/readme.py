@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mmpt.pretrain.manifest import COLUMNS
 from mmpt.scripts.samples import av_clips, diarization, must_c, speech_commands, split
+from mmpt.scripts.samples.build_manifest import VERSION
 from mmpt.scripts.samples.provenance import Built
-from mmpt.scripts.samples.stamp import VERSION
 from mmpt.scripts.samples.tables import TARGET_LANGUAGES
 
 # Licences and credits that the parts must keep, as they lie in samples/.

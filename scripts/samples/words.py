@@ -30,7 +30,7 @@ def read_lexicon(samples: Path) -> dict[str, str]:
 
 
 def onset_vowel_coda(arpabet: str) -> tuple[str, str, str]:
-    """"S EH1 N T" → ("S", "EH", "N-T"): stress dropped, clusters joined by "-", "none" for an empty side.
+    """ "S EH1 N T" → ("S", "EH", "N-T"): stress dropped, clusters joined by "-", "none" for an empty side.
 
     Raises ValueError unless there is exactly one vowel (the phone that ends in a stress digit).
     """

@@ -5,17 +5,22 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mmpt.scripts.superb import data_checks
-from mmpt.scripts.superb.data_checks import ERROR, NOTE, Finding
-from mmpt.scripts.superb.jobs import Encoder, Job, Options
-from mmpt.scripts.superb.options import add_data_arguments, read_data_options, read_tasks
+from mmpt.scripts.samples.locate import built_samples
+from mmpt.superb import data_checks
+from mmpt.superb.data_checks import ERROR, NOTE, Finding
+from mmpt.superb.jobs import Encoder, Job, Options
+from mmpt.superb.options import add_data_arguments, read_data_options, read_tasks
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder
 
 CHECKS: dict[str, Callable[[dict, int | None], list[Finding]]] = {
-    "ks": data_checks.check_ks, "ic": data_checks.check_ic, "pr": data_checks.check_pr, "sd": data_checks.check_sd, "asr": data_checks.check_asr,
-}  # fmt: skip
+    "ks": data_checks.check_ks,
+    "ic": data_checks.check_ic,
+    "pr": data_checks.check_pr,
+    "sd": data_checks.check_sd,
+    "asr": data_checks.check_asr,
+}
 EXAMPLES = """\
 examples:
   python scripts/superb/check_data.py                                             the built samples, or what data.yaml names
@@ -44,15 +49,22 @@ def show(findings: list[Finding]) -> bool:
     """Prints the list, errors first; whether there is an error in it."""
     order = (ERROR, data_checks.WARNING, NOTE)
     for finding in sorted(findings, key=lambda finding: order.index(finding.level)):
-        print(f"{finding.level}: {finding.task}: {finding.text}", file=sys.stderr if finding.level == ERROR else sys.stdout)
+        print(
+            f"{finding.level}: {finding.task}: {finding.text}",
+            file=sys.stderr if finding.level == ERROR else sys.stdout,
+        )
     return any(finding.level == ERROR for finding in findings)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_data_arguments(p)
-    p.add_argument("--ckpt", type=Path, metavar="FILE", help="an encoder: utterances too fast for CTC at its rate are counted")
+    p.add_argument(
+        "--ckpt", type=Path, metavar="FILE", help="an encoder: utterances too fast for CTC at its rate are counted"
+    )
     return p
 
 
@@ -61,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     """Checks; returns the exit status."""
     arguments = parser().parse_args(argv)
     tasks = read_tasks(arguments.tasks)
-    options = Options(**read_data_options(arguments, tasks))
+    options = Options(**read_data_options(arguments, tasks), samples=built_samples)
     if arguments.ckpt is not None and not arguments.ckpt.is_file():
         raise InputError(f"--ckpt {arguments.ckpt}: no such encoder checkpoint")
     encoder = Encoder("encoder", "mmpt_av", arguments.ckpt.absolute()) if arguments.ckpt else Encoder("fbank", "fbank")

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.stock import registration, repairs
-from mmpt.upstream.stock.launcher import best_device, check_upstream_name
+from mmpt.upstream.s3prl_runner import registration, repairs
+from mmpt.upstream.s3prl_runner.launcher import best_device, check_upstream_name
 
 RATE = 16000
 EXAMPLES = """\
@@ -57,7 +57,9 @@ class Upstream:
             raise TypeError(f"forward returns a {type(answer).__name__}, not a dictionary")
         states = answer.get("hidden_states", answer.get("last_hidden_state"))
         if states is None:
-            raise TypeError(f"forward's dictionary has neither hidden_states nor last_hidden_state but {', '.join(map(str, answer))}")
+            raise TypeError(
+                f"forward's dictionary has neither hidden_states nor last_hidden_state but {', '.join(map(str, answer))}"
+            )
         return [states] if isinstance(states, Tensor) else list(states.values() if isinstance(states, dict) else states)
 
     @property
@@ -87,7 +89,11 @@ def check_rate(upstream: Upstream) -> Iterator[Verdict]:
         return
     rate = upstream.rate
     fits = type(rate) is int and rate > 0
-    yield Verdict(PASS if fits else FAIL, "the rate is a whole number", f"{rate!r} samples" + (f", {1000 * rate / RATE:g} ms" if fits else ""))
+    yield Verdict(
+        PASS if fits else FAIL,
+        "the rate is a whole number",
+        f"{rate!r} samples" + (f", {1000 * rate / RATE:g} ms" if fits else ""),
+    )
 
 
 def check_lengths(upstream: Upstream) -> Iterator[Verdict]:
@@ -95,7 +101,9 @@ def check_lengths(upstream: Upstream) -> Iterator[Verdict]:
     lengths = [*range(RATE // 2, RATE // 2 + 2 * rate, max(1, rate // 8)), 5 * RATE + 1]
     frames = {n: upstream.states([sound(n)])[0].shape[1] for n in lengths}
     off = max(abs(frames[n] - round(n / rate)) for n in lengths)
-    yield Verdict(PASS if off < TOLERATED_FRAMES else FAIL, "T is round(samples / rate), give or take 4", f"at most {off} off")
+    yield Verdict(
+        PASS if off < TOLERATED_FRAMES else FAIL, "T is round(samples / rate), give or take 4", f"at most {off} off"
+    )
     wrong = [n for n in lengths if frames[n] != math.ceil(n / rate)]
     seen = f"at {len(lengths)} lengths"
     if wrong:
@@ -117,13 +125,19 @@ def check_batches(upstream: Upstream) -> Iterator[Verdict]:
     yield Verdict(PASS if worst <= SAME else WARN, "an utterance is the same alone and in a batch", seen)
     again = upstream.states(wavs[::-1])
     worst = max(_difference(a.flip(0), b) for a, b in zip(again, together))
-    yield Verdict(PASS if worst <= SAME else WARN, "the order of a batch does not matter", f"largest difference {worst:.1e}")
+    yield Verdict(
+        PASS if worst <= SAME else WARN, "the order of a batch does not matter", f"largest difference {worst:.1e}"
+    )
 
 
 def check_determinism(upstream: Upstream) -> Iterator[Verdict]:
     wavs = [sound(RATE, 4), sound(2 * RATE, 5)]
     worst = max(_difference(a, b) for a, b in zip(upstream.states(wavs), upstream.states(wavs)))
-    yield Verdict(PASS if worst == 0 else WARN if worst <= SAME else FAIL, "the same input gives the same output", f"largest difference {worst:.1e}")
+    yield Verdict(
+        PASS if worst == 0 else WARN if worst <= SAME else FAIL,
+        "the same input gives the same output",
+        f"largest difference {worst:.1e}",
+    )
 
 
 def check_short(upstream: Upstream) -> Iterator[Verdict]:
@@ -135,7 +149,9 @@ def check_short(upstream: Upstream) -> Iterator[Verdict]:
                 broken.append(f"{samples} samples: {'NaN' if states[0].shape[1] else 'no state'}")
         except Exception as error:  # an upstream may raise anything
             broken.append(f"{samples} samples: {type(error).__name__}")
-    yield Verdict(WARN if broken else PASS, "short inputs (SD has chunks of one frame)", "; ".join(broken) or "1 to 1039 samples")
+    yield Verdict(
+        WARN if broken else PASS, "short inputs (SD has chunks of one frame)", "; ".join(broken) or "1 to 1039 samples"
+    )
     silent = upstream.states([torch.zeros(RATE)])
     finite = all(layer.isfinite().all() for layer in silent)
     yield Verdict(PASS if finite else WARN, "digital silence", "finite" if finite else "NaN")
@@ -145,7 +161,11 @@ def check_long(upstream: Upstream, seconds: int) -> Iterator[Verdict]:
     frames = upstream.states([sound(seconds * RATE)])[0].shape[1]
     wanted = round(seconds * RATE / upstream.rate)
     fits = abs(frames - wanted) < TOLERATED_FRAMES
-    yield Verdict(PASS if fits else FAIL, f"a long input ({seconds} s)", f"{frames} states, {wanted} expected" + ("" if fits else ": cut off?"))
+    yield Verdict(
+        PASS if fits else FAIL,
+        f"a long input ({seconds} s)",
+        f"{frames} states, {wanted} expected" + ("" if fits else ": cut off?"),
+    )
 
 
 def check_featurizer(upstream: Upstream) -> Iterator[Verdict]:
@@ -157,7 +177,11 @@ def check_featurizer(upstream: Upstream) -> Iterator[Verdict]:
         items = featurizer(wavs, upstream.model(wavs))
     shapes = [tuple(item.shape) for item in items]
     wanted = [(round(len(wav) / upstream.rate), featurizer.output_dim) for wav in wavs]
-    yield Verdict(PASS if shapes == wanted else WARN, "S3PRL's featurizer takes it", f"{', '.join(map(str, shapes))} for 1 s and 1/3 s")
+    yield Verdict(
+        PASS if shapes == wanted else WARN,
+        "S3PRL's featurizer takes it",
+        f"{', '.join(map(str, shapes))} for 1 s and 1/3 s",
+    )
 
 
 def check_fine_tuning(upstream: Upstream) -> Iterator[Verdict]:
@@ -172,24 +196,42 @@ def check_fine_tuning(upstream: Upstream) -> Iterator[Verdict]:
     finally:
         upstream.model.eval()
     without = [name for name, parameter in parameters if parameter.requires_grad and parameter.grad is None]
-    broken = [name for name, parameter in parameters if parameter.grad is not None and not parameter.grad.isfinite().all()]
+    broken = [
+        name for name, parameter in parameters if parameter.grad is not None and not parameter.grad.isfinite().all()
+    ]
     upstream.model.zero_grad(set_to_none=True)
     if broken or len(without) == len(parameters):
         yield Verdict(FAIL, "gradients under -f", f"NaN in {broken[0]}" if broken else "none reaches a parameter")
     else:
-        seen = f"{len(parameters) - len(without)} of {len(parameters)} parameters" + (f", not {without[0]}" if without else "")
+        seen = f"{len(parameters) - len(without)} of {len(parameters)} parameters" + (
+            f", not {without[0]}" if without else ""
+        )
         yield Verdict(WARN if without else PASS, "gradients under -f", seen)
 
 
 def verdicts(upstream: Upstream, long_s: int) -> Iterator[Verdict]:
     """All checks; one that raises is a FAIL, and the others go on."""
-    checks: list[Callable] = [check_shapes, check_rate, check_lengths, check_batches, check_determinism, check_short,
-                              lambda u: check_long(u, long_s), check_featurizer, check_fine_tuning]  # fmt: skip
+    checks: list[Callable] = [
+        check_shapes,
+        check_rate,
+        check_lengths,
+        check_batches,
+        check_determinism,
+        check_short,
+        lambda u: check_long(u, long_s),
+        check_featurizer,
+        check_fine_tuning,
+    ]
     for check in checks:
         try:
             yield from check(upstream)
         except Exception as error:  # an upstream may raise anything
-            name = getattr(check, "__name__", "").removeprefix("check_").replace("_", " ").replace("<lambda>", "long input")
+            name = (
+                getattr(check, "__name__", "")
+                .removeprefix("check_")
+                .replace("_", " ")
+                .replace("<lambda>", "long input")
+            )
             yield Verdict(FAIL, name, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
@@ -214,7 +256,9 @@ def load(name: str, ckpt: str | None, config: str | None, device: str) -> Upstre
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("-u", "--upstream", required=True, metavar="NAME", help="mmpt_av, or an upstream of S3PRL's")
     p.add_argument("-k", "--upstream_ckpt", metavar="CKPT", help="its checkpoint, where it needs one")
     p.add_argument("-g", "--upstream_model_config", metavar="FILE", help="its configuration, where it needs one")
@@ -227,7 +271,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Checks; returns the exit status."""
     arguments = parser().parse_args(argv)
-    upstream = load(arguments.upstream, arguments.upstream_ckpt, arguments.upstream_model_config, arguments.device or best_device())
+    upstream = load(
+        arguments.upstream, arguments.upstream_ckpt, arguments.upstream_model_config, arguments.device or best_device()
+    )
     failed = False
     for verdict in verdicts(upstream, arguments.long):
         print(f"{verdict.level}  {verdict.what}: {verdict.seen}")

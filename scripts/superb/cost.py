@@ -13,8 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from mmpt.pretrain.run_folder import write_text
 from mmpt.upstream.command import clean_exit
+from mmpt.upstream.files import write_text
 from mmpt.upstream.mmpt_av import load_encoder
 
 # Samples of the 32 utterances of LibriSpeech test-clean that the recipe names (length ranks 82 i + 1).
@@ -95,7 +95,9 @@ def show(cost: Cost) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     what = p.add_mutually_exclusive_group(required=True)
     what.add_argument("checkpoint", nargs="?", type=Path, metavar="encoder.pt", help="an encoder checkpoint")
     what.add_argument("--hubert-base", action="store_true", help="measure transformers' HuBERT base in its place")
@@ -110,7 +112,10 @@ def main(argv: list[str] | None = None) -> int:
     cost = hubert_base() if arguments.hubert_base else encoder_cost(arguments.checkpoint)
     print(show(cost))
     if arguments.json:
-        write_text(arguments.json, json.dumps({"parameters": cost.parameters, "macs": cost.macs, "macs_total": cost.total}, indent=2) + "\n")
+        write_text(
+            arguments.json,
+            json.dumps({"parameters": cost.parameters, "macs": cost.macs, "macs_total": cost.total}, indent=2) + "\n",
+        )
     return 0
 
 

@@ -6,17 +6,19 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from mmpt.scripts.superb.bundles import end_run
+from mmpt.scripts.samples.locate import built_samples
 from mmpt.scripts.superb.check_data import check, show
-from mmpt.scripts.superb.execute import execute, executor_for
-from mmpt.scripts.superb.jobs import Encoder, Job, Options
-from mmpt.scripts.superb.options import SLURM_CPUS, add_data_arguments, read_options, read_pair, read_tasks
-from mmpt.scripts.superb.results import SMOKE, choose, dev_score, rates_table, table, write_results
+from mmpt.superb.bundles import end_run
+from mmpt.superb.executor import execute, executor_for
+from mmpt.superb.jobs import Encoder, Job, Options
+from mmpt.superb.options import SLURM_CPUS, add_data_arguments, read_options, read_pair, read_tasks
+from mmpt.superb.results import SMOKE, choose, dev_score, rates_table, table, write_results
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.stock.tasks import find_task
+from mmpt.upstream.s3prl_runner.tasks import find_task
 
 EXAMPLES = """\
 examples:
@@ -34,32 +36,72 @@ folder and the logs.
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     what = p.add_argument_group("what to score")
-    what.add_argument("--ckpt", action="append", default=[], metavar="[NAME=]FILE", help="an encoder checkpoint; may be given again")
-    what.add_argument("--upstream", action="append", default=[], metavar="NAME", help="an upstream of S3PRL's, such as fbank; may be given again")
-    what.add_argument("--lr", metavar="LIST", help="learning rates to choose from on dev; default: the configuration's own")
+    what.add_argument(
+        "--ckpt", action="append", default=[], metavar="[NAME=]FILE", help="an encoder checkpoint; may be given again"
+    )
+    what.add_argument(
+        "--upstream",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an upstream of S3PRL's, such as fbank; may be given again",
+    )
+    what.add_argument(
+        "--lr", metavar="LIST", help="learning rates to choose from on dev; default: the configuration's own"
+    )
     what.add_argument("--seeds", default="1337", metavar="LIST", help="default: %(default)s, S3PRL's")
     what.add_argument("--out", type=Path, required=True, metavar="DIR", help="where everything goes")
     add_data_arguments(p.add_argument_group("on what"))
     how = p.add_argument_group("how")
-    how.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the YAML, such as runner.total_steps=1000, for all tasks")
+    how.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the YAML, such as runner.total_steps=1000, for all tasks",
+    )
     how.add_argument("--limit", type=int, metavar="STEPS", help="a smoke run of so many steps, evaluated once")
-    how.add_argument("--frame-hop", type=int, choices=[640, 320], help="samples under a state, in place of the checkpoint's")
+    how.add_argument(
+        "--frame-hop", type=int, choices=[640, 320], help="samples under a state, in place of the checkpoint's"
+    )
     how.add_argument("--fine-tune", action="store_true", help="train the encoder, too (-f): not the constrained track")
-    how.add_argument("--cache", metavar="DIR", help="keep a frozen encoder's states here, for all epochs, tasks, seeds and rates")
+    how.add_argument(
+        "--cache", metavar="DIR", help="keep a frozen encoder's states here, for all epochs, tasks, seeds and rates"
+    )
     how.add_argument("--cache-dtype", choices=["float16", "float32"], help="default: float16")
-    how.add_argument("--cache-limit", type=float, metavar="GB", help="size at which the cache stops growing; default: 100")
+    how.add_argument(
+        "--cache-limit", type=float, metavar="GB", help="size at which the cache stops growing; default: 100"
+    )
     where = p.add_argument_group("where")
     where.add_argument("--executor", choices=["local", "slurm"], default="local", help="default: %(default)s")
-    where.add_argument("--jobs", type=int, default=1, metavar="N", help="jobs at a time, in turn on this machine's GPUs; default: %(default)s")
-    where.add_argument("--slurm", action="append", default=[], metavar="KEY=VALUE", help="an option of sbatch, such as partition=gpu; may be given again")
+    where.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="jobs at a time, in turn on this machine's GPUs; default: %(default)s",
+    )
+    where.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of sbatch, such as partition=gpu; may be given again",
+    )
     where.add_argument("--device", choices=["cuda", "cpu"], help="default: cuda where there is one (slurm: cuda)")
-    where.add_argument("--workers", type=int, metavar="N", help="loader processes of a job; default: the configuration's")
+    where.add_argument(
+        "--workers", type=int, metavar="N", help="loader processes of a job; default: the configuration's"
+    )
     p.add_argument("--no-check", action="store_true", help="do not look through the data first")
     p.add_argument("--no-bundles", action="store_true", help="make no bundles for the leaderboard at the end")
     p.add_argument("--dry-run", action="store_true", help="say what would be run, and stop")
-    p.add_argument("--fresh", action="store_true", help="delete what the jobs of this command left in DIR, and start again")
+    p.add_argument(
+        "--fresh", action="store_true", help="delete what the jobs of this command left in DIR, and start again"
+    )
     return p
 
 
@@ -71,14 +113,16 @@ def main(argv: list[str] | None = None) -> int:
     started = time.time()
     encoders = read_encoders(arguments.ckpt, arguments.upstream)
     tasks = read_tasks(arguments.tasks)
-    options = read_options(arguments, tasks)
+    options = replace(read_options(arguments, tasks), samples=built_samples)
     jobs = make_jobs(arguments, encoders, tasks, options)
     if arguments.dry_run:
         for job in jobs:
             print(f"{job.name}: {job.steps} steps: {job.command()}")
         return 0
     slurm = dict(read_pair(text, "--slurm") for text in arguments.slurm)
-    executor = executor_for(arguments.executor, arguments.out, slurm, cpus=SLURM_CPUS, gpus=int(options.device == "cuda"))
+    executor = executor_for(
+        arguments.executor, arguments.out, slurm, cpus=SLURM_CPUS, gpus=int(options.device == "cuda")
+    )
     if not arguments.no_check:
         check_all(jobs)
     for job in jobs:
@@ -89,7 +133,9 @@ def main(argv: list[str] | None = None) -> int:
     command = shlex.join(["python", "scripts/superb/run.py", *(sys.argv[1:] if argv is None else argv)])
 
     only_one_rate = len({job.lr for job in jobs}) == 1
-    failed = execute(jobs, only_one_rate, executor, arguments.jobs, said, "train and test" if only_one_rate else "train")
+    failed = execute(
+        jobs, only_one_rate, executor, arguments.jobs, said, "train and test" if only_one_rate else "train"
+    )
     chosen = choose(jobs)
     if not only_one_rate:
         failed += execute(chosen, True, executor, arguments.jobs, said, "test")
@@ -137,8 +183,11 @@ def make_jobs(arguments: argparse.Namespace, encoders: list[Encoder], tasks: lis
     out = arguments.out.expanduser().absolute()
     return [
         Job(task, encoder, rate, seed, out / task / encoder.name / f"lr{rate or '-default'}-seed{seed}", options)
-        for task in tasks for encoder in encoders for rate in dict.fromkeys(rates) for seed in dict.fromkeys(seeds)
-    ]  # fmt: skip
+        for task in tasks
+        for encoder in encoders
+        for rate in dict.fromkeys(rates)
+        for seed in dict.fromkeys(seeds)
+    ]
 
 
 def check_all(jobs: list[Job]) -> None:
@@ -181,19 +230,27 @@ def said(job: Job) -> str:
 def report(content: dict, jobs: list[Job], chosen: list[Job], failed: list[Job], only_one_rate: bool) -> None:
     """What belongs under the table."""
     if any(not entry["best_on_dev"] for entry in content["summary"]):
-        print("* the last checkpoint: S3PRL wrote no best one (ASR: dev WER never under 100 %; KS, IC: no dev item right)")
+        print(
+            "* the last checkpoint: S3PRL wrote no best one (ASR: dev WER never under 100 %; KS, IC: no dev item right)"
+        )
     if len({job.seed for job in jobs}) > 1:
         print("± standard deviation over seeds")
     if not only_one_rate:
-        print("\nLearning rates by dev, %: mean over seeds of what S3PRL chooses by (KS, IC, SD accuracy, PR PER, ASR WER); < was tested")
+        print(
+            "\nLearning rates by dev, %: mean over seeds of what S3PRL chooses by (KS, IC, SD accuracy, PR PER, ASR WER); < was tested"
+        )
         print(rates_table(jobs, chosen))
     for entry in content["jobs"]:
         dropped = entry.get("dropped") or {}
         for what in ("dropped_batches", "nan_steps"):
             if dropped.get(what):
-                print(f"{entry['task']} {entry['encoder']} seed {entry['seed']}: {dropped[what]} {what.replace('_', ' ')}")
+                print(
+                    f"{entry['task']} {entry['encoder']} seed {entry['seed']}: {dropped[what]} {what.replace('_', ' ')}"
+                )
     for task, encoder, split, share in sorted(unalignable(content)):
-        print(f"{task} {encoder}: {100 * share:.1f} % of the utterances of {split} have more CTC labels than states, and count nothing in the loss")
+        print(
+            f"{task} {encoder}: {100 * share:.1f} % of the utterances of {split} have more CTC labels than states, and count nothing in the loss"
+        )
     for note in content["notes"]:
         print(note)
     for job in failed:
@@ -205,10 +262,14 @@ def unalignable(content: dict) -> set[tuple[str, str, str, float]]:
     found = set()
     for entry in content["jobs"]:
         train = (entry.get("dropped") or {}).get("ctc", {}).get("train")
-        tests = {split: counts for split, counts in (entry.get("unalignable") or {}).items() if split.startswith("test")}
+        tests = {
+            split: counts for split, counts in (entry.get("unalignable") or {}).items() if split.startswith("test")
+        }
         for split, counts in {"train": train, **tests}.items():
             if counts and counts["unalignable"]:
-                found.add((entry["task"], entry["encoder"], split, round(counts["unalignable"] / counts["utterances"], 3)))
+                found.add(
+                    (entry["task"], entry["encoder"], split, round(counts["unalignable"] / counts["utterances"], 3))
+                )
     return found
 
 

@@ -5,15 +5,22 @@ import json
 import sys
 from pathlib import Path
 
-from mmpt.pretrain.run_folder import write_text
-from mmpt.scripts.superb.results import markdown
-from mmpt.scripts.superb.scoring import rules
-from mmpt.scripts.superb.scoring.board import FIVE, published, rank, superb_s
-from mmpt.scripts.superb.scoring.files import DEFAULT_FRAME_SHIFT, TRUTHS, Predictions, Truth, read_truth
+from mmpt.superb.results import markdown
+from mmpt.superb.scoring import rules
+from mmpt.superb.scoring.board import FIVE, published, rank, superb_s
+from mmpt.superb.scoring.files import DEFAULT_FRAME_SHIFT, TRUTHS, Predictions, Truth, read_truth
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import write_text
 
-METRICS = {"ks": "accuracy ↑", "ic": "accuracy ↑", "pr": "PER ↓", "sd": "DER ↓", "asr": "WER ↓", "asr_lm": "WER with LM ↓"}
+METRICS = {
+    "ks": "accuracy ↑",
+    "ic": "accuracy ↑",
+    "pr": "PER ↓",
+    "sd": "DER ↓",
+    "asr": "WER ↓",
+    "asr_lm": "WER with LM ↓",
+}
 PUBLISHED_NOTE = "A rank among published rows means something only for the published test sets and settings: the samples' figures show the arithmetic."
 EXAMPLES = """\
 examples:
@@ -24,7 +31,7 @@ Truth: files as S3PRL's runner writes them beside its predictions (%s), or folde
 Server's rules: ids that are missing are passed over, an unknown id costs the task. PER and WER are edits over all reference tokens. SD is the *best on
 test* of thresholds 0.3, 0.4, 0.5, 0.6, 0.7 and medians 1, 11; beside it stands the figure of the setting that dev chooses, where the bundle
 holds dev predictions and --truth dev's rttm.
-""" % ", ".join(name for names in TRUTHS.values() for name in names)  # fmt: skip
+""" % ", ".join(name for names in TRUTHS.values() for name in names)
 
 
 def score(predictions: Predictions, truth: Truth) -> dict:
@@ -34,7 +41,11 @@ def score(predictions: Predictions, truth: Truth) -> dict:
         try:
             if task == "sd":
                 diarization = score_diarization(predictions, truth)
-                scores["sd"] = {"value": diarization["best_on_test"]["der"], "scored": diarization["recordings"], "missing": diarization["missing"]}
+                scores["sd"] = {
+                    "value": diarization["best_on_test"]["der"],
+                    "scored": diarization["recordings"],
+                    "missing": diarization["missing"],
+                }
                 continue
             known = truth.tables.get("asr" if task == "asr_lm" else task)
             if known is None:
@@ -61,16 +72,24 @@ def score_diarization(predictions: Predictions, truth: Truth) -> dict:
     errors = rules.diarization(test, wanted)
     setting = rules.best_setting(errors)
     found = {
-        "frame_shift": test.frame_shift or DEFAULT_FRAME_SHIFT, "frame_shift_missing": test.frame_shift is None,
-        "recordings": len(test.probabilities), "missing": sorted(wanted.keys() - test.probabilities.keys()),
+        "frame_shift": test.frame_shift or DEFAULT_FRAME_SHIFT,
+        "frame_shift_missing": test.frame_shift is None,
+        "recordings": len(test.probabilities),
+        "missing": sorted(wanted.keys() - test.probabilities.keys()),
         "settings": [{"threshold": t, "median": m, "der": der} for (t, m), der in errors.items()],
-        "best_on_test": {"threshold": setting[0], "median": setting[1], "der": errors[setting]}, "chosen_on_dev": None,
-    }  # fmt: skip
+        "best_on_test": {"threshold": setting[0], "median": setting[1], "der": errors[setting]},
+        "chosen_on_dev": None,
+    }
     dev_truth = _split_of(truth, dev_names)
     if dev and dev_truth:
         on_dev = rules.diarization(dev, dev_truth)
         chosen = rules.best_setting(on_dev)
-        found["chosen_on_dev"] = {"threshold": chosen[0], "median": chosen[1], "der": errors[chosen], "der_on_dev": on_dev[chosen]}
+        found["chosen_on_dev"] = {
+            "threshold": chosen[0],
+            "median": chosen[1],
+            "der": errors[chosen],
+            "der_on_dev": on_dev[chosen],
+        }
     return found
 
 
@@ -84,33 +103,50 @@ def show(content: dict) -> str:
     rows = [["test, %", "score", "scored"]]
     for task, entry in content["scores"].items():
         missing = f", {len(entry['missing'])} missing: {', '.join(entry['missing'][:3])}" if entry["missing"] else ""
-        rows.append([f"{task.upper().replace('_', ' + ')} {METRICS[task]}", f"{100 * entry['value']:.2f}", f"{entry['scored']}{missing}"])
+        rows.append(
+            [
+                f"{task.upper().replace('_', ' + ')} {METRICS[task]}",
+                f"{100 * entry['value']:.2f}",
+                f"{entry['scored']}{missing}",
+            ]
+        )
     lines = [markdown(rows)]
     if content["diarization"]:
         best, chosen = content["diarization"]["best_on_test"], content["diarization"]["chosen_on_dev"]
-        lines.append(f"SD: the server's figure is the best on test of ten settings (threshold {best['threshold']}, median {best['median']}).")
         lines.append(
-            f"    Chosen on dev (threshold {chosen['threshold']}, median {chosen['median']}): {100 * chosen['der']:.2f} %" if chosen
+            f"SD: the server's figure is the best on test of ten settings (threshold {best['threshold']}, median {best['median']})."
+        )
+        lines.append(
+            f"    Chosen on dev (threshold {chosen['threshold']}, median {chosen['median']}): {100 * chosen['der']:.2f} %"
+            if chosen
             else "    Chosen on dev: not known (dev predictions in the bundle and dev's rttm are needed)"
-        )  # fmt: skip
+        )
         if content["diarization"]["frame_shift_missing"]:
             lines.append(f"    frame_shift is missing: the server takes {DEFAULT_FRAME_SHIFT} samples")
     lines += [f"not scored: {problem}" for problem in content["problems"]]
     if content["superb_s"] is None:
         lines.append(f"superb_s needs all of {', '.join(FIVE)}")
     else:
-        lines.append(f"superb_s of the five tasks: {content['superb_s']:.1f}, rank {content['rank']} of {len(published()) + 1} among the published rows:")
-        table = sorted([(row.superb_s, row.name) for row in published()] + [(content["superb_s"], "THIS BUNDLE")], reverse=True)
+        lines.append(
+            f"superb_s of the five tasks: {content['superb_s']:.1f}, rank {content['rank']} of {len(published()) + 1} among the published rows:"
+        )
+        table = sorted(
+            [(row.superb_s, row.name) for row in published()] + [(content["superb_s"], "THIS BUNDLE")], reverse=True
+        )
         lines.append(markdown([["superb_s", "upstream"], *([f"{value:.1f}", name] for value, name in table)]))
     return "\n".join([*lines, PUBLISHED_NOTE])
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("bundle", type=Path, metavar="BUNDLE", help="predict.zip, or a folder that holds it or predict/")
     p.add_argument("--truth", type=Path, nargs="+", required=True, metavar="PATH", help="files or folders, see below")
-    p.add_argument("--json", type=Path, metavar="FILE", help="write the figures there; default: score.json in a bundle's folder")
+    p.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures there; default: score.json in a bundle's folder"
+    )
     return p
 
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mmpt.pretrain.run_folder import write_text
 from mmpt.scripts.superb.cost import Cost, encoder_cost
-from mmpt.scripts.superb.results import markdown
-from mmpt.scripts.superb.scoring.files import DEV_DIARIZATION
-from mmpt.scripts.superb.submission import form, public_set
-from mmpt.scripts.superb.submission.eligibility import Eligibility, eligibility
-from mmpt.scripts.superb.submission.hidden_set import check_hidden_set, push, write_hidden_set
-from mmpt.scripts.superb.submission.outcomes import Outcomes, read_outcomes, read_results, submittable_encoders
-from mmpt.scripts.superb.work import software
+from mmpt.superb.results import markdown
+from mmpt.superb.scoring.files import DEV_DIARIZATION
+from mmpt.superb.submission import form, public_set
+from mmpt.superb.submission.eligibility import Eligibility, eligibility
+from mmpt.superb.submission.hidden_set import check_hidden_set, push, write_hidden_set
+from mmpt.superb.submission.task_results import Outcomes, read_outcomes, read_results, submittable_encoders
+from mmpt.superb.worker import software
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import write_text
 from mmpt.upstream.mmpt_av import load_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
@@ -41,7 +41,9 @@ that are not text, SD's probabilities, frame counts and frame_shift. A bundle of
 task, is made with --allow-partial alone, and its manifest says that it cannot be submitted.
 """
 FORM_NOTE = "Answers for the form at superbbenchmark.org (public set), with predict.zip."
-HIDDEN_NOTE = "Answers for the hidden set's form; the three huggingface fields are known when the folder hidden/ is uploaded."
+HIDDEN_NOTE = (
+    "Answers for the hidden set's form; the three huggingface fields are known when the folder hidden/ is uploaded."
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def build(outcomes: Outcomes, cost: Callable[[], Cost], bundle: Path, wish: Wish
 
     Args:
         cost: of the encoder, asked for when the predictions are right: it takes a while.
+
     Raises:
         InputError: predictions are not right, or they cannot be submitted and `allow_partial` is false. The list has been printed.
     """
@@ -67,14 +70,28 @@ def build(outcomes: Outcomes, cost: Callable[[], Cost], bundle: Path, wish: Wish
     encoder, judged, measured = load_encoder(outcomes.encoder), eligibility(outcomes.provenance), cost()
     name = outcomes.name if wish.name is None else wish.name
     heads = sum(outcome.head_parameters for outcome in outcomes.tasks.values())
-    answers = form.public_form(name, wish.url or "", wish.description, encoder.config, outcomes.hop, outcomes.provenance, judged, measured, heads)
+    answers = form.public_form(
+        name,
+        wish.url or "",
+        wish.description,
+        encoder.config,
+        outcomes.hop,
+        outcomes.provenance,
+        judged,
+        measured,
+        heads,
+    )
     why_not += form.check_form(answers, form.PUBLIC_FORM)
     half = bundle.with_name(f".{bundle.name}.half")
     shutil.rmtree(half, ignore_errors=True)
     try:
         half.mkdir(parents=True)
         write_hidden_set(half / "hidden", outcomes.encoder, outcomes.hop, name, judged, measured)
-        _refuse(outcomes.name, check_hidden_set(half / "hidden", outcomes.encoder, outcomes.hop), [] if allow_partial else why_not)
+        _refuse(
+            outcomes.name,
+            check_hidden_set(half / "hidden", outcomes.encoder, outcomes.hop),
+            [] if allow_partial else why_not,
+        )
         public_set.write_zip(files, half / "predict.zip")
         (half / "form.yaml").write_text(form.render(answers, FORM_NOTE), encoding="utf-8")
         (half / "hidden-form.yaml").write_text(form.render(form.hidden_form(answers), HIDDEN_NOTE), encoding="utf-8")
@@ -96,12 +113,23 @@ def manifest(outcomes: Outcomes, judged: Eligibility, why_not: list[str], folder
         "not_submittable_because": why_not,
         "challenge_track": {"eligible": judged.eligible, "reason": judged.reason},
         "disclosure": judged.disclosure,
-        "encoder": {"name": outcomes.name, "sha256": file_hash(outcomes.encoder), "frame_hop": outcomes.hop, "provenance": outcomes.provenance},
+        "encoder": {
+            "name": outcomes.name,
+            "sha256": file_hash(outcomes.encoder),
+            "frame_hop": outcomes.hop,
+            "provenance": outcomes.provenance,
+        },
         "head_seed": outcomes.seed,
-        "tasks": {task: {"experiment": str(outcome.experiment), "best_on_dev": outcome.is_best} for task, outcome in outcomes.tasks.items()},
+        "tasks": {
+            task: {"experiment": str(outcome.experiment), "best_on_dev": outcome.is_best}
+            for task, outcome in outcomes.tasks.items()
+        },
         "software": software(),
-        "files": {file.relative_to(folder).as_posix(): {"sha256": file_hash(file), "bytes": file.stat().st_size} for file in files},
-    }  # fmt: skip
+        "files": {
+            file.relative_to(folder).as_posix(): {"sha256": file_hash(file), "bytes": file.stat().st_size}
+            for file in files
+        },
+    }
 
 
 def check_place(bundle: Path, fresh: bool) -> None:
@@ -127,11 +155,16 @@ def show(manifests: dict[Path, dict]) -> str:
     lines = []
     for bundle, content in manifests.items():
         lines += [f"{bundle}: " + ("ready to submit" if content["submittable"] else "NOT SUBMITTABLE, a rehearsal:")]
-        lines += [f"  {reason}" for reason in content["not_submittable_because"]] + [f"  {content['challenge_track']['reason']}"]
+        lines += [f"  {reason}" for reason in content["not_submittable_because"]] + [
+            f"  {content['challenge_track']['reason']}"
+        ]
     if len(manifests) > 1:
         rows = [["bundle", "tasks", "submittable", "challenge track", "weights from"]]
         for bundle, content in manifests.items():
-            verdict = ["yes" if content["submittable"] else "no", "eligible" if content["challenge_track"]["eligible"] else "not eligible"]
+            verdict = [
+                "yes" if content["submittable"] else "no",
+                "eligible" if content["challenge_track"]["eligible"] else "not eligible",
+            ]
             rows.append([bundle.name, ", ".join(content["tasks"]), *verdict, content["disclosure"]])
         lines += ["", markdown(rows)]
     return "\n".join(lines)
@@ -139,18 +172,44 @@ def show(manifests: dict[Path, dict]) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--results", type=Path, required=True, metavar="DIR", help="what scripts/superb/run.py wrote (its --out)")
-    p.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="folder to make; of several encoders each gets a folder there")
-    p.add_argument("--encoder", action="append", default=[], metavar="NAME", help="of the run; may be given again; default: all that are ours")
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--results", type=Path, required=True, metavar="DIR", help="what scripts/superb/run.py wrote (its --out)"
+    )
+    p.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="BUNDLE",
+        help="folder to make; of several encoders each gets a folder there",
+    )
+    p.add_argument(
+        "--encoder",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of the run; may be given again; default: all that are ours",
+    )
     p.add_argument("--seed", type=int, metavar="N", help="of the heads; default: the first that was run")
-    p.add_argument("--allow-partial", action="store_true", help="make it although it cannot be submitted (samples, missing tasks)")
+    p.add_argument(
+        "--allow-partial", action="store_true", help="make it although it cannot be submitted (samples, missing tasks)"
+    )
     p.add_argument("--fresh", action="store_true", help="replace a bundle that is there")
     asked = p.add_argument_group("the form")
-    asked.add_argument("--name", metavar="TEXT", help="of the submission, at most 20 characters; default: the encoder's")
+    asked.add_argument(
+        "--name", metavar="TEXT", help="of the submission, at most 20 characters; default: the encoder's"
+    )
     asked.add_argument("--url", metavar="URL", help="of the model, at https://github.com/")
-    asked.add_argument("--description", metavar="TEXT", help="of the model; the data it was trained on are added, and all of it has at most 300 characters")
-    p.add_argument("--push", metavar="OWNER/NAME", help="upload hidden/ to this Hugging Face repository, private where it is new")
+    asked.add_argument(
+        "--description",
+        metavar="TEXT",
+        help="of the model; the data it was trained on are added, and all of it has at most 300 characters",
+    )
+    p.add_argument(
+        "--push", metavar="OWNER/NAME", help="upload hidden/ to this Hugging Face repository, private where it is new"
+    )
     return p
 
 
@@ -161,9 +220,13 @@ def main(argv: list[str] | None = None) -> int:
     content = read_results(arguments.results)
     names = list(dict.fromkeys(arguments.encoder)) or submittable_encoders(content)
     if not names:
-        raise InputError(f"{arguments.results}: holds no encoder of ours; S3PRL's own upstreams are on the board already")
+        raise InputError(
+            f"{arguments.results}: holds no encoder of ours; S3PRL's own upstreams are on the board already"
+        )
     if len(names) > 1 and (arguments.push or arguments.name or arguments.description):
-        raise InputError(f"--push, --name and --description are of one encoder: choose one with --encoder ({', '.join(names)})")
+        raise InputError(
+            f"--push, --name and --description are of one encoder: choose one with --encoder ({', '.join(names)})"
+        )
     bundles = {name: arguments.out / name if len(names) > 1 else arguments.out for name in names}
     outcomes = {name: read_outcomes(arguments.results, name, arguments.seed) for name in names}
     for bundle in bundles.values():
@@ -196,9 +259,13 @@ def _refuse(name: str, wrong: list[str], why_not: list[str]) -> None:
     for line in wrong + why_not:
         print(line)
     if wrong:
-        raise InputError(f"{name}: {len(wrong)} faults, see the list above, which the server would pass over in silence; nothing was written")
+        raise InputError(
+            f"{name}: {len(wrong)} faults, see the list above, which the server would pass over in silence; nothing was written"
+        )
     if why_not:
-        raise InputError(f"{name}: cannot be submitted, see the list above; --allow-partial makes a bundle for a rehearsal")
+        raise InputError(
+            f"{name}: cannot be submitted, see the list above; --allow-partial makes a bundle for a rehearsal"
+        )
 
 
 def _copy_dev_diarization(outcomes: Outcomes, folder: Path) -> None:

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
-import mock_must_c
 import pytest
-from mock_must_c import prepared
 
 from mmpt.midtrain.corpus import open_corpus, read_table, write_table
 from mmpt.midtrain.segments import read_wav
 from mmpt.upstream.errors import InputError
+
+from helpers import mock_must_c
+from helpers.mock_must_c import prepared
 
 
 @pytest.fixture
@@ -24,36 +25,58 @@ def test_a_table_gives_back_its_segments(root, tmp_path):
     found = read_table(tmp_path / "t.tsv")
     assert found == [segments[0], replace(segments[1], source="a b c"), *segments[2:]]
     lines = (tmp_path / "t.tsv").read_bytes().split(b"\n")
-    assert lines[2].split(b"\t")[1] == b"must_c/en-it/data/train/wav/ted_train1.wav" or lines[2].split(b"\t")[1] == b"shards/a.tar"
+    assert (
+        lines[2].split(b"\t")[1] == b"must_c/en-it/data/train/wav/ted_train1.wav"
+        or lines[2].split(b"\t")[1] == b"shards/a.tar"
+    )
 
 
 @pytest.mark.parametrize("shards", [False, True])
 def test_a_prepared_folder_is_the_published_corpus(root, tmp_path, shards):
-    published, folder = open_corpus(root, "it", 3000), prepared(root, tmp_path / "out", *(["--shards"] if shards else []))
+    published, folder = (
+        open_corpus(root, "it", 3000),
+        prepared(root, tmp_path / "out", *(["--shards"] if shards else [])),
+    )
     corpus = open_corpus(folder, "it", 3000)
-    assert corpus.name == published.name == "must_c en-it" and corpus.splits == published.splits == ["train", "dev", "tst-COMMON"]
+    assert corpus.name == published.name == "must_c en-it" and corpus.splits == published.splits == [
+        "train",
+        "dev",
+        "tst-COMMON",
+    ]
     for name in corpus.splits:
         ours, reference = corpus.read(name).segments, published.read(name).segments
         assert all(bool(s.flac_bytes) == shards for s in ours)
-        assert [(s.id, s.samples, s.source, s.target, s.speaker) for s in ours] == [(s.id, s.samples, s.source, s.target, s.speaker) for s in reference]
+        assert [(s.id, s.samples, s.source, s.target, s.speaker) for s in ours] == [
+            (s.id, s.samples, s.source, s.target, s.speaker) for s in reference
+        ]
         assert all(read_wav(a).equal(read_wav(b)) for a, b in zip(ours, reference))  # not one bit of the sound is lost
     assert corpus.vocabulary(40) and not corpus.vocabulary(41)
     kept = corpus.read("train").segments
     shorter = open_corpus(folder, "it", 80).read("train")
-    assert shorter.segments == [s for s in kept if s.frames <= 80] and len(shorter.changes["dropped: longer than 80 frames"]) == len(kept) - len(shorter.segments) > 0
+    assert (
+        shorter.segments == [s for s in kept if s.frames <= 80]
+        and len(shorter.changes["dropped: longer than 80 frames"]) == len(kept) - len(shorter.segments) > 0
+    )
 
 
 def damage(folder, name, text):
     (folder / name).write_text(text)
 
 
-@pytest.mark.parametrize("spoil, arguments, said", [
-    (None, ("de", 3000), "was prepared for target language 'it', not 'de'"),
-    (None, ("it", 3001), "was prepared with --max-frames 3000, less than data.max_frames=3001"),
-    (("corpus.json", "{"), ("it", 3000), "corpus.json: is damaged"),
-    (("corpus.json", '{"language": "it", "splits": [], "max_frames": 1, "vocabulary_size": 1}'), ("it", 1), "is of another version"),
-    (("train.tsv", "a\tb\n"), ("it", 3000), "train.tsv: is not a table of segments"),
-])
+@pytest.mark.parametrize(
+    "spoil, arguments, said",
+    [
+        (None, ("de", 3000), "was prepared for target language 'it', not 'de'"),
+        (None, ("it", 3001), "was prepared with --max-frames 3000, less than data.max_frames=3001"),
+        (("corpus.json", "{"), ("it", 3000), "corpus.json: is damaged"),
+        (
+            ("corpus.json", '{"language": "it", "splits": [], "max_frames": 1, "vocabulary_size": 1}'),
+            ("it", 1),
+            "is of another version",
+        ),
+        (("train.tsv", "a\tb\n"), ("it", 3000), "train.tsv: is not a table of segments"),
+    ],
+)
 def test_a_folder_that_does_not_fit_is_named(root, tmp_path, spoil, arguments, said):
     folder = prepared(root, tmp_path / "out")
     if spoil:

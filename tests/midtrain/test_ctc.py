@@ -31,7 +31,9 @@ def test_loss_is_the_sum_over_all_alignments():
     texts, lengths = [[1, 2], [3, 3], [2]], [4, 5, 2]
     logits = torch.randn(sum(lengths), 4, dtype=torch.float64) * 2
     expected = sum(slow_loss(one, text) for one, text in zip(logits.split(lengths), texts))
-    found = ctc_loss(logits, Packing(lengths, logits.device), torch.tensor(sum(texts, [])), torch.tensor([len(t) for t in texts]))
+    found = ctc_loss(
+        logits, Packing(lengths, logits.device), torch.tensor(sum(texts, [])), torch.tensor([len(t) for t in texts])
+    )
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -39,7 +41,9 @@ def test_a_transcript_that_does_not_fit_counts_nothing_and_silence_counts():
     torch.manual_seed(0)
     logits = torch.randn(5, 4, requires_grad=True)
     packing = Packing([2, 3], logits.device)
-    loss = ctc_loss(logits, packing, torch.tensor([1, 1]), torch.tensor([2, 0]))  # the first needs three states and has two
+    loss = ctc_loss(
+        logits, packing, torch.tensor([1, 1]), torch.tensor([2, 0])
+    )  # the first needs three states and has two
     assert loss.item() == pytest.approx(slow_loss(logits[2:], []), rel=1e-5)
     loss.backward()
     assert logits.grad.isfinite().all() and not logits.grad[:2].any() and logits.grad[2:].any()
@@ -48,7 +52,11 @@ def test_a_transcript_that_does_not_fit_counts_nothing_and_silence_counts():
 def test_what_is_read_off_is_the_likeliest_path_collapsed():
     paths = [[0, 1, 1, 0, 1, 2], [3], [0, 0], [2, 2, 3, 0]]
     logits = torch.nn.functional.one_hot(torch.tensor(sum(paths, [])), 4).float()
-    assert read_off(logits, Packing([len(p) for p in paths], logits.device)) == [collapse(p) for p in paths] == [[1, 1, 2], [3], [], [2, 3]]
+    assert (
+        read_off(logits, Packing([len(p) for p in paths], logits.device))
+        == [collapse(p) for p in paths]
+        == [[1, 1, 2], [3], [], [2, 3]]
+    )
 
 
 def test_states_needed_is_the_shortest_path():
@@ -57,12 +65,15 @@ def test_states_needed_is_the_shortest_path():
         assert states_needed(text) == shortest
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("Well, that's it. (Applause)", "well that's it"),
-    ("It’s [music] 50% — done_now!", "it's 50 done now"),
-    ("(Laughter)", ""),
-    ("Perché no?", "perché no"),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("Well, that's it. (Applause)", "well that's it"),
+        ("It’s [music] 50% — done_now!", "it's 50 done now"),
+        ("(Laughter)", ""),
+        ("Perché no?", "perché no"),
+    ],
+)
 def test_transcripts_are_what_was_said(text, expected):
     assert spoken(text) == expected
 

@@ -96,7 +96,9 @@ def test_it_is_the_obvious_search(beam, penalty):
     settings = SearchSettings(beam, penalty, max_tokens=14)
     feats = features(8, 30, 61)  # the first is so short that its own limit, 12, counts
     for seed in range(6):
-        model = make_model(11, seed, strength=0.15) if seed % 2 else make_model(6, seed, strength=0.1)  # of few tokens more end
+        model = (
+            make_model(11, seed, strength=0.15) if seed % 2 else make_model(6, seed, strength=0.1)
+        )  # of few tokens more end
         found = translate(model, feats, settings)
         for one, utterance in zip(found, feats):
             text, score = obvious(model, utterance, settings)
@@ -119,7 +121,9 @@ def test_in_a_batch_as_alone(beam):
     alone = [translate(model, [f], settings)[0] for f in feats]
     assert [one.tokens for one in together] == [one.tokens for one in alone]
     assert [one.score for one in together] == pytest.approx([one.score for one in alone], abs=1e-4)
-    assert len({len(one.tokens) for one in together}) > 1  # or nothing was tested: utterances must leave at different times
+    assert (
+        len({len(one.tokens) for one in together}) > 1
+    )  # or nothing was tested: utterances must leave at different times
     assert all(len(one.tokens) <= limit_of(f, settings) for one, f in zip(together, feats))
 
 

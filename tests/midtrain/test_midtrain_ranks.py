@@ -6,17 +6,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mock_must_c
 import pytest
 import yaml
 
 from mmpt.midtrain.run import main as midtrain
-from mmpt.pretrain.run_folder import read_training
-from mmpt.upstream.samples import REPOSITORY
+from mmpt.training.run_folder import read_training
+from mmpt.upstream.repository import REPOSITORY
 
-HERE = Path(__file__).resolve().parent
+from helpers import mock_must_c
+
+TESTS = REPOSITORY / "tests"
 CONFIG = {
-    "device": "cpu", "preset": "tiny", "log_every": 1, "validate_every": 2, "checkpoint_every": 2, "keep_checkpoints": 2, "freeze_encoder_steps": 2,
+    "device": "cpu",
+    "preset": "tiny",
+    "log_every": 1,
+    "validate_every": 2,
+    "checkpoint_every": 2,
+    "keep_checkpoints": 2,
+    "freeze_encoder_steps": 2,
     "optim": {"steps": 4, "warmup_steps": 0, "lr": 1e-3, "weight_decay": 0.0},
     "data": {"workers": 0, "batch_frames": 400, "vocabulary_size": 40},
     "decoder": {"n_layers": 1, "n_heads": 2, "ffn_dim": 16, "dropout": 0.0},
@@ -25,9 +32,11 @@ CONFIG = {
 
 
 def torchrun(*command: str, folder: Path) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    return subprocess.run([*launcher, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(
+        [*launcher, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=240
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +48,14 @@ def place(tmp_path_factory):
 
 
 def test_two_ranks_are_one_process(place):
-    result = torchrun(str(HERE / "two_ranks_translation.py"), str(place / "must_c"), folder=place)
+    result = torchrun(str(TESTS / "helpers" / "two_ranks_translation.py"), str(place / "must_c"), folder=place)
     assert result.returncode == 0, result.stderr[-2000:]
     found = json.loads(result.stdout)
     assert {"loss loss", "loss nll", "loss ctc", "gradient of ctc.weight"} <= found.keys()
     assert any(name.startswith("buffer encoder.blocks.1.convolution.batch_norm.running_var") for name in found)
-    assert {name: value for name, value in found.items() if not value <= 1e-6} == {}  # the loss is computed in single precision
+    assert {
+        name: value for name, value in found.items() if not value <= 1e-6
+    } == {}  # the loss is computed in single precision
 
 
 def logged(run: Path) -> list[dict]:
@@ -59,14 +70,22 @@ def test_two_processes_train_as_one_with_two_parts(place):
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout.count("Encoder (average)") == 1  # one process speaks for all
     one, two = logged(place / "one"), logged(place / "two")
-    assert [line["split"] for line in two] == [line["split"] for line in one] == ["train", "train", "dev", "train", "train", "dev"]
+    assert (
+        [line["split"] for line in two]
+        == [line["split"] for line in one]
+        == ["train", "train", "dev", "train", "train", "dev"]
+    )
     for ours, reference in zip(two[:3], one[:3]):
         assert ours.keys() == reference.keys()
         for name in {"loss", "translation", "nll", "ctc", "gradient_norm", "bleu", "padding_percent"} & ours.keys():
             assert ours[name] == pytest.approx(reference[name], rel=1e-4), (name, reference["step"])
     states = [read_training(place / "two" / "checkpoints" / f"step_0000000{n}.pt") for n in (2, 4)]
-    encoders = [{name: value for name, value in state["model"].items() if name.startswith("encoder.")} for state in states]
-    moved = {name for name, value in encoders[0].items() if value.is_floating_point() and not value.equal(encoders[1][name])}
+    encoders = [
+        {name: value for name, value in state["model"].items() if name.startswith("encoder.")} for state in states
+    ]
+    moved = {
+        name for name, value in encoders[0].items() if value.is_floating_point() and not value.equal(encoders[1][name])
+    }
     assert len(moved) > 50  # the encoder is trained once it is free
     assert len(states[1]["random"]) == 2
     assert midtrain(["--out", str(place / "two"), "--resume"]) == 2  # another number of processes

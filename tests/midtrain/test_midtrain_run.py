@@ -4,20 +4,25 @@ import json
 import os
 import signal
 
-import mock_must_c
 import pytest
 import torch
 import yaml
 
 from mmpt.midtrain import run
-from mmpt.midtrain.translation import TranslationTask
-from mmpt.pretrain.run_folder import read_training
+from mmpt.midtrain.task import TranslationTask
+from mmpt.training.run_folder import read_training
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder, save_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
+from helpers import mock_must_c
+
 TINY = EncoderConfig(conv_channels=16, d_model=16, n_layers=2, n_heads=2, ffn_dim=32, depthwise_kernel=3)
 CONFIG = {
-    "device": "cpu", "log_every": 1, "validate_every": 2, "checkpoint_every": 1, "keep_checkpoints": 2,
+    "device": "cpu",
+    "log_every": 1,
+    "validate_every": 2,
+    "checkpoint_every": 1,
+    "keep_checkpoints": 2,
     "optim": {"steps": 4, "warmup_steps": 2, "schedule": "inverse_sqrt", "weight_decay": 0.0},
     "data": {"workers": 0, "batch_frames": 500, "vocabulary_size": 40},
     "decoder": {"n_layers": 1, "n_heads": 2, "ffn_dim": 16},
@@ -37,7 +42,21 @@ def place(tmp_path, monkeypatch):
 
 
 def midtrain(*arguments, out="run"):
-    return run.main(["--target-lang", "it", "--data", "must_c", "--config", "config.yaml", "--init", "stage1", "--out", out, *arguments])
+    return run.main(
+        [
+            "--target-lang",
+            "it",
+            "--data",
+            "must_c",
+            "--config",
+            "config.yaml",
+            "--init",
+            "stage1",
+            "--out",
+            out,
+            *arguments,
+        ]
+    )
 
 
 def test_a_run_leaves_the_mean_of_its_last_checkpoints(place, capsys):
@@ -48,7 +67,12 @@ def test_a_run_leaves_the_mean_of_its_last_checkpoints(place, capsys):
     before, last = encoder.provenance["stages"]
     assert before["stage"] == "pretrain" and before["data"] == "mock"
     assert last["stage"] == "midtrain" and last["language"] == "en-it" and last["data"] == "must_c en-it"
-    assert last["steps"] == 4 and last["segments"] == 12 and last["parent_sha256"] == parent and last["averaged_steps"] == [3, 4]
+    assert (
+        last["steps"] == 4
+        and last["segments"] == 12
+        and last["parent_sha256"] == parent
+        and last["averaged_steps"] == [3, 4]
+    )
     states = [read_training(place / f"run/checkpoints/step_0000000{n}.pt")["model"] for n in (3, 4)]
     name = "blocks.0.ffn1.1.weight"
     assert torch.allclose(encoder.state_dict()[name], sum(s["encoder." + name] for s in states) / 2)
@@ -61,7 +85,9 @@ def test_a_run_leaves_the_mean_of_its_last_checkpoints(place, capsys):
 FROZEN = ("ctc.weight=0.5", "ctc.vocabulary_size=20", "--freeze-encoder-steps", "2")
 
 
-@pytest.mark.parametrize("after, options", [(1, ()), (2, ()), (2, FROZEN), (3, FROZEN)])  # inside an epoch and at its end; before and after the encoder is free
+@pytest.mark.parametrize(
+    "after, options", [(1, ()), (2, ()), (2, FROZEN), (3, FROZEN)]
+)  # inside an epoch and at its end; before and after the encoder is free
 def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeypatch, after, options):
     assert midtrain(*options, out="whole") == 0
     with monkeypatch.context() as patch:
@@ -109,20 +135,23 @@ def misaligned():
     return ()
 
 
-@pytest.mark.parametrize("arguments, said", [
-    (("--target-lang", "de"), "no target language 'de' here (there is it)"),
-    (("--data", "nowhere"), "nowhere: no such folder"),
-    (("--init", "nowhere"), "nowhere: no such run or encoder"),
-    (("--init", "must_c"), "holds no encoder.pt"),
-    (("--init", "config.yaml"), "config.yaml: is truncated, damaged or not"),
-    (other_sizes, "other.pt: blocks.0.ffn1.1.weight has shape (32, 16), the config asks for (64, 16)"),
-    (misaligned, "dev.it: 5 lines, but dev.yaml lists 4 segments"),
-    (("data.batch_frame=3",), "did you mean data.batch_frames?"),
-    (("decoder.n_heads=3",), "does not divide the encoder's width 16"),
-    (("data.vocabulary_size=4",), "no vocabulary of data.vocabulary_size=4"),
-    (("--resume",), "no run to resume"),
-    (("--out", "stage1"), "not a run folder"),
-])
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (("--target-lang", "de"), "no target language 'de' here (there is it)"),
+        (("--data", "nowhere"), "nowhere: no such folder"),
+        (("--init", "nowhere"), "nowhere: no such run or encoder"),
+        (("--init", "must_c"), "holds no encoder.pt"),
+        (("--init", "config.yaml"), "config.yaml: is truncated, damaged or not"),
+        (other_sizes, "other.pt: blocks.0.ffn1.1.weight has shape (32, 16), the config asks for (64, 16)"),
+        (misaligned, "dev.it: 5 lines, but dev.yaml lists 4 segments"),
+        (("data.batch_frame=3",), "did you mean data.batch_frames?"),
+        (("decoder.n_heads=3",), "does not divide the encoder's width 16"),
+        (("data.vocabulary_size=4",), "no vocabulary of data.vocabulary_size=4"),
+        (("--resume",), "no run to resume"),
+        (("--out", "stage1"), "not a run folder"),
+    ],
+)
 def test_bad_input_is_one_line(place, capsys, arguments, said):
     assert midtrain(*(arguments() if callable(arguments) else arguments)) == 2
     error = capsys.readouterr().err
@@ -156,14 +185,22 @@ def test_a_run_ends_when_it_gets_no_better_and_goes_on_with_more_patience(place,
     assert run.main(["--out", "run", "--resume", "patience=3"]) == 0
     assert read_training(place / "run/checkpoints/latest.pt")["step"] == 5  # the third in a row
     assert run.main(["--out", "run", "--resume", "patience=4"]) == 0
-    assert read_training(place / "run/checkpoints/latest.pt")["step"] == 8 and read_training(place / "run/checkpoints/best.pt")["step"] == 6
+    assert (
+        read_training(place / "run/checkpoints/latest.pt")["step"] == 8
+        and read_training(place / "run/checkpoints/best.pt")["step"] == 6
+    )
 
 
 def test_ctc_is_told_and_stays_out_of_the_encoder(place):
     assert midtrain("ctc.weight=0.5", "ctc.vocabulary_size=20", "optim.steps=1") == 0
-    assert "ctc.weight" in read_training(place / "run/checkpoints/latest.pt")["model"] and (place / "run/transcripts.model").is_file()
+    assert (
+        "ctc.weight" in read_training(place / "run/checkpoints/latest.pt")["model"]
+        and (place / "run/transcripts.model").is_file()
+    )
     encoder = load_encoder("run/encoder.pt")
-    assert encoder.provenance["stages"][-1]["objective"] == "translation+ctc" and not any(name.startswith("ctc") for name in encoder.state_dict())
+    assert encoder.provenance["stages"][-1]["objective"] == "translation+ctc" and not any(
+        name.startswith("ctc") for name in encoder.state_dict()
+    )
 
 
 def test_accumulated_parts_are_one_update(place):

@@ -1,6 +1,5 @@
 """MuST-C's layout, its published quirks, and what is said of a tree that does not fit."""
 
-import mock_must_c
 import numpy as np
 import pytest
 import soundfile
@@ -8,6 +7,8 @@ import soundfile
 from mmpt.midtrain.corpus import open_corpus
 from mmpt.midtrain.segments import read_wav
 from mmpt.upstream.errors import InputError
+
+from helpers import mock_must_c
 
 
 @pytest.fixture
@@ -36,7 +37,9 @@ def test_several_segments_of_a_talk_are_read_by_seeking(root):
 def test_a_line_separator_inside_a_sentence_is_no_new_line(root):
     mock_must_c.edit(txt(root).with_suffix(".it"), 1, "sette", "sette\u2028\x85")
     file = txt(root).with_suffix(".it")
-    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))  # nor does it matter how lines end, or what comes before them
+    file.write_bytes(
+        b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n")
+    )  # nor does it matter how lines end, or what comes before them
     segments = read_split(root, "it", "train", 3000).segments
     assert len(segments) == 12 and segments[0].target == "quattro cinque uno due tre" and "\u2028" in segments[1].target
 
@@ -52,16 +55,28 @@ def test_duplicates_are_told_and_kept(root):
 
 def test_a_speaker_is_read_where_one_is_named(root):
     mock_must_c.edit(txt(root).with_suffix(".yaml"), 0, "speaker_id: spk.1, ", "")
-    assert [s.speaker for s in read_split(root, "it", "train", 3000).segments[:5]] == ["", "spk.1", "spk.1", "spk.1", "spk.2"]
+    assert [s.speaker for s in read_split(root, "it", "train", 3000).segments[:5]] == [
+        "",
+        "spk.1",
+        "spk.1",
+        "spk.1",
+        "spk.2",
+    ]
 
 
-@pytest.mark.parametrize("language, text", [("ru", "Привет, мир"), ("zh", "你好，世界"), ("ja", "こんにちは"), ("ar", "مرحبا بالعالم"), ("vi", "Xin chào")])
+@pytest.mark.parametrize(
+    "language, text",
+    [("ru", "Привет, мир"), ("zh", "你好，世界"), ("ja", "こんにちは"), ("ar", "مرحبا بالعالم"), ("vi", "Xin chào")],
+)
 def test_all_scripts_are_read(tmp_path, language, text):
     txt_folder = mock_must_c.split(tmp_path, "tst-HE", talks=1, language=language)
     (txt_folder / f"tst-HE.{language}").write_text(f"{text}\n" * 4, encoding="utf-8")
     corpus = open_corpus(tmp_path, language, 3000)
     assert corpus.splits == ["tst-HE"] and {s.target for s in corpus.read("tst-HE").segments} == {text}
-    assert open_corpus(tmp_path / f"en-{language}", language, 3000).read("tst-HE").segments == corpus.read("tst-HE").segments  # either folder will do
+    assert (
+        open_corpus(tmp_path / f"en-{language}", language, 3000).read("tst-HE").segments
+        == corpus.read("tst-HE").segments
+    )  # either folder will do
 
 
 def test_unfit_training_segments_are_dropped_and_counted(root):
@@ -72,8 +87,10 @@ def test_unfit_training_segments_are_dropped_and_counted(root):
     split = read_split(root, "it", "train", 80)
     longer = [s.id for s in read_split(root, "it", "train", 3000).segments if s.frames > 80]
     assert split.changes == {
-        "dropped: without translation": ["ted_train1_0"], "dropped: past the end of the wav": ["ted_train1_2"],
-        "dropped: without duration": ["ted_train2_5"], "dropped: longer than 80 frames": longer,
+        "dropped: without translation": ["ted_train1_0"],
+        "dropped: past the end of the wav": ["ted_train1_2"],
+        "dropped: without duration": ["ted_train2_5"],
+        "dropped: longer than 80 frames": longer,
     }
     assert len(split.segments) == 9 - len(longer) and "1 dropped: without translation" in split.describe()
 
@@ -84,10 +101,17 @@ def test_of_dev_nothing_is_dropped_but_clipped(root):
     mock_must_c.edit(yaml, 1, "offset: ", "offset: 100")
     mock_must_c.edit(yaml, 3, "duration: 0.8", "duration: 9.8")
     split = read_split(root, "it", "dev", 10)
-    assert len(split.segments) == 4 and split.changes == {"kept without translation": ["ted_dev1_0"], "clipped to the wav": ["ted_dev1_1", "ted_dev1_3"]}
+    assert len(split.segments) == 4 and split.changes == {
+        "kept without translation": ["ted_dev1_0"],
+        "clipped to the wav": ["ted_dev1_1", "ted_dev1_3"],
+    }
     assert len(read_wav(split.segments[1])) == 1
     end = split.segments[3].start + split.segments[3].samples
-    assert end == soundfile.info(split.segments[3].audio).frames == split.segments[3].start + len(read_wav(split.segments[3]))
+    assert (
+        end
+        == soundfile.info(split.segments[3].audio).frames
+        == split.segments[3].start + len(read_wav(split.segments[3]))
+    )
 
 
 def test_rounding_past_the_end_is_no_fault(root):
@@ -140,18 +164,21 @@ def all_empty(root):
     txt(root).with_suffix(".it").write_text("\n" * 12)
 
 
-@pytest.mark.parametrize("spoil, said", [
-    (wrong_rate, "ted_train1.wav: 8000 Hz, 1 channels; 16000 Hz mono"),
-    (stereo, "16000 Hz, 2 channels"),
-    (no_wav, "ted_train2.wav: no such wav"),
-    (not_audio, "ted_train2.wav: cannot be read as audio"),
-    (fewer_lines, "train.it: 11 lines, but train.yaml lists 12 segments"),
-    (no_yaml, "train.yaml: no such file"),
-    (no_offset, "train.yaml, segment 3: has no offset"),
-    (odd_offset, "train.yaml, segment 3: offset 'x"),
-    (not_utf8, "train.it: not UTF-8 at byte 5"),
-    (all_empty, "no segment is left; 12 dropped: without translation"),
-])
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        (wrong_rate, "ted_train1.wav: 8000 Hz, 1 channels; 16000 Hz mono"),
+        (stereo, "16000 Hz, 2 channels"),
+        (no_wav, "ted_train2.wav: no such wav"),
+        (not_audio, "ted_train2.wav: cannot be read as audio"),
+        (fewer_lines, "train.it: 11 lines, but train.yaml lists 12 segments"),
+        (no_yaml, "train.yaml: no such file"),
+        (no_offset, "train.yaml, segment 3: has no offset"),
+        (odd_offset, "train.yaml, segment 3: offset 'x"),
+        (not_utf8, "train.it: not UTF-8 at byte 5"),
+        (all_empty, "no segment is left; 12 dropped: without translation"),
+    ],
+)
 def test_what_does_not_fit_is_named(root, spoil, said):
     spoil(root)
     with pytest.raises(InputError) as error:
@@ -160,9 +187,11 @@ def test_what_does_not_fit_is_named(root, spoil, said):
 
 
 def test_language_split_and_folder_must_be_there(root, tmp_path):
-    for arguments, said in (((root, "de", "train"), "no target language 'de' here (there is it)"),
-                            ((root, "it", "tst-HE"), "no split 'tst-HE' here (there is train, dev, tst-COMMON)"),
-                            ((tmp_path / "nowhere", "it", "train"), "nowhere: no such folder"),
-                            ((root / "en-it", "de", "train"), "no en-xx folder")):
+    for arguments, said in (
+        ((root, "de", "train"), "no target language 'de' here (there is it)"),
+        ((root, "it", "tst-HE"), "no split 'tst-HE' here (there is train, dev, tst-COMMON)"),
+        ((tmp_path / "nowhere", "it", "train"), "nowhere: no such folder"),
+        ((root / "en-it", "de", "train"), "no en-xx folder"),
+    ):
         with pytest.raises(InputError, match=said.replace("(", r"\(").replace(")", r"\)")):
             read_split(*arguments, 3000)

@@ -15,7 +15,10 @@ SEGMENTS = [Segment(f"ted_{n}", Path("a.wav"), 0, 1, f"sentence | {n}", text) fo
 
 def test_scores_are_sacrebleu_s():
     found = score(HYPOTHESES, REFERENCES, "it")
-    assert found.bleu == BLEU().corpus_score(HYPOTHESES, [REFERENCES]).score and found.chrf == CHRF().corpus_score(HYPOTHESES, [REFERENCES]).score
+    assert (
+        found.bleu == BLEU().corpus_score(HYPOTHESES, [REFERENCES]).score
+        and found.chrf == CHRF().corpus_score(HYPOTHESES, [REFERENCES]).score
+    )
     assert "tok:13a" in found.signatures["BLEU"] and "nc:6" in found.signatures["chrF"]
     assert all(signature in line for signature, line in zip(found.signatures.values(), found.lines))
     assert score(REFERENCES, REFERENCES, "it").bleu == pytest.approx(100)
@@ -23,7 +26,11 @@ def test_scores_are_sacrebleu_s():
 
 def test_scripts_without_spaces_are_cut_otherwise():
     text = ["今天天气很好。"]
-    assert "tok:zh" in score(text, text, "zh").signatures["BLEU"] and tokenizer("ja") in ("ja-mecab", "char") and tokenizer("de") == "13a"
+    assert (
+        "tok:zh" in score(text, text, "zh").signatures["BLEU"]
+        and tokenizer("ja") in ("ja-mecab", "char")
+        and tokenizer("de") == "13a"
+    )
     assert score(["今天天气不好。"], text, "zh").bleu > score(["今天天气不好。"], text, "it").bleu
 
 

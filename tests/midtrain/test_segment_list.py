@@ -8,8 +8,10 @@ import yaml
 from mmpt.midtrain import segment_list
 from mmpt.midtrain.segment_list import entries_of, parse_segment_list, plain_mapping
 
-ENTRIES = [{"duration": 3.5, "offset": 16.085, "rW": 9, "uW": 0, "speaker_id": "spk.1", "wav": "ted_1.wav"},
-           {"duration": 12, "offset": 0.0, "speaker_id": "spk.767", "wav": "a-b.c.wav"}]
+ENTRIES = [
+    {"duration": 3.5, "offset": 16.085, "rW": 9, "uW": 0, "speaker_id": "spk.1", "wav": "ted_1.wav"},
+    {"duration": 12, "offset": 0.0, "speaker_id": "spk.767", "wav": "a-b.c.wav"},
+]
 
 
 def flow(entry):
@@ -44,7 +46,9 @@ def same(found, expected):
     """Numbers may have stayed strings: what is asked of them is float() and str()."""
     assert [list(entry) for entry in found] == [list(entry) for entry in expected]
     for ours, reference in zip(found, expected):
-        assert float(ours["offset"]) == float(reference["offset"]) and float(ours["duration"]) == float(reference["duration"])
+        assert float(ours["offset"]) == float(reference["offset"]) and float(ours["duration"]) == float(
+            reference["duration"]
+        )
         assert all(str(ours[key]) == str(reference[key]) for key in ("wav", "speaker_id"))
 
 
@@ -67,7 +71,11 @@ def test_forms_may_be_mixed_and_keep_their_order(monkeypatch):
 
 
 def test_the_published_form_goes_the_quick_way():
-    assert all(plain_mapping(FORMS[form](entry)) for form in ("published", "block", "quoted", "double quotes", "reversed") for entry in ENTRIES)
+    assert all(
+        plain_mapping(FORMS[form](entry))
+        for form in ("published", "block", "quoted", "double quotes", "reversed")
+        for entry in ENTRIES
+    )
 
 
 def test_anchors_need_the_whole_text():

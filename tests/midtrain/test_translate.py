@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import mock_must_c
 import pytest
 import soundfile
 import torch
@@ -15,14 +14,21 @@ from mmpt.midtrain.corpus import open_corpus
 from mmpt.midtrain.decode import SearchSettings
 from mmpt.midtrain.segments import read_wav
 from mmpt.midtrain.trained import load_translation
-from mmpt.pretrain.run_folder import read_training
-from mmpt.upstream.mmpt_av import EncoderConfig, save_encoder
-from mmpt.upstream.mmpt_av import Encoder
+from mmpt.training.run_folder import read_training
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
+
+from helpers import mock_must_c
 
 CONFIG = {
-    "device": "cpu", "log_every": 5, "validate_every": 30, "checkpoint_every": 5, "keep_checkpoints": 3, "export": "average",
+    "device": "cpu",
+    "log_every": 5,
+    "validate_every": 30,
+    "checkpoint_every": 5,
+    "keep_checkpoints": 3,
+    "export": "average",
     "optim": {"steps": 30, "warmup_steps": 2, "lr": 3e-3, "weight_decay": 0.0},
-    "data": {"workers": 0, "batch_frames": 500, "vocabulary_size": 40}, "ctc": {"weight": 0.5, "vocabulary_size": 20},
+    "data": {"workers": 0, "batch_frames": 500, "vocabulary_size": 40},
+    "ctc": {"weight": 0.5, "vocabulary_size": 20},
     "decoder": {"n_layers": 1, "n_heads": 2, "ffn_dim": 16},
 }
 CPU = torch.device("cpu")
@@ -35,9 +41,28 @@ def trained(tmp_path_factory):
     mock_must_c.corpus(folder / "must_c")
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     torch.manual_seed(0)
-    save_encoder(Encoder(EncoderConfig(conv_channels=16, d_model=16, n_layers=2, n_heads=2, ffn_dim=32, depthwise_kernel=3)), folder / "encoder.pt", {"stages": []})
-    assert run.main(["--target-lang", "it", "--data", str(folder / "must_c"), "--config", str(folder / "config.yaml"), "--init", str(folder / "encoder.pt"),
-                     "--out", str(folder / "run")]) == 0
+    save_encoder(
+        Encoder(EncoderConfig(conv_channels=16, d_model=16, n_layers=2, n_heads=2, ffn_dim=32, depthwise_kernel=3)),
+        folder / "encoder.pt",
+        {"stages": []},
+    )
+    assert (
+        run.main(
+            [
+                "--target-lang",
+                "it",
+                "--data",
+                str(folder / "must_c"),
+                "--config",
+                str(folder / "config.yaml"),
+                "--init",
+                str(folder / "encoder.pt"),
+                "--out",
+                str(folder / "run"),
+            ]
+        )
+        == 0
+    )
     return folder
 
 
@@ -66,7 +91,11 @@ def test_a_split_is_translated_and_scored(trained, place, capsys):
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
         assert about[name] == pytest.approx(metric.corpus_score(hypotheses, [references]).score)
         assert str(metric.get_signature()) in said and str(metric.get_signature()) in about["signatures"].values()
-    assert about["beam"] == 5 and about["averaged_steps"] == [20, 25, 30] and about["provenance"]["stages"][-1]["language"] == "en-it"
+    assert (
+        about["beam"] == 5
+        and about["averaged_steps"] == [20, 25, 30]
+        and about["provenance"]["stages"][-1]["language"] == "en-it"
+    )
     table = (out / "examples.md").read_text()
     assert all(f"| {s.source} | {s.target} |" in table for s in segments) and "tok:13a" in table
 
@@ -74,18 +103,34 @@ def test_a_split_is_translated_and_scored(trained, place, capsys):
 def test_weights_are_what_was_asked_for(place):
     states = {n: read_training(place / f"run/checkpoints/step_000000{n}.pt")["model"] for n in (20, 25, 30)}
     name = "decoder.layers.0.qkv.weight"
-    for which, expected in (("average", sum(s[name] for s in states.values()) / 3), ("last", states[30][name]), (None, sum(s[name] for s in states.values()) / 3)):
+    for which, expected in (
+        ("average", sum(s[name] for s in states.values()) / 3),
+        ("last", states[30][name]),
+        (None, sum(s[name] for s in states.values()) / 3),
+    ):
         assert torch.allclose(load_translation(place / "run", which, CPU).model.state_dict()[name], expected, atol=1e-7)
     best = read_training(place / "run/checkpoints/best.pt")
     found = load_translation(place / "run", "best", CPU)
-    assert found.steps == [best["step"]] and torch.equal(found.model.state_dict()[name], best["model"][name]) and not found.model.training
+    assert (
+        found.steps == [best["step"]]
+        and torch.equal(found.model.state_dict()[name], best["model"][name])
+        and not found.model.training
+    )
 
 
 def test_batches_and_other_folders_change_nothing(trained, place):
     assert translate.main(["run", "--split", "train", "--out", "one", "--batch-frames", "1", "--beam", "3"]) == 0
     mock_must_c.prepared(trained / "must_c", place / "prepared", "--shards")
-    assert translate.main(["run", "--split", "train", "--out", "all", "--batch-frames", "100000", "--beam", "3", "--data", "prepared"]) == 0
-    assert lines(place / "one/hypotheses.txt") == lines(place / "all/hypotheses.txt") and len(set(lines(place / "one/hypotheses.txt"))) > 1
+    assert (
+        translate.main(
+            ["run", "--split", "train", "--out", "all", "--batch-frames", "100000", "--beam", "3", "--data", "prepared"]
+        )
+        == 0
+    )
+    assert (
+        lines(place / "one/hypotheses.txt") == lines(place / "all/hypotheses.txt")
+        and len(set(lines(place / "one/hypotheses.txt"))) > 1
+    )
 
 
 def test_sound_files_are_translated_as_segments_are(trained, place, capsys):
@@ -114,6 +159,7 @@ def stage_1(place):
 
 def other_vocabulary(place):
     from mmpt.midtrain.vocabulary import save_vocabulary, train_vocabulary
+
     save_vocabulary(train_vocabulary(["un altro testo"] * 4, 20), place / "run/vocabulary.model")
 
 
@@ -127,23 +173,26 @@ def untrained(place):
         file.unlink()
 
 
-@pytest.mark.parametrize("spoil, arguments, said", [
-    (None, ("run",), "what to translate? Give --split NAME, or sound files"),
-    (None, ("run", "a.wav", "--split", "dev"), "what to translate?"),
-    (None, ("run", "a.wav", "--out", "x"), "--out and --data belong to --split"),
-    (None, ("run", "--split", "tst-HE"), "no split 'tst-HE' here (there is train, dev, tst-COMMON)"),
-    (None, ("run", "nowhere.wav"), "nowhere.wav: cannot be translated (audio: nowhere.wav: No such file"),
-    (None, ("run", "run/config.yaml"), "config.yaml: cannot be translated (audio: config.yaml: not a media file"),
-    (None, ("nowhere", "--split", "dev"), "nowhere: is not a run folder"),
-    (None, ("run", "--split", "dev", "--beam", "0"), "must be at least 1"),
-    (None, ("run", "--split", "dev", "--batch-frames", "0"), "--batch-frames must be at least 1"),
-    (None, ("run", "--split", "dev", "--data", "nowhere"), "nowhere: no such folder"),
-    (None, ("run", "--split", "dev", "--device", "abc"), "device=abc cannot be used"),
-    (stage_1, ("run", "--split", "dev"), "run: is not a run of stage 2"),
-    (other_vocabulary, ("run", "--split", "dev"), "is run/vocabulary.model the one that it was trained with?"),
-    (damaged, ("run", "--split", "dev"), "step_00000025.pt: is truncated, damaged"),
-    (untrained, ("run", "--split", "dev"), "run: no checkpoint for `last` here"),
-])
+@pytest.mark.parametrize(
+    "spoil, arguments, said",
+    [
+        (None, ("run",), "what to translate? Give --split NAME, or sound files"),
+        (None, ("run", "a.wav", "--split", "dev"), "what to translate?"),
+        (None, ("run", "a.wav", "--out", "x"), "--out and --data belong to --split"),
+        (None, ("run", "--split", "tst-HE"), "no split 'tst-HE' here (there is train, dev, tst-COMMON)"),
+        (None, ("run", "nowhere.wav"), "nowhere.wav: cannot be translated (audio: nowhere.wav: No such file"),
+        (None, ("run", "run/config.yaml"), "config.yaml: cannot be translated (audio: config.yaml: not a media file"),
+        (None, ("nowhere", "--split", "dev"), "nowhere: is not a run folder"),
+        (None, ("run", "--split", "dev", "--beam", "0"), "must be at least 1"),
+        (None, ("run", "--split", "dev", "--batch-frames", "0"), "--batch-frames must be at least 1"),
+        (None, ("run", "--split", "dev", "--data", "nowhere"), "nowhere: no such folder"),
+        (None, ("run", "--split", "dev", "--device", "abc"), "device=abc cannot be used"),
+        (stage_1, ("run", "--split", "dev"), "run: is not a run of stage 2"),
+        (other_vocabulary, ("run", "--split", "dev"), "is run/vocabulary.model the one that it was trained with?"),
+        (damaged, ("run", "--split", "dev"), "step_00000025.pt: is truncated, damaged"),
+        (untrained, ("run", "--split", "dev"), "run: no checkpoint for `last` here"),
+    ],
+)
 def test_bad_input_is_one_line(place, capsys, spoil, arguments, said):
     if spoil:
         spoil(place)

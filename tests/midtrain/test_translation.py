@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 
-import mock_must_c
 import pytest
 import torch
 
@@ -14,13 +13,15 @@ from mmpt.midtrain.decoder import DecoderSettings, Past
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
 from mmpt.midtrain.settings import DataSettings, MidtrainSettings
 from mmpt.midtrain.specaugment import SpecAugmentSettings, augment, item_generator
-from mmpt.midtrain.translation import Corpus, TranslationTask
+from mmpt.midtrain.task import Corpus, TranslationTask
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, train_vocabulary
-from mmpt.pretrain.distributed import Counts, World
-from mmpt.pretrain.run_folder import RunFolder
-from mmpt.pretrain.settings import OptimSettings
+from mmpt.training.distributed import Counts, World
+from mmpt.training.run_folder import RunFolder
+from mmpt.training.settings import OptimSettings
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+
+from helpers import mock_must_c
 
 SIZE = 23
 TINY = EncoderConfig(conv_channels=16, d_model=16, n_layers=2, n_heads=2, ffn_dim=32, depthwise_kernel=3)
@@ -118,8 +119,12 @@ def test_batches_hold_every_segment_once_within_the_limit(corpus):
 
 def make_task(corpus, folder, **settings):
     texts = [s.target for s in corpus.train.segments], [s.source for s in corpus.train.segments]
-    settings = MidtrainSettings(target_lang="it", device="cpu", decoder=DECODER, data=DataSettings(workers=0, batch_frames=400), **settings)
-    vocabularies = Vocabularies(train_vocabulary(texts[0], 40), train_vocabulary(texts[1], 30) if settings.ctc.weight else None)
+    settings = MidtrainSettings(
+        target_lang="it", device="cpu", decoder=DECODER, data=DataSettings(workers=0, batch_frames=400), **settings
+    )
+    vocabularies = Vocabularies(
+        train_vocabulary(texts[0], 40), train_vocabulary(texts[1], 30) if settings.ctc.weight else None
+    )
     torch.manual_seed(0)
     return TranslationTask(settings, corpus, vocabularies, Encoder(TINY), None, RunFolder(folder), World())
 
@@ -162,7 +167,12 @@ def test_validation_weighs_tokens_and_shows_translations(corpus, tmp_path, ctc):
         for segment in corpus.dev.segments:
             (batch,) = load([[segment]], task.vocabularies, None, 0)
             losses = loss_of(task, batch)
-            sums = {name: total + losses.get(name, torch.zeros(())).item() * (batch.outputs.numel() if name == "nll" else len(batch.transcripts)) for name, total in sums.items()}
+            sums = {
+                name: total
+                + losses.get(name, torch.zeros(())).item()
+                * (batch.outputs.numel() if name == "nll" else len(batch.transcripts))
+                for name, total in sums.items()
+            }
             tokens, said = tokens + batch.outputs.numel(), said + len(batch.transcripts)
     assert figures["nll"] == pytest.approx(sums["nll"] / tokens, rel=1e-5)
     assert figures["perplexity"] == pytest.approx(math.exp(figures["nll"]))
@@ -183,12 +193,19 @@ def test_losses_are_divided_by_what_the_whole_update_holds(corpus, tmp_path):
     task.model.eval()
     batch = next(task.batches(0, 0))
     own = task.counts(batch)
-    alone, part = loss_of(task, batch), task.loss(task.model, batch, Counts([{name: 3 * number for name, number in own.items()}]))
+    alone, part = (
+        loss_of(task, batch),
+        task.loss(task.model, batch, Counts([{name: 3 * number for name, number in own.items()}])),
+    )
     assert alone["loss"].item() == pytest.approx((alone["translation"] + 2 * alone["ctc"]).item(), rel=1e-6)
     assert all(part[name].item() == pytest.approx(value.item() / 3, rel=1e-6) for name, value in alone.items())
-    assert alone["padding_percent"].item() == pytest.approx(100 * (1 - batch.frames / (len(batch.segments) * max(s.frames for s in batch.segments))))
+    assert alone["padding_percent"].item() == pytest.approx(
+        100 * (1 - batch.frames / (len(batch.segments) * max(s.frames for s in batch.segments)))
+    )
     real = sum(len(task.vocabularies.target.encode(s.target)) + 1 for s in batch.segments)
-    assert own["tokens"] == real and alone["text_padding_percent"].item() == pytest.approx(100 * (1 - real / batch.outputs.numel()))
+    assert own["tokens"] == real and alone["text_padding_percent"].item() == pytest.approx(
+        100 * (1 - real / batch.outputs.numel())
+    )
 
 
 def test_a_frozen_encoder_stays_as_it_is(corpus, tmp_path):
@@ -218,7 +235,9 @@ def test_what_cannot_be_read_is_stepped_over(corpus, tmp_path):
     assert [name for name, _ in task.unreadable.take()] == [s.id for s in bad[1:]] and len(bad) > 1
     corpus.train.segments[:] = [replace(s, audio=gone) if s in bad else s for s in corpus.train.segments]
     batches = list(task.batches(0, 0))
-    assert [s.id for s in batches[1].segments] == [s.id for s in order[2]]  # the next one stands in, or GPUs would wait for this one
+    assert [s.id for s in batches[1].segments] == [
+        s.id for s in order[2]
+    ]  # the next one stands in, or GPUs would wait for this one
     assert [s.id for s in next(task.batches(0, 1)).segments] == [s.id for s in order[2]]
     corpus.train.segments[:] = [replace(s, audio=gone) for s in corpus.train.segments]
     with pytest.raises(InputError, match="several batches in a row cannot be read; the last reason: .*gone.wav"):
@@ -235,7 +254,10 @@ def test_dev_is_read_whole_or_not_at_all(corpus, tmp_path):
 
 def test_an_update_must_have_a_batch_for_every_part(corpus, tmp_path):
     make_task(corpus, tmp_path, optim=OptimSettings(accumulate=2))
-    with pytest.raises(InputError, match="12 training segments give .* batches for 1 processes of optim.accumulate=40 parts each; lower it"):
+    with pytest.raises(
+        InputError,
+        match="12 training segments give .* batches for 1 processes of optim.accumulate=40 parts each; lower it",
+    ):
         make_task(corpus, tmp_path, optim=OptimSettings(accumulate=40))
 
 

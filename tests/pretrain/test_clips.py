@@ -9,13 +9,14 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from clip_files import write_manifest
 from mmpt.pretrain.clips import ClipDataset, Sampling, Skipped, collate
 from mmpt.pretrain.manifest import read_manifest
-from mmpt.pretrain.media import MediaError
-from mmpt.pretrain.media_pictures import VideoFile
-from mmpt.pretrain.media_sound import decode_audio
+from mmpt.training.media import MediaError
+from mmpt.training.media_pictures import VideoFile
+from mmpt.training.media_sound import decode_audio
 from mmpt.upstream.errors import InputError
+
+from helpers.clip_files import write_manifest
 
 SAMPLING = Sampling(size=16, frames=16, stride=4, crop_min=0.5)
 
@@ -67,7 +68,9 @@ def test_part_of_a_file_is_cut_where_the_manifest_says(manifest):
     whole, part = decode_audio(file, 0.0, 6.0), decode_audio(file, 3.0, 1.5)
     assert whole.shape[0] == pytest.approx(6 * 16000, abs=1100)
     assert part.shape == (24000,)
-    assert (part - whole[48000:72000]).abs().max() < 1e-4  # from its first sample on: the decoder is given what comes before
+    assert (
+        part - whole[48000:72000]
+    ).abs().max() < 1e-4  # from its first sample on: the decoder is given what comes before
     with VideoFile(file, 3.0) as video:
         frames, times = video.pictures(1.0, 48)
         assert times == pytest.approx([n / 25 for n in range(25)], abs=1e-6)
@@ -114,7 +117,11 @@ def test_workers_read_what_one_process_reads(manifest):
     loader = DataLoader(dataset, batch_sampler=order, collate_fn=collate, num_workers=2)
     for ours, items in zip(loader, order, strict=True):
         reference = collate([dataset[item] for item in items])
-        assert ours.ids == reference.ids and torch.equal(ours.samples, reference.samples) and torch.equal(ours.video, reference.video)
+        assert (
+            ours.ids == reference.ids
+            and torch.equal(ours.samples, reference.samples)
+            and torch.equal(ours.video, reference.video)
+        )
         assert ours.video.stride() == reference.video.stride()
 
 
@@ -123,13 +130,16 @@ def test_no_picture_after_the_end(manifest):
         decode_audio(manifest.parent / "short.mp4", 60.0, 1.0)
 
 
-@pytest.mark.parametrize("line, complaint", [
-    ("x\tx.mp4\tx.mp4\t0\tsoon\ttrain\tm\ta", "duration_s"),
-    ("x\tx.mp4\tx.mp4\t0\tnan\ttrain\tm\ta", "duration_s"),
-    ("x\tx.mp4\tx.mp4\t0\t1\tvalid\tm\ta", "split"),
-    ("x\tx.mp4\tx.mp4\t0\t1\ttrain\tm", "columns"),
-    ("x\tx.mp4\tx.mp4\t-1\t1\ttrain\tm\ta", "start_s"),
-])
+@pytest.mark.parametrize(
+    "line, complaint",
+    [
+        ("x\tx.mp4\tx.mp4\t0\tsoon\ttrain\tm\ta", "duration_s"),
+        ("x\tx.mp4\tx.mp4\t0\tnan\ttrain\tm\ta", "duration_s"),
+        ("x\tx.mp4\tx.mp4\t0\t1\tvalid\tm\ta", "split"),
+        ("x\tx.mp4\tx.mp4\t0\t1\ttrain\tm", "columns"),
+        ("x\tx.mp4\tx.mp4\t-1\t1\ttrain\tm\ta", "start_s"),
+    ],
+)
 def test_bad_manifest_lines_are_named(tmp_path: Path, line, complaint):
     file = tmp_path / "manifest.tsv"
     file.write_text("id\tvideo\taudio\tstart_s\tduration_s\tsplit\tset\tgroup\n" + line + "\n")

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from mmpt.pretrain.contrastive import InfoNCE, rank_of_own, retrieval
-from mmpt.pretrain.distributed import Counts
+from mmpt.training.distributed import Counts
 
 
 def alone(clips):
@@ -62,7 +62,9 @@ def test_retrieval_counts_what_a_person_would_count():
         assert figures[f"audio_to_video_r{k}"] == pytest.approx(hits)
         hits = sum(i in similarity[:, i].argsort(descending=True)[:k].tolist() for i in range(58)) / 58
         assert figures[f"video_to_audio_r{k}"] == pytest.approx(hits)
-    inside = sum(similarity[i, :30].argmax().item() == i for i in range(30)) + sum(similarity[i, 30:55].argmax().item() + 30 == i for i in range(30, 55))
+    inside = sum(similarity[i, :30].argmax().item() == i for i in range(30)) + sum(
+        similarity[i, 30:55].argmax().item() + 30 == i for i in range(30, 55)
+    )
     assert figures["within_audio_to_video_r1"] == pytest.approx(inside / 55)
     assert figures["chance_r1"] == pytest.approx(1 / 58) and figures["within_chance_r1"] == pytest.approx(2 / 55)
 

@@ -14,7 +14,10 @@ def clip(id: str, video: Path, **fields) -> Clip:
 
 
 def test_written_manifest_is_read_again(tmp_path):
-    clips = [clip("b", tmp_path / "é/b.mp4", audio=tmp_path / "b.m4a", start_s=1.5), clip("a", Path("/elsewhere/a \"1\".mp4"), split="dev", group="")]
+    clips = [
+        clip("b", tmp_path / "é/b.mp4", audio=tmp_path / "b.m4a", start_s=1.5),
+        clip("a", Path('/elsewhere/a "1".mp4'), split="dev", group=""),
+    ]
     assert write_manifest(tmp_path / "m.tsv", iter(clips)) == 2
     assert read_manifest(tmp_path / "m.tsv") == clips
 
@@ -27,15 +30,26 @@ def test_files_inside_the_folder_are_relative(tmp_path, monkeypatch):
     assert lines[2].split("\t")[1] == f"{tmp_path}/listsB/a.mp4"
 
 
-@pytest.mark.parametrize("bad", [
-    {"video": Path("/a\tb.mp4")}, {"group": "two\nlines"}, {"video": Path("/caf\udce9.mp4")}, {"split": "valid"}, {"duration_s": 1e-9},
-    {"duration_s": float("inf")}, {"start_s": -1.0}, {"id": "first"},
-])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"video": Path("/a\tb.mp4")},
+        {"group": "two\nlines"},
+        {"video": Path("/caf\udce9.mp4")},
+        {"split": "valid"},
+        {"duration_s": 1e-9},
+        {"duration_s": float("inf")},
+        {"start_s": -1.0},
+        {"id": "first"},
+    ],
+)
 def test_what_could_not_be_read_is_not_written(tmp_path, bad):
     write_manifest(tmp_path / "m.tsv", [clip("before", Path("/a.mp4"))])
     before = (tmp_path / "m.tsv").read_bytes()
     with pytest.raises(InputError, match="m.tsv: clip"):
-        write_manifest(tmp_path / "m.tsv", [clip("first", Path("/a.mp4")), clip(**{"id": "bad", "video": Path("/b.mp4")} | bad)])
+        write_manifest(
+            tmp_path / "m.tsv", [clip("first", Path("/a.mp4")), clip(**{"id": "bad", "video": Path("/b.mp4")} | bad)]
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["m.tsv"] and (tmp_path / "m.tsv").read_bytes() == before
 
 

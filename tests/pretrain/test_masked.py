@@ -6,14 +6,15 @@ import math
 import pytest
 import torch
 
-from mmpt.pretrain.distributed import Counts
 from mmpt.pretrain.masked import MaskedSettings, draw_masks, kept_tokens, normalise_tubelets, wanted_frames
 from mmpt.pretrain.video import VideoSettings, cut_tubelets, join_tubelets, mean_tubelets, motion_of, normalise_pixels
+from mmpt.training.distributed import Counts
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 from mmpt.upstream.mmpt_av.filterbank import speech_frames
 from mmpt.upstream.mmpt_av.packing import Packing
-from small_model import VIDEO, counts_of, masks_of, noise_batch, small_model
+
+from helpers.small_model import VIDEO, counts_of, masks_of, noise_batch, small_model
 
 CLIPS = [0, 1, 2, 3]
 
@@ -21,7 +22,10 @@ CLIPS = [0, 1, 2, 3]
 def clip_masks(masks, number):
     """A clip's seen and hidden audio tokens, as lists."""
     start, tokens = sum(masks.audio_lengths[:number]), masks.audio_lengths[number]
-    inside = [[i - start for i in ids.tolist() if start <= i < start + tokens] for ids in (masks.audio_seen, masks.audio_hidden)]
+    inside = [
+        [i - start for i in ids.tolist() if start <= i < start + tokens]
+        for ids in (masks.audio_seen, masks.audio_hidden)
+    ]
     return inside[0], inside[1], tokens
 
 
@@ -76,9 +80,14 @@ def slow_video(model, video, masks, number):
     for time in range(VIDEO.times):
         for row in range(side):
             for column in range(side):
-                piece = video[number, :, time * t : time * t + t, row * p : row * p + p, column * p : column * p + p].double()
+                piece = video[
+                    number, :, time * t : time * t + t, row * p : row * p + p, column * p : column * p + p
+                ].double()
                 tubelets.append(((piece / 255 - 0.45) / 0.225).flatten())
-    places = [encoder.positions.time[i // VIDEO.places] + encoder.positions.space[i % VIDEO.places] for i in range(VIDEO.tokens)]
+    places = [
+        encoder.positions.time[i // VIDEO.places] + encoder.positions.space[i % VIDEO.places]
+        for i in range(VIDEO.tokens)
+    ]
     x = torch.stack([encoder.embedding(tubelets[i]) + places[i] for i in seen])[None]
     for block in encoder.blocks:
         x = block(x)
@@ -94,13 +103,17 @@ def slow_video(model, video, masks, number):
     return sum(((made[i] - targets[i]) ** 2).mean() for i in wanted), len(wanted), states
 
 
-@pytest.mark.parametrize("options", [
-    {},
-    {"loss_on": "all", "normalise_pixels": True},
-    {"audio_mask": "zero"},
-    {"audio_mask_at": "features"},
-    {"audio_mask": "zero", "audio_mask_at": "features", "audio_share": 0.3, "video_share": 0.8},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"loss_on": "all", "normalise_pixels": True},
+        {"audio_mask": "zero"},
+        {"audio_mask_at": "features"},
+        {"audio_mask": "zero", "audio_mask_at": "features", "audio_share": 0.3, "video_share": 0.8},
+    ],
+    ids=str,
+)
 def test_losses_and_gradients_match_the_slow_reference(options):
     model = small_model("mae", **options).eval()
     ids, samples, feats, video = noise_batch(CLIPS)
@@ -111,7 +124,10 @@ def test_losses_and_gradients_match_the_slow_reference(options):
     ours = torch.autograd.grad(losses["loss"], parameters)
     audio = [slow_audio(model, feats[n], samples[n], masks, n) for n in range(len(CLIPS))]
     pictures = [slow_video(model, video, masks, n) for n in range(len(CLIPS))]
-    slow = {name: sum(total for total, *_ in parts) / sum(number for _, number, _ in parts) for name, parts in (("audio", audio), ("video", pictures))}
+    slow = {
+        name: sum(total for total, *_ in parts) / sum(number for _, number, _ in parts)
+        for name, parts in (("audio", audio), ("video", pictures))
+    }
     for name, value in slow.items():
         assert losses[name].item() == pytest.approx(value.item(), rel=1e-6), name  # positions and pixels are float32
     reference = torch.autograd.grad(slow["audio"] + 0.5 * slow["video"], parameters)
@@ -135,7 +151,9 @@ def test_contrast_sees_a_second_pass_or_the_masked_encodings():
             pictures = [model.video_encoder.pool(one[None])[0] for one in video]
         clr = model.contrast(*model.project(torch.stack(audio), torch.stack(pictures)), counts)
         assert losses["clr"].item() == pytest.approx(clr.item(), rel=1e-6)
-        assert losses["loss"].item() == pytest.approx((losses["audio"] + 0.5 * losses["video"] + 2 * losses["clr"]).item(), rel=1e-9)
+        assert losses["loss"].item() == pytest.approx(
+            (losses["audio"] + 0.5 * losses["video"] + 2 * losses["clr"]).item(), rel=1e-9
+        )
 
 
 def test_masks_are_drawn_by_seed_epoch_and_name():
@@ -144,7 +162,10 @@ def test_masks_are_drawn_by_seed_epoch_and_name():
     alone = draw_masks(settings, 0, 4, ["b"], [5000], 1568)
     assert torch.equal(together.video_seen[1], alone.video_seen[0])
     assert (together.audio_seen[100:103] - 250).tolist() == alone.audio_seen.tolist()
-    for other in (draw_masks(settings, 1, 4, ["a"], [160_000], 1568), draw_masks(settings, 0, 5, ["a"], [160_000], 1568)):
+    for other in (
+        draw_masks(settings, 1, 4, ["a"], [160_000], 1568),
+        draw_masks(settings, 0, 5, ["a"], [160_000], 1568),
+    ):
         assert not torch.equal(other.audio_seen, together.audio_seen[:100])
         assert not torch.equal(other.video_seen[0], together.video_seen[0])
 
@@ -157,7 +178,11 @@ def test_sixty_per_cent_are_masked_without_replacement():
     for seen, hidden in zip(masks.video_seen.tolist(), masks.video_hidden.tolist()):
         assert sorted(seen + hidden) == list(range(1568)) and seen == sorted(seen)
     assert kept_tokens(1, 0.6) == 1  # the shortest clip keeps its only token
-    share = torch.stack([draw_masks(MaskedSettings(), seed, 0, ["a"], [160_000], 16).audio_seen for seed in range(200)]).flatten().bincount(minlength=250)
+    share = (
+        torch.stack([draw_masks(MaskedSettings(), seed, 0, ["a"], [160_000], 16).audio_seen for seed in range(200)])
+        .flatten()
+        .bincount(minlength=250)
+    )
     assert share.min() > 45 and share.max() < 120  # 80 expected at every place
 
 
@@ -175,7 +200,9 @@ def test_tubelets_are_cut_joined_and_averaged():
     video = torch.randint(0, 256, (2, 3, 6, 32, 32), dtype=torch.uint8)
     cut = cut_tubelets(video, settings)
     assert cut.shape == (2, settings.tokens, settings.pixels) and settings.tokens == 32
-    assert torch.equal(cut[1, 16 + 4 + 2].view(3, 3, 8, 8), video[1, :, 3:6, 8:16, 16:24])  # second time, second row, third column
+    assert torch.equal(
+        cut[1, 16 + 4 + 2].view(3, 3, 8, 8), video[1, :, 3:6, 8:16, 16:24]
+    )  # second time, second row, third column
     assert torch.equal(join_tubelets(normalise_pixels(cut), settings), video)
     means = cut.float().unflatten(1, (2, 16)).mean(2)
     torch.testing.assert_close(mean_tubelets(video, settings), means)
@@ -212,7 +239,9 @@ def test_parts_of_an_update_add_up_to_the_whole():
     model = small_model("mae").eval()
     batches = [noise_batch(part) for part in ([0, 1, 2], [3, 4], [5])]
     masks = [masks_of(model, ids, samples) for ids, samples, *_ in batches]
-    total = Counts([{name: sum(counts_of(b[0], m)[name] for b, m in zip(batches, masks)) for name in counts_of([], masks[0])}])
+    total = Counts(
+        [{name: sum(counts_of(b[0], m)[name] for b, m in zip(batches, masks)) for name in counts_of([], masks[0])}]
+    )
     parts = [model(feats, video, m, total) for (_, _, feats, video), m in zip(batches, masks)]
     ids, samples, feats, video = noise_batch(list(range(6)))
     whole_masks = masks_of(model, ids, samples)
@@ -230,12 +259,15 @@ def test_each_objective_trains_all_that_it_builds():
         assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
-@pytest.mark.parametrize("options, complaint", [
-    ({"audio_share": 1.0}, "audio_share"),
-    ({"audio_mask": "blur"}, "audio_mask must be drop or zero"),
-    ({"audio_share": 0.0}, "loss_on=masked"),
-    ({"decoder_width": 30, "decoder_heads": 4}, "decoder_width"),
-])
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ({"audio_share": 1.0}, "audio_share"),
+        ({"audio_mask": "blur"}, "audio_mask must be drop or zero"),
+        ({"audio_share": 0.0}, "loss_on=masked"),
+        ({"decoder_width": 30, "decoder_heads": 4}, "decoder_width"),
+    ],
+)
 def test_impossible_settings_are_named(options, complaint):
     with pytest.raises(InputError, match=complaint):
         MaskedSettings(**options)

@@ -13,13 +13,14 @@ import numpy
 import pytest
 import torch
 import webdataset
-from shard_folders import write_clips, write_shards
 from torch.utils.data import DataLoader
 
 from mmpt.pretrain.clips import ClipDataset, Sampling, Skipped, collate
 from mmpt.pretrain.manifest import read_manifest
 from mmpt.pretrain.shards import ShardReader, read_index
 from mmpt.upstream.errors import InputError
+
+from helpers.shard_folders import write_clips, write_shards
 
 SAMPLING = Sampling(size=64, frames=16, stride=4, crop_min=0.5)
 
@@ -47,8 +48,15 @@ def dataset(clips, memory_gb=0.0, sampling=SAMPLING) -> ClipDataset:
 def test_index_tells_what_the_manifest_told(manifest, shards):
     clips, sources = read_index(shards), read_manifest(manifest)
     names = ("id", "duration_s", "split", "set", "group")
-    assert [[getattr(clip, name) for name in names] for clip in clips] == [[getattr(clip, name) for name in names] for clip in sources]
-    assert sorted({clip.shard.name for clip in clips}) == ["dev-000000.tar", "test-000000.tar", "train-000000.tar", "train-000001.tar"]
+    assert [[getattr(clip, name) for name in names] for clip in clips] == [
+        [getattr(clip, name) for name in names] for clip in sources
+    ]
+    assert sorted({clip.shard.name for clip in clips}) == [
+        "dev-000000.tar",
+        "test-000000.tar",
+        "train-000000.tar",
+        "train-000001.tar",
+    ]
     assert clips[0].shard is clips[1].shard and clips[0].set is clips[3].set  # what a million clips share is there once
     assert not hasattr(clips[0], "__dict__")
 
@@ -73,7 +81,10 @@ def test_the_comparison_can_fail(manifest, shards):
     """Another draw of moment, crop or flip is outside the tolerance above."""
     packed, files = dataset(read_index(shards)), dataset(read_manifest(manifest))
     for index in range(4):
-        differences = [(packed[0, index].video.float() - files[epoch, index].video.float()).abs().mean(dim=(1, 2, 3)).max() for epoch in range(1, 5)]
+        differences = [
+            (packed[0, index].video.float() - files[epoch, index].video.float()).abs().mean(dim=(1, 2, 3)).max()
+            for epoch in range(1, 5)
+        ]
         assert min(differences) > 1.5
 
 
@@ -90,10 +101,20 @@ def test_workers_read_what_one_process_reads(shards):
     clips = dataset(read_index(shards))
     clips[0, 0]  # read before the workers are forked
     order = [[(1, 0), (1, 4)], [(1, 3), (1, 1)], [(1, 2), (1, 5)]]
-    for batch, items in zip(DataLoader(clips, batch_sampler=order, collate_fn=collate, num_workers=2), order, strict=True):
+    for batch, items in zip(
+        DataLoader(clips, batch_sampler=order, collate_fn=collate, num_workers=2), order, strict=True
+    ):
         reference = collate([clips[item] for item in items])
-        assert batch.ids == reference.ids and torch.equal(batch.samples, reference.samples) and torch.equal(batch.video, reference.video)
-    assert not [handle for handle in Path("/proc/self/fd").iterdir() if handle.is_symlink() and os.path.realpath(handle).endswith(".tar")]
+        assert (
+            batch.ids == reference.ids
+            and torch.equal(batch.samples, reference.samples)
+            and torch.equal(batch.video, reference.video)
+        )
+    assert not [
+        handle
+        for handle in Path("/proc/self/fd").iterdir()
+        if handle.is_symlink() and os.path.realpath(handle).endswith(".tar")
+    ]
 
 
 def test_only_what_is_wanted_is_read(shards, monkeypatch):
@@ -117,7 +138,10 @@ def test_webdataset_reads_the_shards(manifest, shards):
         assert sum(about["frame_bytes"]) == len(sample["mjpeg"]) and zlib.crc32(sample["flac"]) == about["audio_crc32"]
         with av.open(io.BytesIO(sample["mjpeg"]), format="mjpeg") as film:  # a player shows the pictures
             shown = list(film.decode(video=0))
-        assert len(shown) == len(about["frame_times"]) and (shown[0].height, shown[0].width) == (about["height"], about["width"])
+        assert len(shown) == len(about["frame_times"]) and (shown[0].height, shown[0].width) == (
+            about["height"],
+            about["width"],
+        )
 
 
 def test_pictures_are_scaled_down_and_never_up(shards):
@@ -138,14 +162,17 @@ def flip(path: Path, offset: int) -> None:
         file.write(bytes([byte[0] ^ 0x10]))
 
 
-@pytest.mark.parametrize("part, reason", [
-    ("json", "shard train-000000.tar: damaged, the JSON"),
-    ("flac", "shard train-000000.tar: damaged, the sound"),
-    ("pictures", r"shard train-000000.tar: damaged, picture \d+"),
-    ("cut", "shard train-000000.tar: cut off"),
-    ("gone", "shard train-000000.tar: No such file"),
-    ("other", "shard train-000000.tar: (damaged|cut off)"),
-])
+@pytest.mark.parametrize(
+    "part, reason",
+    [
+        ("json", "shard train-000000.tar: damaged, the JSON"),
+        ("flac", "shard train-000000.tar: damaged, the sound"),
+        ("pictures", r"shard train-000000.tar: damaged, picture \d+"),
+        ("cut", "shard train-000000.tar: cut off"),
+        ("gone", "shard train-000000.tar: No such file"),
+        ("other", "shard train-000000.tar: (damaged|cut off)"),
+    ],
+)
 def test_damage_is_a_skipped_clip_with_its_reason(copy, part, reason):
     clips = read_index(copy)
     clip, path = clips[0], clips[0].shard
@@ -173,10 +200,19 @@ def test_every_byte_of_a_clip_that_is_flipped_is_noticed(copy):
     clip = read_index(copy)[3]
     assert clip.id == "short"
     sound = dataset([clip], memory_gb=1)[0, 0]
-    for offset in numpy.linspace(0, clip.picture_offset + clip.picture_bytes - clip.offset - 1, 60).astype(int).tolist():
-        header = any(0 <= clip.offset + offset - (begin - 512) < 512 for begin in (clip.audio_offset, clip.picture_offset))
-        padding = any(end <= clip.offset + offset < begin - 512 for end, begin in [
-            (clip.offset + clip.json_bytes, clip.audio_offset), (clip.audio_offset + clip.audio_bytes, clip.picture_offset)])
+    for offset in (
+        numpy.linspace(0, clip.picture_offset + clip.picture_bytes - clip.offset - 1, 60).astype(int).tolist()
+    ):
+        header = any(
+            0 <= clip.offset + offset - (begin - 512) < 512 for begin in (clip.audio_offset, clip.picture_offset)
+        )
+        padding = any(
+            end <= clip.offset + offset < begin - 512
+            for end, begin in [
+                (clip.offset + clip.json_bytes, clip.audio_offset),
+                (clip.audio_offset + clip.audio_bytes, clip.picture_offset),
+            ]
+        )
         flip(clip.shard, clip.offset + offset)
         item = dataset([clip], memory_gb=1)[0, 0]
         assert isinstance(item, Skipped) or ((header or padding) and torch.equal(item.wav, sound.wav)), offset
@@ -195,14 +231,23 @@ def test_index_of_other_shards_is_noticed(copy):
     assert "clip LONG lies where the index says" in dataset(clips)[0, 0].reason
 
 
-@pytest.mark.parametrize("change, complaint", [
-    (lambda folder: (folder / "index.tsv").unlink(), "index.tsv: no such file"),
-    (lambda folder: (folder / "index.tsv").write_text("id\tvideo\n"), "is not an index of shards"),
-    (lambda folder: (folder / "index.tsv").write_bytes(b"\xff\xfe\x00"), "not UTF-8"),
-    (lambda folder: (folder / "dev-000000.tar").unlink(), "dev-000000.tar: no such shard"),
-    (lambda folder: (folder / "index.tsv").write_text((folder / "index.tsv").read_text()[:-40]), "line 7: does not fit"),
-    (lambda folder: (folder / "index.tsv").write_text((folder / "index.tsv").read_text().splitlines()[0] + "\n"), "lists no clip"),
-])
+@pytest.mark.parametrize(
+    "change, complaint",
+    [
+        (lambda folder: (folder / "index.tsv").unlink(), "index.tsv: no such file"),
+        (lambda folder: (folder / "index.tsv").write_text("id\tvideo\n"), "is not an index of shards"),
+        (lambda folder: (folder / "index.tsv").write_bytes(b"\xff\xfe\x00"), "not UTF-8"),
+        (lambda folder: (folder / "dev-000000.tar").unlink(), "dev-000000.tar: no such shard"),
+        (
+            lambda folder: (folder / "index.tsv").write_text((folder / "index.tsv").read_text()[:-40]),
+            "line 7: does not fit",
+        ),
+        (
+            lambda folder: (folder / "index.tsv").write_text((folder / "index.tsv").read_text().splitlines()[0] + "\n"),
+            "lists no clip",
+        ),
+    ],
+)
 def test_bad_index_is_one_error(copy, change, complaint):
     change(copy)
     with pytest.raises(InputError, match=complaint) as error:

@@ -9,8 +9,11 @@ from mmpt.scripts.benchmark import clip_reading, picture_forms, synthetic_media
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    for module, values in ((synthetic_media, {"WIDTH": 64, "HEIGHT": 48}), (picture_forms, {"CLIP_S": 4}),
-                           (clip_reading, {"CLIPS": 2, "CLIP_S": 2, "CHUNK_S": 4, "CHUNKS": 3, "STARTS_S": (0.7, 5.3, 9.9)})):
+    for module, values in (
+        (synthetic_media, {"WIDTH": 64, "HEIGHT": 48}),
+        (picture_forms, {"CLIP_S": 4}),
+        (clip_reading, {"CLIPS": 2, "CLIP_S": 2, "CHUNK_S": 4, "CHUNKS": 3, "STARTS_S": (0.7, 5.3, 9.9)}),
+    ):
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)
 
@@ -27,7 +30,9 @@ def test_clip_reading_compares_both_pairs(tmp_path, capsys):
 def test_picture_forms_lists_every_form(capsys):
     assert picture_forms.main(["--rounds", "1"]) == 0
     told = capsys.readouterr().out
-    assert all(re.search(f"^{re.escape(form.name)} +[0-9.]+ +[0-9.]+ ", told, re.MULTILINE) for form in picture_forms.FORMS)
+    assert all(
+        re.search(f"^{re.escape(form.name)} +[0-9.]+ +[0-9.]+ ", told, re.MULTILINE) for form in picture_forms.FORMS
+    )
 
 
 @pytest.mark.parametrize("command", [clip_reading, picture_forms])

@@ -36,7 +36,9 @@ def test_the_formula_counts_what_pytorch_counts():
 
 def test_waste_is_the_peers_not_ours():
     feats = features(100, 400, 396)
-    assert waste_percent(Encoder(TINY).eval(), feats) < 3  # separators of the convolutions, which the tiny encoder's sizes make much of
+    assert (
+        waste_percent(Encoder(TINY).eval(), feats) < 3
+    )  # separators of the convolutions, which the tiny encoder's sizes make much of
     assert waste_percent(Peer(TINY).eval(), feats) == pytest.approx(100 * (1200 / 896 - 1), abs=3)
 
 
@@ -44,19 +46,30 @@ def test_it_prints_what_it_says(monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "BATCHES", {"ragged": (80, 40), "equal": (60, 60)})
     threads = torch.get_num_threads()
     try:
-        assert benchmark.main(["--parts", "ragged,equal,half,padding,imports", "--preset", "tiny", "--rounds", "1", "--threads", "1"]) == 0
+        assert (
+            benchmark.main(
+                ["--parts", "ragged,equal,half,padding,imports", "--preset", "tiny", "--rounds", "1", "--threads", "1"]
+            )
+            == 0
+        )
     finally:
         torch.set_num_threads(threads)
     out = capsys.readouterr().out
     assert len(re.findall(r"torchaudio takes [\d.]+ \([\d.]+ to [\d.]+\) times as long", out)) == 4
-    assert len(re.findall(r"% of the limit", out)) == 8 and len(re.findall(r"peak memory of a training step: ours [\d.]+ GB", out)) == 2
+    assert (
+        len(re.findall(r"% of the limit", out)) == 8
+        and len(re.findall(r"peak memory of a training step: ours [\d.]+ GB", out)) == 2
+    )
     assert "a state moves by" in out and "% more operations" in out and "beyond torch: " in out
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--parts", "raged"], "there is no raged; there are ragged, equal"),
-    (["--rounds", "0"], "must be at least 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--parts", "raged"], "there is no raged; there are ragged, equal"),
+        (["--rounds", "0"], "must be at least 1"),
+    ],
+)
 def test_bad_input_is_one_line(arguments, message, capsys):
     assert benchmark.main(arguments) == 2
     assert message in capsys.readouterr().err

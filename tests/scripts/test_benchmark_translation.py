@@ -19,18 +19,25 @@ SMALL = ["--preset", "tiny", "--vocabulary", "50", "--threads", "1"]
 def test_lengths_are_librispeech_like():
     drawn = utterances(500, 50)
     lengths = torch.tensor([u.frames / 100 for u in drawn])
-    assert lengths.mean().item() == pytest.approx(12.3, abs=0.4) and lengths.std().item() == pytest.approx(3.84, abs=0.3)
+    assert lengths.mean().item() == pytest.approx(12.3, abs=0.4) and lengths.std().item() == pytest.approx(
+        3.84, abs=0.3
+    )
     assert 1 <= lengths.min() and lengths.max() <= 17
     assert sum(len(u.tokens) for u in drawn) / lengths.sum().item() == pytest.approx(3.3, abs=0.05)
     again, other = utterances(500, 50), utterances(500, 50, seed=1)
-    assert all(torch.equal(a.feats, b.feats) and a.tokens == b.tokens for a, b in zip(again, drawn)) and other[0].tokens != drawn[0].tokens
+    assert (
+        all(torch.equal(a.feats, b.feats) and a.tokens == b.tokens for a, b in zip(again, drawn))
+        and other[0].tokens != drawn[0].tokens
+    )
 
 
 def test_the_peer_gets_the_same_utterances():
     batch = utterances(3, 50)
     inputs = peer_inputs(batch, CPU)
     for one, feats, mask, labels in zip(batch, inputs["input_features"], inputs["attention_mask"], inputs["labels"]):
-        assert torch.equal(feats[: one.frames], one.feats) and mask.sum() == one.frames and not feats[one.frames :].any()
+        assert (
+            torch.equal(feats[: one.frames], one.feats) and mask.sum() == one.frames and not feats[one.frames :].any()
+        )
         assert labels[labels != IGNORED].tolist() == [*one.tokens, EOS]
     frames = [u.frames for u in batch]
     assert padding_percent([batch]) == pytest.approx(100 * (1 - sum(frames) / (3 * max(frames))))
@@ -42,7 +49,11 @@ def test_the_peer_has_the_sizes_of_ours():
     layer = peer.model.encoder.layers[0]
     assert len(peer.model.encoder.layers) == 5 and len(peer.model.decoder.layers) == 2
     assert layer.fc1.weight.shape == (config.ffn_dim, config.d_model) and layer.self_attn.num_heads == config.n_heads
-    assert peer.model.encoder.conv.conv_layers[0].weight.shape == (config.conv_channels, 80, 5) and peer.lm_head.weight.shape == (50, config.d_model)
+    assert peer.model.encoder.conv.conv_layers[0].weight.shape == (
+        config.conv_channels,
+        80,
+        5,
+    ) and peer.lm_head.weight.shape == (50, config.d_model)
 
 
 def test_training_steps_are_compared(capsys):
@@ -52,7 +63,9 @@ def test_training_steps_are_compared(capsys):
         assert re.search(rf"^{order}: [0-9.]+ % of padded features are padding$", told, re.MULTILINE)
     for name in ("ours", "ours, padded", r"Speech2Text \(2 Transformer layers\)"):
         assert len(re.findall(rf"^  {name}: [0-9.e+]+ \([0-9.e+]+ to [0-9.e+]+\) frames/s", told, re.MULTILINE)) == 2
-    assert len(re.findall(r"^  time of .* over ours: .*; arithmetic of the first batch [0-9.]+$", told, re.MULTILINE)) == 4
+    assert (
+        len(re.findall(r"^  time of .* over ours: .*; arithmetic of the first batch [0-9.]+$", told, re.MULTILINE)) == 4
+    )
 
 
 def test_translating_is_compared_on_texts_of_one_length(capsys):

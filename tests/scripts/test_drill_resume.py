@@ -6,15 +6,18 @@ import pytest
 import torch
 import yaml
 
-from clip_files import write_manifest
-from mmpt.pretrain.run_folder import read_training
 from mmpt.scripts.drill_resume import differences, main, same
+from mmpt.training.run_folder import read_training
+
+from helpers.clip_files import write_manifest
 
 
 @pytest.fixture(scope="module")
 def drilled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drill")
-    clips = [(f"t{i}", 1.0 + 0.1 * (i % 5), "train", "ab"[i % 2]) for i in range(20)] + [(f"d{i}", 1.2, "dev", "c") for i in range(3)]
+    clips = [(f"t{i}", 1.0 + 0.1 * (i % 5), "train", "ab"[i % 2]) for i in range(20)] + [
+        (f"d{i}", 1.2, "dev", "c") for i in range(3)
+    ]
     manifest = write_manifest(folder / "clips", clips)
     status = main(["--data", str(manifest), "--kills", "2", "--steps", "24", "--out", str(folder / "out")])
     return status, folder / "out"
@@ -24,7 +27,9 @@ def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(drilled):
     status, out = drilled
     assert status == 0 and differences(out / "killed", out / "unbroken") == []
     assert read_training(out / "killed" / "checkpoints" / "latest.pt")["step"] == 24
-    assert yaml.safe_load((out / "killed" / "config.yaml").read_text()) == yaml.safe_load((out / "unbroken" / "config.yaml").read_text())
+    assert yaml.safe_load((out / "killed" / "config.yaml").read_text()) == yaml.safe_load(
+        (out / "unbroken" / "config.yaml").read_text()
+    )
 
 
 def test_a_difference_is_noticed(drilled):

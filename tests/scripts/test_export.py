@@ -15,11 +15,14 @@ def test_untrained_encoder_hangs_on_its_seed(tmp_path):
     assert load_encoder(tmp_path / "a.pt").provenance["stages"][0]["stage"] == "untrained"
 
 
-@pytest.mark.parametrize("arguments, complaint", [
-    ([], "either a RUN or --untrained"),
-    (["nowhere"], "nowhere"),
-    (["nowhere", "--untrained", "tiny"], "either"),
-])
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        ([], "either a RUN or --untrained"),
+        (["nowhere"], "nowhere"),
+        (["nowhere", "--untrained", "tiny"], "either"),
+    ],
+)
 def test_bad_input_is_one_line(tmp_path, capsys, arguments, complaint):
     assert main([*arguments, "--out", str(tmp_path / "e.pt")]) == 2
     error = capsys.readouterr().err.strip()
@@ -38,5 +41,11 @@ def test_an_encoder_is_exported_again_with_denser_states(tmp_path, capsys):
     a, b = load_encoder(tmp_path / "a.pt"), load_encoder(tmp_path / "b.pt")
     assert (a.hop, b.hop) == (640, 320) and a.provenance == b.provenance
     assert all(torch.equal(one, b.state_dict()[name]) for name, one in a.state_dict().items())
-    assert main(["--untrained", "tiny", "--frame-hop", "320", "--out", str(tmp_path / "c.pt")]) == 0 and load_encoder(tmp_path / "c.pt").hop == 320
-    assert main([str(tmp_path / "a.pt"), "--out", str(tmp_path / "b.pt")]) == 2 and "--fresh replaces it" in capsys.readouterr().err
+    assert (
+        main(["--untrained", "tiny", "--frame-hop", "320", "--out", str(tmp_path / "c.pt")]) == 0
+        and load_encoder(tmp_path / "c.pt").hop == 320
+    )
+    assert (
+        main([str(tmp_path / "a.pt"), "--out", str(tmp_path / "b.pt")]) == 2
+        and "--fresh replaces it" in capsys.readouterr().err
+    )

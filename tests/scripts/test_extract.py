@@ -23,14 +23,28 @@ def place(tmp_path):
 
 
 def extract(place, *arguments) -> int:
-    return main([str(place / "speech"), "--ckpt", str(place / "encoder.pt"), "--out", str(place / "out"), "--device", "cpu", *arguments])
+    return main(
+        [
+            str(place / "speech"),
+            "--ckpt",
+            str(place / "encoder.pt"),
+            "--out",
+            str(place / "out"),
+            "--device",
+            "cpu",
+            *arguments,
+        ]
+    )
 
 
 @torch.no_grad()
 def expected(place, name, hop=640):
     encoder = load_encoder(place / "encoder.pt")
     encoder.hop = hop
-    return [layer[0] for layer in encoder([torch.from_numpy(soundfile.read(place / name, dtype="float32")[0])]).hidden_states]
+    return [
+        layer[0]
+        for layer in encoder([torch.from_numpy(soundfile.read(place / name, dtype="float32")[0])]).hidden_states
+    ]
 
 
 def test_the_last_layer_as_npz(place):
@@ -38,14 +52,22 @@ def test_the_last_layer_as_npz(place):
     found = {file.relative_to(place / "out").as_posix() for file in (place / "out").rglob("*.npz")}
     assert found == {"a.npz", "b/c.npz", "b/d.npz"}
     content = numpy.load(place / "out/b/c.npz")
-    assert content["states"].shape == (8, 96) and (int(content["samples"]), int(content["hop"]), content["layers"].tolist()) == (5001, 640, [4])
+    assert content["states"].shape == (8, 96) and (
+        int(content["samples"]),
+        int(content["hop"]),
+        content["layers"].tolist(),
+    ) == (5001, 640, [4])
     assert abs(content["states"] - expected(place, "speech/b/c.wav")[-1].numpy()).max() <= 1e-4
 
 
 def test_chosen_layers_as_pt_at_20_ms_in_half_precision(place):
     assert extract(place, "--layers", "0,-2", "--format", "pt", "--frame-hop", "320", "--half") == 0
     content = torch.load(place / "out/a.pt", weights_only=True)
-    assert content["states"].shape == (2, 50, 96) and content["states"].dtype == torch.float16 and content["layers"] == [0, 3]
+    assert (
+        content["states"].shape == (2, 50, 96)
+        and content["states"].dtype == torch.float16
+        and content["layers"] == [0, 3]
+    )
     for states, layer in zip(content["states"], (0, 3)):
         assert (states - expected(place, "speech/a.wav", hop=320)[layer]).abs().max() <= 1e-2
 
@@ -64,7 +86,20 @@ def test_all_layers_and_small_batches(place):
 
 def test_any_rate_and_channels(place):
     soundfile.write(place / "stereo.wav", numpy.random.default_rng(1).normal(0, 0.1, (44100, 2)), 44100)
-    assert main([str(place / "stereo.wav"), "--ckpt", str(place / "encoder.pt"), "--out", str(place / "out"), "--device", "cpu"]) == 0
+    assert (
+        main(
+            [
+                str(place / "stereo.wav"),
+                "--ckpt",
+                str(place / "encoder.pt"),
+                "--out",
+                str(place / "out"),
+                "--device",
+                "cpu",
+            ]
+        )
+        == 0
+    )
     content = numpy.load(place / "out/stereo.npz")
     assert abs(int(content["samples"]) - 16000) <= 2 and content["states"].shape == (25, 96)
 
@@ -74,7 +109,9 @@ def test_a_second_call_makes_only_what_is_missing(place, capsys):
     times = {file: file.stat().st_mtime_ns for file in (place / "out").rglob("*.npz")}
     (place / "out/a.npz").unlink()
     assert extract(place) == 0 and "2 of 3 files were done before" in capsys.readouterr().out
-    assert {file: file.stat().st_mtime_ns for file in times if file.name != "a.npz"} == {f: t for f, t in times.items() if f.name != "a.npz"}
+    assert {file: file.stat().st_mtime_ns for file in times if file.name != "a.npz"} == {
+        f: t for f, t in times.items() if f.name != "a.npz"
+    }
     assert (place / "out/a.npz").is_file()
 
 
@@ -93,16 +130,30 @@ def test_what_cannot_be_read_is_listed(place, capsys):
     assert len(list((place / "out").rglob("*.npz"))) == 3
 
 
-@pytest.mark.parametrize("sounds, more, message", [
-    (["absent.wav"], [], "absent.wav: no such file or folder"), (["empty"], [], "holds no sound file"),
-    (["speech/a.wav", "other/a.wav"], [], "would both be written"), (["speech"], ["--layers", "7"], "has the layers 0 to 4"),
-    (["speech"], ["--layers", "first"], "give last, all, or numbers"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "sounds, more, message",
+    [
+        (["absent.wav"], [], "absent.wav: no such file or folder"),
+        (["empty"], [], "holds no sound file"),
+        (["speech/a.wav", "other/a.wav"], [], "would both be written"),
+        (["speech"], ["--layers", "7"], "has the layers 0 to 4"),
+        (["speech"], ["--layers", "first"], "give last, all, or numbers"),
+    ],
+)
 def test_bad_input_is_one_line(place, capsys, sounds, more, message):
     (place / "empty").mkdir()
     (place / "other").mkdir()
     (place / "other/a.wav").write_bytes((place / "speech/a.wav").read_bytes())
-    arguments = [*(str(place / sound) for sound in sounds), "--ckpt", str(place / "encoder.pt"), "--out", str(place / "out"), "--device", "cpu", *more]
+    arguments = [
+        *(str(place / sound) for sound in sounds),
+        "--ckpt",
+        str(place / "encoder.pt"),
+        "--out",
+        str(place / "out"),
+        "--device",
+        "cpu",
+        *more,
+    ]
     assert main(arguments) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and "\n" not in error

@@ -11,8 +11,8 @@ import soundfile
 
 from mmpt.scripts.prepare.librispeech_lengths import write_lengths
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, str(REPOSITORY / "scripts/prepare/librispeech_lengths.py")]
 
 

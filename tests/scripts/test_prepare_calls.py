@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from corpus_mocks import lrs3, media, place
 from mmpt.pretrain.manifest import read_manifest
 from mmpt.scripts.prepare import kinetics600, media_headers, voxceleb2
 from mmpt.scripts.prepare.lrs3 import main
 from mmpt.scripts.prepare.media_headers import Journal
+from mmpt.upstream.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from helpers.corpus_mocks import lrs3, media, place
 
 
 @pytest.fixture
@@ -45,9 +45,16 @@ def call(root: Path, out: Path, *more: str) -> int:
 
 
 def test_broken_files_are_left_out_with_the_reason(root, out, capfd):
-    place(root, {"pretrain/eeeeeeeeeee/00001.mp4": "", "pretrain/eeeeeeeeeee/00002.mp4": "no media at all",
-                 "pretrain/eeeeeeeeeee/00003.mp4": "silent.mp4", "pretrain/eeeeeeeeeee/00004.mp4": "blind.mp4",
-                 "pretrain/eeeeeeeeeee/00005.mp4/inside.mp4": "whole.mp4"})
+    place(
+        root,
+        {
+            "pretrain/eeeeeeeeeee/00001.mp4": "",
+            "pretrain/eeeeeeeeeee/00002.mp4": "no media at all",
+            "pretrain/eeeeeeeeeee/00003.mp4": "silent.mp4",
+            "pretrain/eeeeeeeeeee/00004.mp4": "blind.mp4",
+            "pretrain/eeeeeeeeeee/00005.mp4/inside.mp4": "whole.mp4",
+        },
+    )
     whole, folder = media()["whole.mp4"], root / "pretrain/eeeeeeeeeee"
     (folder / "00006.mp4").write_bytes(whole[: len(whole) // 2])  # its index stands at the end
     os.mkfifo(folder / "00007.mp4")  # would be waited for without end
@@ -83,7 +90,10 @@ def test_pipe_that_came_after_the_search_is_not_opened(tmp_path):
 
 def test_killed_call_goes_on_from_its_journal(root, out, opened):
     assert call(root, out) == 0
-    manifest, journal = (out / "manifest.tsv").read_bytes(), (out / "probed.jsonl").read_bytes().splitlines(keepends=True)
+    manifest, journal = (
+        (out / "manifest.tsv").read_bytes(),
+        (out / "probed.jsonl").read_bytes().splitlines(keepends=True),
+    )
     assert len(opened) == len(journal) == 6
     (out / "manifest.tsv").unlink()
     (out / "probed.jsonl").write_bytes(b"".join(journal[:3]) + journal[3][:40])  # killed while it wrote the fourth line
@@ -125,7 +135,9 @@ def test_interrupt_is_one_line_and_keeps_what_was_read(root, out, opened, monkey
     assert sorted(path.name for path in out.iterdir()) == ["probed.jsonl"]
     opened.clear()
     assert call(root, out) == 0
-    assert len(set(opened)) == 4 and not set(added) & set(opened)  # a set: a thread of the first call may have been late
+    assert len(set(opened)) == 4 and not set(added) & set(
+        opened
+    )  # a set: a thread of the first call may have been late
 
 
 def test_file_that_the_system_would_not_give_is_tried_again(root, out, monkeypatch):
@@ -188,12 +200,15 @@ def test_other_layout_is_one_line(command, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("more, problem", [
-    (["--root", "/nowhere"], "--root /nowhere: no such folder"),
-    (["--jobs", "0"], "--jobs 0"),
-    (["--dev-percent", "100"], "--dev-percent 100"),
-    (["--dev-percent", "few"], "--dev-percent few"),
-])
+@pytest.mark.parametrize(
+    "more, problem",
+    [
+        (["--root", "/nowhere"], "--root /nowhere: no such folder"),
+        (["--jobs", "0"], "--jobs 0"),
+        (["--dev-percent", "100"], "--dev-percent 100"),
+        (["--dev-percent", "few"], "--dev-percent few"),
+    ],
+)
 def test_bad_options_are_one_line(root, out, capsys, more, problem):
     assert call(root, out, *more) == 2
     error = capsys.readouterr().err
@@ -221,7 +236,9 @@ def test_command_from_anywhere(root, out, monkeypatch):
     monkeypatch.chdir(root.parent)
     monkeypatch.setattr(sys, "argv", [str(script), "--root", root.name, "--out", "out"])
     monkeypatch.syspath_prepend(script.parent)  # where Python looks first when it is given a script
-    with pytest.raises(SystemExit) as ended:  # in this process: importing torch in another takes longer than all these tests
+    with pytest.raises(
+        SystemExit
+    ) as ended:  # in this process: importing torch in another takes longer than all these tests
         runpy.run_path(str(script), run_name="__main__")
     assert ended.value.code == 0
     assert all(clip.video.is_absolute() and clip.video.is_file() for clip in read_manifest(out / "manifest.tsv"))

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from corpus_mocks import lrs3, place
 from mmpt.pretrain.manifest import Clip, read_manifest
 from mmpt.scripts.prepare import kinetics600, voxceleb2
 from mmpt.scripts.prepare.lrs3 import main as prepare_lrs3
+
+from helpers.corpus_mocks import lrs3, place
 
 HEADER = "label,youtube_id,time_start,time_end,split\n"
 
@@ -25,20 +26,23 @@ def run(main, root: Path, *more: str) -> tuple[dict[str, Clip], dict[str, str]]:
 @pytest.fixture
 def kinetics(tmp_path) -> Path:
     """Folders by label, with spaces and with underscores, and the flat naming; annotations as the official archive names them."""
-    return place(tmp_path / "k600", {
-        "annotations/train.csv": f"{HEADER}riding a bike,aaaaaaaaaaa,3,13,train\n\"yoga, slow\",bbbbbbbbbb-,0,10,train\n"
-                                 "yoga,ccccccccccc,5,15,train\n",
-        "annotations/validate.csv": HEADER + "riding a bike,_dddddddddd,1234,1244,validate\n",
-        "annotations/test.csv": "youtube_id,time_start,time_end,split\neeeeeeeeeee,7,17,test\n",
-        "annotations/readme_path.txt": "no table",
-        "train/riding a bike/aaaaaaaaaaa_000003_000013.mp4": "whole.mp4",
-        "train/bbbbbbbbbb-_000000_000010.mp4": "whole.mp4",
-        "train/._bbbbbbbbbb-_000000_000010.mp4": "left by an archiver",
-        "train/riding_a_bike/aaaaaaaaaaa_000004_000014.mp4": "whole.mp4",
-        "train/bbbbbbbbbb-_000000_000010.mp4.part": "half",
-        "val/riding_a_bike/_dddddddddd_001234_001244.mp4": "whole.mp4",
-        "test/eeeeeeeeeee_000007_000017.mp4": "whole.mp4",
-    })
+    return place(
+        tmp_path / "k600",
+        {
+            "annotations/train.csv": f'{HEADER}riding a bike,aaaaaaaaaaa,3,13,train\n"yoga, slow",bbbbbbbbbb-,0,10,train\n'
+            "yoga,ccccccccccc,5,15,train\n",
+            "annotations/validate.csv": HEADER + "riding a bike,_dddddddddd,1234,1244,validate\n",
+            "annotations/test.csv": "youtube_id,time_start,time_end,split\neeeeeeeeeee,7,17,test\n",
+            "annotations/readme_path.txt": "no table",
+            "train/riding a bike/aaaaaaaaaaa_000003_000013.mp4": "whole.mp4",
+            "train/bbbbbbbbbb-_000000_000010.mp4": "whole.mp4",
+            "train/._bbbbbbbbbb-_000000_000010.mp4": "left by an archiver",
+            "train/riding_a_bike/aaaaaaaaaaa_000004_000014.mp4": "whole.mp4",
+            "train/bbbbbbbbbb-_000000_000010.mp4.part": "half",
+            "val/riding_a_bike/_dddddddddd_001234_001244.mp4": "whole.mp4",
+            "test/eeeeeeeeeee_000007_000017.mp4": "whole.mp4",
+        },
+    )
 
 
 def test_kinetics(kinetics):
@@ -62,7 +66,11 @@ def test_kinetics(kinetics):
 
 def test_kinetics_annotations_elsewhere_and_by_other_names(kinetics, capsys):
     folder = (kinetics / "annotations").rename(kinetics.parent / "activitynet")
-    for name, other in (("train.csv", "kinetics-600_train.csv"), ("validate.csv", "kinetics-600_val.csv"), ("test.csv", "k600_test.txt")):
+    for name, other in (
+        ("train.csv", "kinetics-600_train.csv"),
+        ("validate.csv", "kinetics-600_val.csv"),
+        ("test.csv", "k600_test.txt"),
+    ):
         (folder / name).rename(folder / other)
     assert kinetics600.main(["--root", str(kinetics), "--out", str(kinetics.parent / "out")]) == 2
     error = capsys.readouterr().err
@@ -72,8 +80,16 @@ def test_kinetics_annotations_elsewhere_and_by_other_names(kinetics, capsys):
 
 
 def test_kinetics_clip_annotated_twice_is_not_trained_on(kinetics):
-    place(kinetics, {"annotations/holdout_test.csv": HEADER + "yoga,aaaaaaaaaaa,3,13,test\nyoga,eeeeeeeeeee,7,17,test\n"})
-    place(kinetics, {"annotations/a_train.csv": HEADER + "yoga,_dddddddddd,1234,1244,train\n", "train/eeeeeeeeeee_000007_000017.mp4": "whole.mp4"})
+    place(
+        kinetics, {"annotations/holdout_test.csv": HEADER + "yoga,aaaaaaaaaaa,3,13,test\nyoga,eeeeeeeeeee,7,17,test\n"}
+    )
+    place(
+        kinetics,
+        {
+            "annotations/a_train.csv": HEADER + "yoga,_dddddddddd,1234,1244,train\n",
+            "train/eeeeeeeeeee_000007_000017.mp4": "whole.mp4",
+        },
+    )
     clips, left_out = run(kinetics600.main, kinetics)
     assert clips["aaaaaaaaaaa_000003_000013"].split == "test"
     assert clips["_dddddddddd_001234_001244"].split == "dev"
@@ -87,25 +103,39 @@ def test_kinetics_table_of_another_kind(kinetics, capsys):
     other.write_text("https://example.org/a.tar.gz\n")
     run(kinetics600.main, kinetics)
     assert f"{other} is passed over: no column youtube_id" in capsys.readouterr().err
-    assert kinetics600.main(["--root", str(kinetics), "--out", str(kinetics.parent / "out"), "--annotations", str(other)]) == 2
+    assert (
+        kinetics600.main(["--root", str(kinetics), "--out", str(kinetics.parent / "out"), "--annotations", str(other)])
+        == 2
+    )
     assert "holdout_test.csv: no column youtube_id" in capsys.readouterr().err
     other.write_text(HEADER + "yoga,aaaaaaaaaaa,3,soon,test\n")
     assert kinetics600.main(["--root", str(kinetics), "--out", str(kinetics.parent / "out")]) == 2
     assert "holdout_test.csv, line 2: yoga,aaaaaaaaaaa,3,soon,test is no annotation" in capsys.readouterr().err
 
 
-TRACKS = ("id00012/21Uxsk56VDQ/00001", "id00012/21Uxsk56VDQ/00002", "id00015/0fijmz4vTVU/00001", "id00016/_raOc3-IRsw/00110")
+TRACKS = (
+    "id00012/21Uxsk56VDQ/00001",
+    "id00012/21Uxsk56VDQ/00002",
+    "id00015/0fijmz4vTVU/00001",
+    "id00016/_raOc3-IRsw/00110",
+)
 TESTED = "id00017/01dfn2spqyE/00001"
 
 
-@pytest.mark.parametrize("dev, test", [
-    ("dev/mp4", "test/mp4"),
-    ("dev/dev/mp4", "test/mp4"),
-    ("vox2_dev_mp4/dev/mp4", "vox2_test_mp4/mp4"),
-    ("dev/mp4", "mp4"),
-])
+@pytest.mark.parametrize(
+    "dev, test",
+    [
+        ("dev/mp4", "test/mp4"),
+        ("dev/dev/mp4", "test/mp4"),
+        ("vox2_dev_mp4/dev/mp4", "vox2_test_mp4/mp4"),
+        ("dev/mp4", "mp4"),
+    ],
+)
 def test_voxceleb2(tmp_path, dev, test):
-    root = place(tmp_path / "vox2", {f"{dev}/{track}.mp4": "whole.mp4" for track in TRACKS} | {f"{test}/{TESTED}.mp4": "whole.mp4"})
+    root = place(
+        tmp_path / "vox2",
+        {f"{dev}/{track}.mp4": "whole.mp4" for track in TRACKS} | {f"{test}/{TESTED}.mp4": "whole.mp4"},
+    )
     clips, left_out = run(voxceleb2.main, root)
     assert left_out == {} and set(clips) == {*TRACKS, TESTED}
     assert clips[TESTED].split == "test" and clips[TESTED].video == clips[TESTED].audio == root / test / f"{TESTED}.mp4"
@@ -115,18 +145,27 @@ def test_voxceleb2(tmp_path, dev, test):
 
 
 def test_voxceleb2_sound_in_a_tree_of_its_own(tmp_path):
-    root = place(tmp_path / "vox2", {
-        f"dev/mp4/{TRACKS[0]}.mp4": "silent.mp4", f"dev/aac/{TRACKS[0]}.m4a": "sound.m4a",
-        f"dev/mp4/{TRACKS[1]}.mp4": "silent.mp4",
-        f"dev/mp4/{TRACKS[2]}.mp4": "silent.mp4", f"dev/aac/{TRACKS[2]}.m4a": "",
-        f"dev/mp4/{TRACKS[3]}.mp4": "whole.mp4", f"dev/aac/{TRACKS[3]}.m4a": "sound.m4a",
-        f"test/mp4/{TESTED}.mp4": "silent.mp4", f"vox2_test_aac/aac/{TESTED}.m4a": "sound.m4a",
-        "dev/aac/id00018/01dfn2spqyE/00007.m4a": "sound.m4a",
-        "dev/mp4/id00018/face.mp4": "whole.mp4",
-    })
+    root = place(
+        tmp_path / "vox2",
+        {
+            f"dev/mp4/{TRACKS[0]}.mp4": "silent.mp4",
+            f"dev/aac/{TRACKS[0]}.m4a": "sound.m4a",
+            f"dev/mp4/{TRACKS[1]}.mp4": "silent.mp4",
+            f"dev/mp4/{TRACKS[2]}.mp4": "silent.mp4",
+            f"dev/aac/{TRACKS[2]}.m4a": "",
+            f"dev/mp4/{TRACKS[3]}.mp4": "whole.mp4",
+            f"dev/aac/{TRACKS[3]}.m4a": "sound.m4a",
+            f"test/mp4/{TESTED}.mp4": "silent.mp4",
+            f"vox2_test_aac/aac/{TESTED}.m4a": "sound.m4a",
+            "dev/aac/id00018/01dfn2spqyE/00007.m4a": "sound.m4a",
+            "dev/mp4/id00018/face.mp4": "whole.mp4",
+        },
+    )
     clips, left_out = run(voxceleb2.main, root)
     assert {id: clip.audio.relative_to(root).as_posix() for id, clip in clips.items()} == {
-        TRACKS[0]: f"dev/aac/{TRACKS[0]}.m4a", TRACKS[3]: f"dev/mp4/{TRACKS[3]}.mp4", TESTED: f"vox2_test_aac/aac/{TESTED}.m4a",
+        TRACKS[0]: f"dev/aac/{TRACKS[0]}.m4a",
+        TRACKS[3]: f"dev/mp4/{TRACKS[3]}.mp4",
+        TESTED: f"vox2_test_aac/aac/{TESTED}.m4a",
     }
     assert clips[TRACKS[0]].duration_s == pytest.approx(0.6, abs=0.07)  # of 0.8 s of pictures
     assert left_out == {
@@ -144,7 +183,10 @@ def test_voxceleb2_folder_that_names_no_part(tmp_path, capsys):
 
 
 def test_lrs3(tmp_path):
-    root = place(lrs3(tmp_path / "lrs3"), {"trainval/ddddddddddd/50002.mp4": "whole.mp4", "trainval/ccccccccccc/50001_crop.mp4": "whole.mp4"})
+    root = place(
+        lrs3(tmp_path / "lrs3"),
+        {"trainval/ddddddddddd/50002.mp4": "whole.mp4", "trainval/ccccccccccc/50001_crop.mp4": "whole.mp4"},
+    )
     clips, left_out = run(prepare_lrs3, root, "--dev-percent", "18")
     assert {id: (clip.split, clip.group) for id, clip in clips.items()} == {
         # The hashes: a… 16 of 100, b… 20, c… 53. The held-out video is so in both folders that have it.

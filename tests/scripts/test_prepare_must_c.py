@@ -6,12 +6,13 @@ import pytest
 import soundfile
 import webdataset
 
-import mock_must_c
 from mmpt.midtrain.corpus import open_corpus
 from mmpt.midtrain.vocabulary import load_vocabulary
 from mmpt.scripts.prepare import must_c, segment_shards
 from mmpt.scripts.prepare.segment_shards import plan_shards
 from mmpt.upstream.errors import InputError
+
+from helpers import mock_must_c
 
 
 @pytest.fixture
@@ -20,7 +21,21 @@ def root(tmp_path):
 
 
 def prepare(root, out, *options):
-    return must_c.main(["--root", str(root), "--target-lang", "it", "--out", str(out), "--vocabulary-size", "40", "--jobs", "1", *options])
+    return must_c.main(
+        [
+            "--root",
+            str(root),
+            "--target-lang",
+            "it",
+            "--out",
+            str(out),
+            "--vocabulary-size",
+            "40",
+            "--jobs",
+            "1",
+            *options,
+        ]
+    )
 
 
 def test_what_was_changed_is_reported(root, tmp_path, capsys):
@@ -33,9 +48,20 @@ def test_what_was_changed_is_reported(root, tmp_path, capsys):
         (txt / f"tst-COMMON/txt/tst-COMMON.{suffix}").write_text("\n".join([lines[0], first, *lines[2:]]))
     assert prepare(root, tmp_path / "out") == 0
     said, report = capsys.readouterr().out, (tmp_path / "out/report.md").read_text()
-    assert "train: 11 segments" in said and "1 dropped: past the end of the wav" in said and "midtrain/run.py --target-lang it" in said
-    assert "- train: 1 dropped: past the end of the wav (ted_train1_2)" in report and "- dev: 1 clipped to the wav (ted_dev1_3)" in report
-    shared = next(line for line in report.splitlines() if line.startswith("- tst-COMMON") and "texts of a training segment" in line)
+    assert (
+        "train: 11 segments" in said
+        and "1 dropped: past the end of the wav" in said
+        and "midtrain/run.py --target-lang it" in said
+    )
+    assert (
+        "- train: 1 dropped: past the end of the wav (ted_train1_2)" in report
+        and "- dev: 1 clipped to the wav (ted_dev1_3)" in report
+    )
+    shared = next(
+        line
+        for line in report.splitlines()
+        if line.startswith("- tst-COMMON") and "texts of a training segment" in line
+    )
     assert "ted_tst-COMMON1_1" in shared
     row = next(line for line in report.splitlines() if line.startswith("| train"))
     assert [cell.strip() for cell in row.split("|")][2] == "11" and [cell.strip() for cell in row.split("|")][4] == "3"
@@ -51,7 +77,10 @@ def test_the_vocabulary_is_of_training_alone(root, tmp_path):
     assert prepare(root, tmp_path / "out") == 0
     vocabulary = load_vocabulary(tmp_path / "out/vocabulary.model")
     assert len(vocabulary) <= 40 and vocabulary.decode(vocabulary.encode("uno due")) == "uno due"
-    assert not any("z" in vocabulary.processor.id_to_piece(n) or "w" in vocabulary.processor.id_to_piece(n) for n in range(len(vocabulary)))
+    assert not any(
+        "z" in vocabulary.processor.id_to_piece(n) or "w" in vocabulary.processor.id_to_piece(n)
+        for n in range(len(vocabulary))
+    )
 
 
 def test_webdataset_reads_the_shards(root, tmp_path):
@@ -59,7 +88,11 @@ def test_webdataset_reads_the_shards(root, tmp_path):
     segments = open_corpus(tmp_path / "out", "it", 3000).read("train").segments
     shards = sorted((tmp_path / "out/shards").glob("train-*.tar"))
     assert len(shards) > 2
-    samples = list(webdataset.WebDataset([str(file) for file in shards], shardshuffle=False).decode(webdataset.autodecode.basichandlers))
+    samples = list(
+        webdataset.WebDataset([str(file) for file in shards], shardshuffle=False).decode(
+            webdataset.autodecode.basichandlers
+        )
+    )
     assert [sample["json"]["id"] for sample in samples] == [s.id for s in segments]
     assert [sample["json"]["target"] for sample in samples] == [s.target for s in segments]
     first = segments[0]
@@ -95,7 +128,24 @@ def test_an_interrupted_call_goes_on(root, tmp_path, monkeypatch, jobs):
         open_corpus(tmp_path / "out", "it", 3000)
     monkeypatch.undo()
     talk.write_bytes(kept)
-    assert must_c.main(["--root", str(broken), "--target-lang", "it", "--out", str(tmp_path / "out"), "--vocabulary-size", "40", "--jobs", jobs, *options]) == 0
+    assert (
+        must_c.main(
+            [
+                "--root",
+                str(broken),
+                "--target-lang",
+                "it",
+                "--out",
+                str(tmp_path / "out"),
+                "--vocabulary-size",
+                "40",
+                "--jobs",
+                jobs,
+                *options,
+            ]
+        )
+        == 0
+    )
     assert all((shards / name).stat().st_mtime_ns == time for name, time in before.items())
     for file in (tmp_path / "whole/shards").glob("*.tar"):
         assert (shards / file.name).read_bytes() == file.read_bytes()
@@ -103,9 +153,11 @@ def test_an_interrupted_call_goes_on(root, tmp_path, monkeypatch, jobs):
 
 def interrupted(real, talk):
     """`written`, with a talk that is gone by then."""
+
     def written(todo, jobs):
         talk.unlink(missing_ok=True)
         return real(todo, jobs)
+
     return written
 
 
@@ -113,14 +165,19 @@ def test_a_folder_is_not_overwritten(root, tmp_path, capsys):
     out = tmp_path / "out"
     assert prepare(root, out) == 0
     (out / "mine.txt").write_text("keep")
-    for options, said in (((), "is prepared already; --fresh"), (("--max-frames", "80"), "was begun with other max_frames, segments_sha256")):
+    for options, said in (
+        ((), "is prepared already; --fresh"),
+        (("--max-frames", "80"), "was begun with other max_frames, segments_sha256"),
+    ):
         assert prepare(root, out, *options) == 2 and said in capsys.readouterr().err
     assert prepare(root, out, "--max-frames", "80", "--fresh") == 0 and (out / "mine.txt").read_text() == "keep"
     assert open_corpus(out, "it", 80).read("train")
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("keep")
-    assert prepare(root, other, "--fresh") == 2 and "is not empty and not made by this command" in capsys.readouterr().err
+    assert (
+        prepare(root, other, "--fresh") == 2 and "is not empty and not made by this command" in capsys.readouterr().err
+    )
 
 
 def no_dev(root):
@@ -136,15 +193,18 @@ def bad_wav(root):
     soundfile.write(root / "en-it/data/train/wav/ted_train1.wav", [0.0] * 80, 8000)
 
 
-@pytest.mark.parametrize("spoil, options, said", [
-    (None, ("--target-lang", "de"), "no target language 'de' here (there is it)"),
-    (no_dev, (), "no split 'dev' here (there is train, tst-COMMON); was all of it unpacked?"),
-    (misaligned, (), "dev.it: 5 lines, but dev.yaml lists 4 segments"),
-    (bad_wav, (), "ted_train1.wav: 8000 Hz"),
-    (None, ("--vocabulary-size", "5"), "no vocabulary of --vocabulary-size=5"),
-    (None, ("--jobs", "0"), "--jobs must be above 0, not 0"),
-    (None, ("--root", "nowhere"), "nowhere: no such folder"),
-])
+@pytest.mark.parametrize(
+    "spoil, options, said",
+    [
+        (None, ("--target-lang", "de"), "no target language 'de' here (there is it)"),
+        (no_dev, (), "no split 'dev' here (there is train, tst-COMMON); was all of it unpacked?"),
+        (misaligned, (), "dev.it: 5 lines, but dev.yaml lists 4 segments"),
+        (bad_wav, (), "ted_train1.wav: 8000 Hz"),
+        (None, ("--vocabulary-size", "5"), "no vocabulary of --vocabulary-size=5"),
+        (None, ("--jobs", "0"), "--jobs must be above 0, not 0"),
+        (None, ("--root", "nowhere"), "nowhere: no such folder"),
+    ],
+)
 def test_bad_input_is_one_line(root, tmp_path, capsys, spoil, options, said):
     if spoil:
         spoil(root)

@@ -10,14 +10,15 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from clip_files import write_clip
-from deadly_clip import work
 
 from mmpt.pretrain.manifest import Clip
 from mmpt.pretrain.shards import read_index
 from mmpt.scripts.prepare import shards as command
 from mmpt.scripts.prepare.shard_making import in_order
 from mmpt.scripts.prepare.shards import main
+
+from helpers.clip_files import write_clip
+from helpers.deadly_clip import work
 
 HEADER = "id\tvideo\taudio\tstart_s\tduration_s\tsplit\tset\tgroup\n"
 
@@ -33,13 +34,19 @@ def manifest(tmp_path_factory) -> Path:
     for number in range(3):
         write_clip(folder / f"{number}.mp4", 0.4, number)
     (folder / "text.mp4").write_text("no media")
-    lines = [line(f"t{n}", f"{n % 3}.mp4") for n in range(4)] + [line("bad", "text.mp4"), line("d0", "0.mp4", "dev"), line("d1", "1.mp4", "dev")]
+    lines = [line(f"t{n}", f"{n % 3}.mp4") for n in range(4)] + [
+        line("bad", "text.mp4"),
+        line("d0", "0.mp4", "dev"),
+        line("d1", "1.mp4", "dev"),
+    ]
     (folder / "manifest.tsv").write_text(HEADER + "".join(lines), encoding="utf-8")
     return folder / "manifest.tsv"
 
 
 def make(manifest: Path, out: Path, *options: str) -> int:
-    return main([str(manifest), "--out", str(out), "--clips-per-shard", "2", "--jobs", "1", "--max-bad-share", "0.2", *options])
+    return main(
+        [str(manifest), "--out", str(out), "--clips-per-shard", "2", "--jobs", "1", "--max-bad-share", "0.2", *options]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +61,16 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_folder_holds_shards_index_sums_and_what_was_skipped(whole):
-    assert sorted(contents(whole)) == ["SHA256SUMS", "dev-000000.tar", "finished.jsonl", "index.tsv", "shards.json", "skipped.jsonl",
-                                       "train-000000.tar", "train-000001.tar"]
+    assert sorted(contents(whole)) == [
+        "SHA256SUMS",
+        "dev-000000.tar",
+        "finished.jsonl",
+        "index.tsv",
+        "shards.json",
+        "skipped.jsonl",
+        "train-000000.tar",
+        "train-000001.tar",
+    ]
     assert [clip.id for clip in read_index(whole)] == ["t0", "t1", "t2", "t3", "d0", "d1"]
     skipped = [json.loads(text) for text in (whole / "skipped.jsonl").read_text().splitlines()]
     assert [entry["id"] for entry in skipped] == ["bad"] and "not a media file" in skipped[0]["reason"]
@@ -78,7 +93,9 @@ def test_bytes_do_not_hang_on_jobs(manifest, whole, tmp_path):
 
 def test_second_call_makes_nothing_again(manifest, whole, monkeypatch):
     before = {path.name: path.stat().st_mtime_ns for path in whole.glob("*.tar")}
-    monkeypatch.setattr(command, "packed_clips", lambda clips, *_: iter(()) if not list(clips) else pytest.fail("packed again"))
+    monkeypatch.setattr(
+        command, "packed_clips", lambda clips, *_: iter(()) if not list(clips) else pytest.fail("packed again")
+    )
     assert make(manifest, whole) == 0
     assert {path.name: path.stat().st_mtime_ns for path in whole.glob("*.tar")} == before
 
@@ -101,7 +118,11 @@ def test_killed_call_is_resumed_to_the_same_bytes(manifest, whole, tmp_path, mon
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert (out / "train-000000.tar").is_file() and not (out / "train-000001.tar").exists() and not (out / "index.tsv").exists()
+    assert (
+        (out / "train-000000.tar").is_file()
+        and not (out / "train-000001.tar").exists()
+        and not (out / "index.tsv").exists()
+    )
     with (out / "finished.jsonl").open("a") as file:
         file.write('{"shard": "train-0000')  # as if the kill had come while it was written
     first = (out / "train-000000.tar").stat().st_mtime_ns
@@ -170,7 +191,13 @@ def test_two_calls_do_not_write_the_same_folder(manifest, tmp_path, capsys):
 
 def test_too_many_bad_clips_end_it_and_what_is_done_is_kept(manifest, whole, tmp_path, capsys):
     out = tmp_path / "shards"
-    refused(capsys, lambda: make(manifest, out, "--max-bad-share", "0.1"), "1 of 7 clips cannot be read", "--max-bad-share 0.1", "skipped.jsonl")
+    refused(
+        capsys,
+        lambda: make(manifest, out, "--max-bad-share", "0.1"),
+        "1 of 7 clips cannot be read",
+        "--max-bad-share 0.1",
+        "skipped.jsonl",
+    )
     assert (out / "train-000001.tar").is_file() and not (out / "index.tsv").exists()
     assert json.loads((out / "skipped.jsonl").read_text())["id"] == "bad"
     refused(capsys, lambda: main(["--out", str(out), "--verify"]), "SHA256SUMS: no such file")
@@ -194,20 +221,28 @@ def test_verify_finds_one_flipped_bit(manifest, tmp_path, capsys):
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     (out / "skipped.jsonl").unlink()
-    refused(capsys, lambda: main(["--out", str(out), "--verify"]), "2 of 6 files are damaged", "train-000001.tar is not what was written",
-            "skipped.jsonl: No such file")
+    refused(
+        capsys,
+        lambda: main(["--out", str(out), "--verify"]),
+        "2 of 6 files are damaged",
+        "train-000001.tar is not what was written",
+        "skipped.jsonl: No such file",
+    )
 
 
-@pytest.mark.parametrize("arguments, complaint", [
-    (["nowhere.tsv"], "nowhere.tsv: no such manifest"),
-    ([], "no manifest named"),
-    (["MANIFEST", "--quality", "0"], "--quality must be 1 to 100, not 0"),
-    (["MANIFEST", "--jobs", "0"], "--jobs must be 1"),
-    (["MANIFEST", "--short-side", "5"], "--short-side must be 16"),
-    (["MANIFEST", "--clips-per-shard", "0"], "--clips-per-shard must be 1"),
-    (["MANIFEST", "--max-bad-share", "7"], "--max-bad-share must be 0 to 1"),
-    (["--verify"], "SHA256SUMS: no such file"),
-])
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["nowhere.tsv"], "nowhere.tsv: no such manifest"),
+        ([], "no manifest named"),
+        (["MANIFEST", "--quality", "0"], "--quality must be 1 to 100, not 0"),
+        (["MANIFEST", "--jobs", "0"], "--jobs must be 1"),
+        (["MANIFEST", "--short-side", "5"], "--short-side must be 16"),
+        (["MANIFEST", "--clips-per-shard", "0"], "--clips-per-shard must be 1"),
+        (["MANIFEST", "--max-bad-share", "7"], "--max-bad-share must be 0 to 1"),
+        (["--verify"], "SHA256SUMS: no such file"),
+    ],
+)
 def test_bad_input_is_one_line(manifest, tmp_path, capsys, arguments, complaint):
     arguments = [str(manifest) if argument == "MANIFEST" else argument for argument in arguments]
     refused(capsys, lambda: main([*arguments, "--out", str(tmp_path / "new")]), complaint)

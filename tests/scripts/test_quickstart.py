@@ -15,7 +15,10 @@ def entry(task, encoder, split, best=True, **scores):
 @pytest.fixture
 def folder(tmp_path):
     ks = [entry("ks", name, "test", acc=0.1 * i) for i, name in enumerate(TITLES)]
-    asr = [entry("asr", name, "test-clean", best=name != "fbank", wer=1.0 - 0.1 * i, cer=0.7) for i, name in enumerate(TITLES)]
+    asr = [
+        entry("asr", name, "test-clean", best=name != "fbank", wer=1.0 - 0.1 * i, cer=0.7)
+        for i, name in enumerate(TITLES)
+    ]
     other = [entry("asr", name, "test-other", wer=0.123, cer=0.123) for name in TITLES]
     (tmp_path / "results.json").write_text(json.dumps({"summary": ks + asr + other}))
     return tmp_path

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from mmpt.scripts.samples import av_clips, build, diarization, librispeech, must_c, speech_commands, stamp
+from mmpt.scripts.samples import av_clips, build, build_manifest, diarization, librispeech, must_c, speech_commands
+from mmpt.scripts.samples.build_folder import open_workshop
 from mmpt.scripts.samples.recordings import Store
 from mmpt.scripts.samples.tables import read_recordings
 from mmpt.scripts.samples.workers import Workers
-from mmpt.scripts.samples.workshop import open_workshop
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "samples"
 COMMAND = [sys.executable, str(REPOSITORY / "scripts/samples/build.py")]
 
@@ -71,7 +71,7 @@ def test_subset_has_the_bytes_of_the_whole_build(tmp_path, built_samples):
 def test_built_folder_is_found_complete(built_samples):
     result = run("--out", built_samples)
     assert result.returncode == 0 and "built already" in result.stdout
-    assert stamp.read_stamp(built_samples).root == str(built_samples)
+    assert build_manifest.read_stamp(built_samples).root == str(built_samples)
     assert not (built_samples / build.DECODED).exists()
     assert not list(built_samples.parent.glob(f".{built_samples.name}.building-*"))
 
@@ -86,14 +86,14 @@ def test_foreign_folder_is_refused_even_fresh(tmp_path):
 def test_build_of_another_version_is_built_anew(tmp_path):
     out = tmp_path / "samples"
     out.mkdir()
-    stamp.write_stamp(out, "other sources", out)
+    build_manifest.write_stamp(out, "other sources", out)
     assert not build.is_built(out, "sources")
     build.refuse_foreign(out)
 
 
 def test_incomplete_folder_is_not_taken_for_built(tmp_path):
     (tmp_path / "a.wav").touch()
-    stamp.write_stamp(tmp_path, "sources", tmp_path)
+    build_manifest.write_stamp(tmp_path, "sources", tmp_path)
     assert build.is_built(tmp_path, "sources")
     (tmp_path / "cache").touch()
     assert build.is_built(tmp_path, "sources")
@@ -108,11 +108,11 @@ def test_moved_folder_gets_its_paths_mended(tmp_path):
         (root / f"diarization/{name}/wav").mkdir(parents=True)
         (root / f"diarization/{name}/wav/{name}_000.wav").touch()
     diarization.write_wav_scp(root, Path("/old/place"))
-    stamp.write_stamp(root, "sources", Path("/old/place"))
+    build_manifest.write_stamp(root, "sources", Path("/old/place"))
     assert build.is_built(root, "sources")
     table = (root / "diarization/dev/wav.scp").read_text()
     assert table == f"dev_000 {root}/diarization/dev/wav/dev_000.wav\n"
-    assert stamp.read_stamp(root).root == str(root)
+    assert build_manifest.read_stamp(root).root == str(root)
 
 
 @pytest.mark.parametrize(

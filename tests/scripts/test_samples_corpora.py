@@ -11,9 +11,9 @@ import pytest
 import soundfile
 import yaml
 
-from mmpt.upstream.stock import repairs
+from mmpt.upstream.repository import REPOSITORY
+from mmpt.upstream.s3prl_runner import repairs
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 VOCABULARY = REPOSITORY / "downstream_configs" / "vocabulary"
 LANGUAGES = {"it": 242, "es": 204, "fr": 236, "ru": 241, "de": 242, "nl": 242}
 CLASSES = "yes no up down left right on off stop go _unknown_ _silence_".split()
@@ -162,7 +162,7 @@ class TestLibriSpeech:
     def test_phone_corpus_reads_it(self, stock, built_samples):
         from s3prl.downstream.ctc.text import load_text_encoder
 
-        from mmpt.upstream.stock.phone_corpus.dataset import LibriPhoneDataset
+        from mmpt.upstream.s3prl_runner.phone_corpus.dataset import LibriPhoneDataset
 
         root = built_samples / "LibriSpeech"
         tokenizer = load_text_encoder("word", str(VOCABULARY / "phoneme.txt"))
@@ -250,7 +250,9 @@ class TestMustC:
             assert total == count
 
     def test_lines_are_spelled_as_published(self, built_samples):
-        pattern = r"- \{duration: \d+\.\d{6}, offset: \d+\.\d{6}, rW: \d+, uW: \d+, speaker_id: spk\.\d+, wav: ted_\d+\.wav\}"
+        pattern = (
+            r"- \{duration: \d+\.\d{6}, offset: \d+\.\d{6}, rW: \d+, uW: \d+, speaker_id: spk\.\d+, wav: ted_\d+\.wav\}"
+        )
         for line in (built_samples / "must_c/en-es/data/dev/txt/dev.yaml").read_text().splitlines():
             assert re.fullmatch(pattern, line)
 

@@ -13,8 +13,8 @@ import soundfile
 
 from mmpt.scripts.samples.provenance import Built, read_provenance
 from mmpt.scripts.samples.recordings import decode
+from mmpt.upstream.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "samples"
 SOUNDS = {".wav", ".flac", ".mp4"}
 

@@ -41,18 +41,26 @@ class StateCache:
         dtype: "float16" or "float32", what is kept.
         limit_gb: nothing is added to a folder that holds this much. What is there stays: epochs come round in the same
             order, and throwing out the oldest would throw out what is needed next.
+
     Raises:
         ValueError: an unknown dtype, or a limit that is not positive.
         OSError: the folder cannot be made.
     """
 
-    def __init__(self, folder: str | os.PathLike, encoder: Encoder, dtype: str = "float16", limit_gb: float = DEFAULT_LIMIT_GB):
+    def __init__(
+        self, folder: str | os.PathLike, encoder: Encoder, dtype: str = "float16", limit_gb: float = DEFAULT_LIMIT_GB
+    ):
         if dtype not in DTYPES:
             raise ValueError(f"cache_dtype must be {' or '.join(DTYPES)}, got {dtype!r}")
         if not isinstance(limit_gb, (int, float)) or not limit_gb > 0:
             raise ValueError(f"cache_limit_gb must be a positive number, got {limit_gb!r}")
         self.root, self.dtype, self.limit = Path(folder), DTYPES[dtype], limit_gb * 1e9
-        about = {"version": VERSION, "weights": weights_hash(encoder), "config": encoder.config.to_dict(), "dtype": dtype}
+        about = {
+            "version": VERSION,
+            "weights": weights_hash(encoder),
+            "config": encoder.config.to_dict(),
+            "dtype": dtype,
+        }
         self.folder = self.root / hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write(self.folder / "about.json", [json.dumps(about, indent=2).encode()])
@@ -63,7 +71,9 @@ class StateCache:
     def path(self, wav: Tensor, computed_in: torch.dtype) -> Path:
         """Where the states of a waveform belong. `computed_in`: what the encoder computes in, autocast included."""
         samples = wav.detach().to("cpu", torch.float32).contiguous()
-        digest = hashlib.blake2b(memoryview(samples.view(torch.uint8).numpy()), digest_size=16, key=str(computed_in).encode()).hexdigest()
+        digest = hashlib.blake2b(
+            memoryview(samples.view(torch.uint8).numpy()), digest_size=16, key=str(computed_in).encode()
+        ).hexdigest()
         return self.folder / digest[:2] / digest[2:]
 
     def get(self, path: Path) -> Tensor | None:

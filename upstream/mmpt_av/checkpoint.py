@@ -16,17 +16,11 @@ import torch
 
 from .config import EncoderConfig
 from .encoder import Encoder
+from .errors import CheckpointError
 
 FORMAT = "mmpt_av"
 VERSION = 1
 KEYS = {"format", "version", "config", "state_dict", "provenance"}
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be used. The message is one line and begins with the file's name."""
-
-    def __init__(self, path: str | os.PathLike, problem: str):
-        super().__init__(f"{path}: {' '.join(problem.split())}")
 
 
 def write_atomically(value: object, path: str | os.PathLike) -> None:
@@ -71,7 +65,9 @@ def read_plain(path: str | os.PathLike) -> object:
     except zipfile.BadZipFile:
         raise CheckpointError(path, "is truncated, damaged or not a PyTorch checkpoint") from None
     except pickle.UnpicklingError:
-        raise CheckpointError(path, "refused: holds more than tensors and plain values, loading it could run code") from None
+        raise CheckpointError(
+            path, "refused: holds more than tensors and plain values, loading it could run code"
+        ) from None
     except Exception as error:  # torch raises a dozen kinds for archives that are not its own
         raise CheckpointError(path, f"is damaged or not a PyTorch checkpoint ({type(error).__name__})") from None
 
@@ -87,12 +83,19 @@ def save_encoder(encoder: Encoder, path: str | os.PathLike, provenance: dict) ->
 
     Args:
         provenance: where the weights come from, in plain values: `stages`, one entry each with what it was trained on.
+
     Raises:
         TypeError: the provenance holds something that JSON has no word for; the file could not be loaded again.
     """
     provenance = json.loads(json.dumps(provenance))  # numpy's and torch's own kinds of str and float become plain ones
     state = {name: tensor.detach().cpu().clone() for name, tensor in encoder.state_dict().items()}
-    content = {"format": FORMAT, "version": VERSION, "config": encoder.config.to_dict(), "state_dict": state, "provenance": provenance}
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": encoder.config.to_dict(),
+        "state_dict": state,
+        "provenance": provenance,
+    }
     write_atomically(content, path)
 
 
@@ -115,13 +118,19 @@ def load_encoder(path: str | os.PathLike) -> Encoder:
         raise CheckpointError(path, "config and provenance must be dictionaries")
     try:
         config = EncoderConfig.from_dict(content["config"])
-        if isinstance(content["state_dict"], dict) and config.n_layers > len(content["state_dict"]):  # before so many are built
-            raise CheckpointError(path, f"config: {config.n_layers} layers, but only {len(content['state_dict'])} weights")
+        if isinstance(content["state_dict"], dict) and config.n_layers > len(
+            content["state_dict"]
+        ):  # before so many are built
+            raise CheckpointError(
+                path, f"config: {config.n_layers} layers, but only {len(content['state_dict'])} weights"
+            )
         encoder = Encoder(config)
     except (ValueError, OverflowError) as error:
         raise CheckpointError(path, f"config: {error}") from None
     except (RuntimeError, TypeError, MemoryError) as error:
-        raise CheckpointError(path, f"config: no encoder of these sizes can be built ({type(error).__name__})") from None
+        raise CheckpointError(
+            path, f"config: no encoder of these sizes can be built ({type(error).__name__})"
+        ) from None
     check_state(path, content["state_dict"], encoder.state_dict())
     encoder.load_state_dict(content["state_dict"])
     encoder.provenance = content["provenance"]
@@ -131,8 +140,14 @@ def load_encoder(path: str | os.PathLike) -> Encoder:
 def describe_foreign(content: object) -> str:
     """What a file that is not an encoder checkpoint seems to be."""
     if isinstance(content, dict) and content.get("format") == "mmpt_av_training":
-        return "is a training checkpoint, not an encoder; export one with `python scripts/export.py RUN --out encoder.pt`"
-    kind = f"a dictionary with {', '.join(map(str, list(content)[:4])) or 'nothing in it'}" if isinstance(content, dict) else type(content).__name__
+        return (
+            "is a training checkpoint, not an encoder; export one with `python scripts/export.py RUN --out encoder.pt`"
+        )
+    kind = (
+        f"a dictionary with {', '.join(map(str, list(content)[:4])) or 'nothing in it'}"
+        if isinstance(content, dict)
+        else type(content).__name__
+    )
     return f"is not an encoder checkpoint (format {FORMAT!r}) but {kind}"
 
 
@@ -149,14 +164,21 @@ def check_state(path: str | os.PathLike, state: object, expected: dict) -> None:
         if not is_dense(tensor) or tensor.is_floating_point() != wanted.is_floating_point() or tensor.is_complex():
             raise CheckpointError(path, f"{name} is not a tensor of kind {wanted.dtype}")
         if tensor.shape != wanted.shape:
-            raise CheckpointError(path, f"{name} has shape {tuple(tensor.shape)}, the config asks for {tuple(wanted.shape)}")
+            raise CheckpointError(
+                path, f"{name} has shape {tuple(tensor.shape)}, the config asks for {tuple(wanted.shape)}"
+            )
         if not tensor.to(wanted.dtype).isfinite().all():
             raise CheckpointError(path, f"{name} holds NaN or infinite values")
 
 
 def is_dense(value: object) -> bool:
     """Whether `value` is an ordinary tensor with its values in memory: not sparse, quantised or empty of data ("meta")."""
-    return isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+    )
 
 
 def file_hash(path: str | os.PathLike) -> str:

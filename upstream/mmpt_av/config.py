@@ -4,6 +4,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+SAMPLE_RATE = 16_000  # of every waveform, in samples a second
 HOP_SAMPLES = 640  # under one state of the blocks: 10 ms frames, sub-sampled by four
 FRAME_HOPS = (640, 320)
 
@@ -37,7 +38,16 @@ class EncoderConfig:
     frame_hop: int = HOP_SAMPLES
 
     def __post_init__(self):
-        for field in ("n_mels", "conv_channels", "conv_kernel", "d_model", "n_layers", "n_heads", "ffn_dim", "depthwise_kernel"):
+        for field in (
+            "n_mels",
+            "conv_channels",
+            "conv_kernel",
+            "d_model",
+            "n_layers",
+            "n_heads",
+            "ffn_dim",
+            "depthwise_kernel",
+        ):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{field} must be a whole number of at least 1, got {value!r}")
@@ -59,11 +69,13 @@ class EncoderConfig:
             if statistics != (None, None):
                 raise ValueError("feature_mean and feature_std belong to normalisation 'global'")
         elif not all(are_numbers(s, self.n_mels) for s in statistics) or min(self.feature_std) <= 0:
-            raise ValueError(f"normalisation 'global' needs {self.n_mels} numbers each in feature_mean and feature_std (positive)")
+            raise ValueError(
+                f"normalisation 'global' needs {self.n_mels} numbers each in feature_mean and feature_std (positive)"
+            )
 
     @classmethod
     def preset(cls, name: str) -> "EncoderConfig":
-        """"base" (the paper's) or "tiny" (for the samples, tests and laptops).
+        """ "base" (the paper's) or "tiny" (for the samples, tests and laptops).
 
         Raises:
             ValueError: an unknown name.
@@ -84,7 +96,9 @@ class EncoderConfig:
             ValueError: keys are missing or unknown, or a value is out of range.
         """
         names = {field.name for field in dataclasses.fields(cls)}
-        wrong = sorted(names.symmetric_difference({"frame_hop", *values}), key=str)  # files of before the choice have none
+        wrong = sorted(
+            names.symmetric_difference({"frame_hop", *values}), key=str
+        )  # files of before the choice have none
         if wrong:
             raise ValueError(f"config keys missing or unknown: {', '.join(map(str, wrong))}")
         try:
@@ -95,11 +109,22 @@ class EncoderConfig:
 
 def are_numbers(values: object, count: int) -> bool:
     """Whether `values` is a sequence of `count` finite numbers."""
-    return isinstance(values, (tuple, list)) and len(values) == count and all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)
+    return (
+        isinstance(values, (tuple, list))
+        and len(values) == count
+        and all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)
+    )
 
 
 PRESETS = {
     "base": {},
     # Without dropout: its random numbers would be a fifth of a training step on a processor.
-    "tiny": {"conv_channels": 128, "d_model": 96, "n_layers": 4, "ffn_dim": 384, "depthwise_kernel": 15, "dropout": 0.0},
+    "tiny": {
+        "conv_channels": 128,
+        "d_model": 96,
+        "n_layers": 4,
+        "ffn_dim": 384,
+        "depthwise_kernel": 15,
+        "dropout": 0.0,
+    },
 }

@@ -32,7 +32,8 @@ class Subsampler(nn.Module):
 
     def forward(self, feats: Tensor, frames: Packing, states: Packing) -> Tensor:
         """feats: (frames.total, n_mels) packed. Returns (states.total, d_model), where an utterance of F frames has
-        ceil(F / 4) states."""
+        ceil(F / 4) states.
+        """
         # Each utterance owns 4 * (T + 1) places, so that both convolutions keep their stride across utterances and at
         # least the last 4 places (2 after the first convolution) are empty.
         starts = [0, *accumulate(t + 1 for t in states.lengths[:-1])]
@@ -40,7 +41,9 @@ class Subsampler(nn.Module):
         x = feats.new_zeros(4 * places, feats.shape[1]).index_copy(0, frames.place([4 * s for s in starts]), feats)
         x = F.glu(self.conv1(x.T.unsqueeze(0)), dim=1)
         halves = Packing([math.ceil(n / 2) for n in frames.lengths], feats.device)
-        empty = torch.ones(2 * places, dtype=torch.bool, device=x.device).index_fill(0, halves.place([2 * s for s in starts]), False)
+        empty = torch.ones(2 * places, dtype=torch.bool, device=x.device).index_fill(
+            0, halves.place([2 * s for s in starts]), False
+        )
         # Filled, not multiplied: a NaN in one utterance must not reach the next.
         x = F.glu(self.conv2(x.masked_fill(empty, 0.0)), dim=1).squeeze(0).T  # (states.total + B, d_model)
         return states.gather(x, 1)
@@ -74,7 +77,12 @@ class Attention(nn.Module):
             heads = attend(q, k, v, p).transpose(1, 2)
         else:
             # One call an utterance: no mask, no padding, and memory that stays linear in its length.
-            heads = torch.cat([attend(*one.permute(1, 2, 0, 3).unsqueeze(1), p)[0].transpose(0, 1) for one in qkv.split(packing.lengths)])
+            heads = torch.cat(
+                [
+                    attend(*one.permute(1, 2, 0, 3).unsqueeze(1), p)[0].transpose(0, 1)
+                    for one in qkv.split(packing.lengths)
+                ]
+            )
         return self.out(heads.reshape(x.shape))
 
 
@@ -104,7 +112,8 @@ class FrameBatchNorm(nn.BatchNorm1d):
 
     def normalise_over_ranks(self, x: Tensor) -> Tensor:
         """As one process would with all ranks' frames: each rank's count, mean and squared deviations are brought together
-        by the parallel algorithm of Chan et al. (1979), which does not lose digits as a sum of squares would."""
+        by the parallel algorithm of Chan et al. (1979), which does not lose digits as a sum of squares would.
+        """
         with torch.autocast(x.device.type, enabled=False):
             wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
             own_mean = wide.mean(0)
@@ -137,7 +146,9 @@ class Convolution(nn.Module):
         """x: (total, C). Returns the same shape."""
         x = F.glu(self.expand(self.norm(x)), dim=-1)
         if packing.dense:
-            x = depthwise(x.view(len(packing.lengths), packing.longest, -1), self.depthwise.weight).reshape(packing.total, -1)
+            x = depthwise(x.view(len(packing.lengths), packing.longest, -1), self.depthwise.weight).reshape(
+                packing.total, -1
+            )
         else:
             gap = self.depthwise.kernel_size[0] // 2
             x = packing.gather(depthwise(packing.spread(x, gap)[None], self.depthwise.weight)[0], gap)

@@ -1,5 +1,6 @@
 """Depthwise convolution along time on a processor, where PyTorch's turns the sequence around and its weight gradient takes sixty times as long
-as the convolution."""
+as the convolution.
+"""
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ def depthwise(x: Tensor, weight: Tensor) -> Tensor:
     Args:
         x: (B, T, C).
         weight: (C, 1, K), K odd.
+
     Returns:
         (B, T, C).
     """
@@ -37,12 +39,15 @@ class _Depthwise(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         taps = weight.shape[-1]
         for_x, for_weight = ctx.needs_input_grad
-        return correlate(gradient, weight.flip(-1), taps // 2) if for_x else None, weight_gradient(x, gradient, taps) if for_weight else None
+        return correlate(gradient, weight.flip(-1), taps // 2) if for_x else None, weight_gradient(
+            x, gradient, taps
+        ) if for_weight else None
 
 
 def correlate(x: Tensor, weight: Tensor, padding: int) -> Tensor:
     """(B, T, C) with (C, 1, K) to (B, T + 2 * padding - K + 1, C), as an image of height 1 with its channels last, which is how `x` lies
-    already."""
+    already.
+    """
     image = x.unsqueeze(1).permute(0, 3, 1, 2)
     image = F.conv2d(image, weight.unsqueeze(2), padding=(0, padding), groups=x.shape[-1])
     return image.permute(0, 2, 3, 1).squeeze(1)
@@ -60,5 +65,7 @@ def weight_gradient(x: Tensor, gradient: Tensor, taps: int) -> Tensor:
     x = F.pad(x, (0, 0, taps // 2, taps // 2 + room))
     x = x.unfold(1, BLOCK + taps - 1, BLOCK)  # (B, blocks, C, BLOCK + taps - 1), a view
     gradient = F.pad(gradient, (0, 0, 0, room)).view(batch, blocks, BLOCK, channels)
-    each = correlate(x.permute(3, 0, 1, 2).reshape(1, BLOCK + taps - 1, -1), gradient.transpose(2, 3).reshape(-1, 1, BLOCK), 0)
+    each = correlate(
+        x.permute(3, 0, 1, 2).reshape(1, BLOCK + taps - 1, -1), gradient.transpose(2, 3).reshape(-1, 1, BLOCK), 0
+    )
     return each.view(taps, -1, channels).sum(1, dtype=torch.float32).to(each.dtype).T.unsqueeze(1)

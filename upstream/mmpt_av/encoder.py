@@ -60,7 +60,8 @@ class Encoder(nn.Module):
 
     def compile_feed_forwards(self) -> None:
         """Has torch compile, at their first use, the layers that look at one frame at a time. Attention and convolution of
-        utterances of many lengths would be compiled anew for each batch."""
+        utterances of many lengths would be compiled anew for each batch.
+        """
         for block in self.blocks:
             block.ffn1.compile(dynamic=True)
             block.ffn2.compile(dynamic=True)
@@ -70,13 +71,17 @@ class Encoder(nn.Module):
 
         Args:
             wavs: 1-D float tensors (samples,), 16 kHz, in [-1, 1]; any length from one sample.
+
         Returns:
             hidden_states of T = ceil(longest / hop) states, and each item's ceil(samples / hop).
+
         Raises:
             ValueError: an empty list, or a waveform that is empty or not one-dimensional.
         """
         feats, frames = self.filterbank(wavs)
-        return self._encode([item[:n] for item, n in zip(feats, frames)], [math.ceil(len(wav) / self.hop) for wav in wavs])
+        return self._encode(
+            [item[:n] for item, n in zip(feats, frames)], [math.ceil(len(wav) / self.hop) for wav in wavs]
+        )
 
     def encode_features(self, feats: list[Tensor]) -> EncoderOutput:
         """States of normalised features: a list of (frames, n_mels); F frames give ceil(F / 4) states, or ceil(F / 2) at
@@ -120,7 +125,8 @@ class Encoder(nn.Module):
 
     def encode_packed(self, x: Tensor, packing: Packing) -> Tensor:
         """Runs the blocks over embedded states (total, C) and returns the last block's output, packed: what training
-        needs, without keeping every block's padded output. A state every 640 samples, whatever `hop` says."""
+        needs, without keeping every block's padded output. A state every 640 samples, whatever `hop` says.
+        """
         for block in self.blocks:
             x = block(x, packing)
         return x

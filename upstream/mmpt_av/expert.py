@@ -26,6 +26,7 @@ class UpstreamExpert(nn.Module):
             cache_dtype: float16 (default) or float32;
             cache_limit_gb: size at which the cache stops growing.
         options: the same, above those of the file.
+
     Raises:
         CheckpointError: the checkpoint or the YAML file cannot be used.
     """
@@ -42,8 +43,12 @@ class UpstreamExpert(nn.Module):
                 raise ValueError(f"precision must be {' or '.join(PRECISIONS)}, got {self.precision!r}")
             self.encoder.hop = options.get("frame_hop") or self.encoder.hop
             if options.get("cache_dir"):
-                self.cache = StateCache(options["cache_dir"], self.encoder, options.get("cache_dtype") or "float16",
-                                        options.get("cache_limit_gb") or DEFAULT_LIMIT_GB)
+                self.cache = StateCache(
+                    options["cache_dir"],
+                    self.encoder,
+                    options.get("cache_dtype") or "float16",
+                    options.get("cache_limit_gb") or DEFAULT_LIMIT_GB,
+                )
         except (ValueError, TypeError) as error:
             raise CheckpointError(model_config or ckpt, str(error)) from None
         self.not_kept: set[int] = set()
@@ -61,9 +66,14 @@ class UpstreamExpert(nn.Module):
 
     def _forward_cached(self, wavs: list[Tensor]) -> list[Tensor]:
         """As `forward`. What is computed now is rounded as what was kept before, so that a result does not hang on which
-        is which."""
+        is which.
+        """
         cache, device = self.cache, wavs[0].device
-        computed_in = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else self.encoder.linear.weight.dtype
+        computed_in = (
+            torch.get_autocast_dtype(device.type)
+            if torch.is_autocast_enabled(device.type)
+            else self.encoder.linear.weight.dtype
+        )
         paths = [None if row in self.not_kept else cache.path(wav, computed_in) for row, wav in enumerate(wavs)]
         self.not_kept = set()
         found = [path and cache.get(path) for path in paths]
@@ -92,7 +102,9 @@ class UpstreamExpert(nn.Module):
             CheckpointError: training is asked for.
         """
         if mode and self.cache is not None:
-            raise CheckpointError(self.cache.root, "the cache keeps a frozen encoder's states: fine-tune (-f) without it")
+            raise CheckpointError(
+                self.cache.root, "the cache keeps a frozen encoder's states: fine-tune (-f) without it"
+            )
         return super().train(mode)
 
     def load_state_dict(self, *args, **kwargs):
@@ -119,13 +131,18 @@ def read_options(model_config: str | None) -> dict:
     try:
         options = yaml.safe_load(Path(model_config).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CheckpointError(model_config, f"cannot be read as YAML: {getattr(error, 'strerror', None) or error}") from None
+        raise CheckpointError(
+            model_config, f"cannot be read as YAML: {getattr(error, 'strerror', None) or error}"
+        ) from None
     if not isinstance(options, dict):
         raise CheckpointError(model_config, f"must hold lines 'key: value' with any of {', '.join(OPTIONS)}")
     for key in options:
         if key not in OPTIONS:
             nearest = difflib.get_close_matches(str(key), OPTIONS, 1)
-            raise CheckpointError(model_config, f"unknown key {key!r}; {f'did you mean {nearest[0]}?' if nearest else 'known are ' + ', '.join(OPTIONS)}")
+            raise CheckpointError(
+                model_config,
+                f"unknown key {key!r}; {f'did you mean {nearest[0]}?' if nearest else 'known are ' + ', '.join(OPTIONS)}",
+            )
     if isinstance(options.get("cache_dir"), str):
         options["cache_dir"] = str(Path(model_config).absolute().parent / Path(options["cache_dir"]).expanduser())
     return options

@@ -10,9 +10,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
+from .config import SAMPLE_RATE
 from .packing import Packing
 
-SAMPLE_RATE = 16_000
 WINDOW_SAMPLES = 400
 SHIFT_SAMPLES = 160
 FFT_SAMPLES = 512
@@ -20,7 +20,9 @@ LOW_HZ = 20.0
 PRE_EMPHASIS = 0.97
 ENERGY_FLOOR = 1.1920928955078125e-07  # Kaldi's: the float32 epsilon
 VARIANCE_FLOOR = 1e-10
-CHUNK_FRAMES = 8192  # spectra of so many frames of the whole batch are held at once: an hour then costs little more than a minute
+CHUNK_FRAMES = (
+    8192  # spectra of so many frames of the whole batch are held at once: an hour then costs little more than a minute
+)
 
 
 def speech_frames(samples: int) -> int:
@@ -60,7 +62,9 @@ class Filterbank(nn.Module):
         mean, std: fixed statistics (n_mels,) each. Without them every utterance is normalised by its own.
     """
 
-    def __init__(self, n_mels: int, hop: int, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None):
+    def __init__(
+        self, n_mels: int, hop: int, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None
+    ):
         super().__init__()
         if (mean is None) != (std is None):
             raise ValueError("a fixed normalisation needs both mean and std")
@@ -77,9 +81,11 @@ class Filterbank(nn.Module):
 
         Args:
             wavs: 1-D tensors (samples,), 16 kHz, in [-1, 1], on one device; any length from one sample.
+
         Returns:
             feats (B, F, n_mels) float32 with F = 4 * ceil(longest / 640), zero past each item's own frames, and each
             item's number of frames.
+
         Raises:
             ValueError: the list is empty, or a waveform is empty or not one-dimensional.
         """
@@ -108,13 +114,17 @@ class Filterbank(nn.Module):
     def energies(self, batch: Tensor) -> Tensor:
         """Log-mel energies (B, F, n_mels) of 16-bit-scaled waveforms (B, samples), by Kaldi's framing (whole windows)."""
         frames = batch.unfold(1, WINDOW_SAMPLES, SHIFT_SAMPLES)  # (B, F, 400), a view
-        return torch.cat([self.frame_energies(chunk) for chunk in frames.split(max(1, CHUNK_FRAMES // len(batch)), dim=1)], dim=1)
+        return torch.cat(
+            [self.frame_energies(chunk) for chunk in frames.split(max(1, CHUNK_FRAMES // len(batch)), dim=1)], dim=1
+        )
 
     def frame_energies(self, frames: Tensor) -> Tensor:
         frames = frames - frames.mean(dim=-1, keepdim=True)
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)  # Kaldi repeats the first sample
         frames = (frames - PRE_EMPHASIS * previous) * self.window
-        power = torch.view_as_real(torch.fft.rfft(frames, n=FFT_SAMPLES)).square().sum(-1)  # abs() would take a root first
+        power = (
+            torch.view_as_real(torch.fft.rfft(frames, n=FFT_SAMPLES)).square().sum(-1)
+        )  # abs() would take a root first
         return (power @ self.mel).clamp(min=ENERGY_FLOOR).log()
 
     def normalise(self, feats: Tensor, speech: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Where PyTorch's convolutions on a processor are oneDNN's: what is written as a convolution for speed must not be elsewhere, where it would
-be a loop over channels."""
+be a loop over channels.
+"""
 
 from functools import cache
 

@@ -60,7 +60,8 @@ class Packing:
 
     def spread(self, packed: Tensor, gap: int) -> Tensor:
         """(total, C) to (total + B * gap, C): `gap` rows of zeros after each utterance, so that a convolution that
-        reaches no further than `gap` frames never meets a neighbour."""
+        reaches no further than `gap` frames never meets a neighbour.
+        """
         spread = packed.new_zeros(self.total + gap * len(self.lengths), packed.shape[-1])
         return spread.index_copy(0, self.slots(gap), packed)
 

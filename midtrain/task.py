@@ -1,0 +1,246 @@
+"""Stage 2's task for the training loop: speech in, text of another language out."""
+
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mmpt.midtrain.batches import Batch, Vocabularies, load, ordered_batches, training_batches
+from mmpt.midtrain.ctc import ctc_loss, read_off, spoken, states_needed
+from mmpt.midtrain.decode import GREEDY, translate
+from mmpt.midtrain.model import Predictions, TranslationModel, smoothed_loss
+from mmpt.midtrain.scoring import score
+from mmpt.midtrain.segments import Segment, Split
+from mmpt.midtrain.settings import MidtrainSettings
+from mmpt.midtrain.specaugment import augment, item_generator
+from mmpt.midtrain.validation import COUNTED_IN, HeldOut
+from mmpt.midtrain.vocabulary import PAD
+from mmpt.training.distributed import Counts, World
+from mmpt.training.epochs import ranks_share
+from mmpt.training.run_folder import RunFolder
+from mmpt.training.settings import require
+from mmpt.training.unreadable import Unreadable
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import write_text
+from mmpt.upstream.mmpt_av import Encoder
+from mmpt.upstream.mmpt_av.config import HOP_SAMPLES
+from mmpt.upstream.repository import git_revision
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a run learns from. `name` says which, in logs and provenance."""
+
+    name: str
+    train: Split
+    dev: Split
+
+
+class TranslationTask:
+    """Mid-training for the engine's loop (see engine.Task).
+
+    Args:
+        encoder: where the run starts from; parent: the encoder checkpoint's provenance and hash, where there is one.
+
+    Raises:
+        InputError: an update's frames cannot be shared by the processes, or an epoch has fewer batches than they are.
+    """
+
+    unit = "frames"
+    best_metric = "loss"
+
+    def __init__(
+        self,
+        settings: MidtrainSettings,
+        corpus: Corpus,
+        vocabularies: Vocabularies,
+        encoder: Encoder,
+        parent: tuple[dict, str] | None,
+        folder: RunFolder,
+        world: World,
+    ):
+        self.settings, self.corpus, self.vocabularies, self.parent, self.folder, self.world = (
+            settings,
+            corpus,
+            vocabularies,
+            parent,
+            folder,
+            world,
+        )
+        self.revision = git_revision()
+        self.device = settings.torch_device(world.local_rank)
+        torch.manual_seed(settings.seed)
+        transcript_size = len(vocabularies.source) if vocabularies.source else 0
+        self.model = TranslationModel(encoder, len(vocabularies.target), settings.decoder, transcript_size).to(
+            self.device
+        )
+        self.encoder = self.model.encoder
+        self.frozen = False
+        segments = corpus.train.segments
+        self.data_mark = zlib.crc32("\n".join(f"{s.id} {s.samples} {s.target}" for s in segments).encode())
+        self.unreadable = Unreadable(folder, len(segments), settings.data.max_bad_share, "segments")
+        parts = world.size * settings.optim.accumulate
+        self.part_frames = settings.data.batch_frames // parts
+        batches = len(training_batches(segments, max(1, self.part_frames), settings.seed, 0))
+        require(
+            self.part_frames >= 1 and batches >= parts,
+            f"data.batch_frames={settings.data.batch_frames}: {len(segments)} training segments give "
+            f"{batches} batches for {world.size} processes of optim.accumulate={settings.optim.accumulate} parts each; lower it",
+        )
+
+    def start(self) -> None:
+        """To be called when the run folder is prepared: takes up a resumed run's skipped.jsonl, and says what there is to do."""
+        self.unreadable.start()
+        if not self.world.is_main:
+            return
+        segments = self.corpus.train.segments
+        updates = sum(s.frames for s in segments) / self.settings.data.batch_frames
+        print(
+            f"{len(segments):,} training segments: about {updates:,.0f} updates of {self.settings.data.batch_frames:,} frames an epoch"
+        )
+        if self.vocabularies.source:
+            long = sum(
+                states_needed(self.vocabularies.source.encode(spoken(s.source))) > math.ceil(s.samples / HOP_SAMPLES)
+                for s in segments
+            )
+            print(
+                f"CTC: {len(self.vocabularies.source):,} sub-words; {long} transcripts have more than their sound has states, and count nothing"
+            )
+
+    def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
+        accumulate = self.settings.optim.accumulate
+        order = training_batches(self.corpus.train.segments, self.part_frames, self.settings.seed, epoch)
+        for batch in self.load(ranks_share(order, self.world, accumulate), epoch, skip * accumulate):
+            self.unreadable.meet(batch.unreadable)
+            if not batch.segments:
+                raise InputError(f"several batches in a row cannot be read; the last reason: {batch.unreadable[-1][1]}")
+            yield batch
+
+    def load(self, batches: list[list[Segment]], epoch: int | None, skip: int = 0) -> Iterator[Batch]:
+        """Batches read ahead by worker processes."""
+        return load(batches, self.vocabularies, epoch, self.settings.data.workers, skip, pin=self.device.type == "cuda")
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        return {
+            "frames": batch.frames,
+            "padded_frames": batch.padded_frames,
+            "tokens": int((batch.outputs != PAD).sum()),
+            "padded_tokens": batch.outputs.numel(),
+            "transcript_tokens": len(batch.transcripts),
+        }
+
+    def gauges(self) -> dict[str, float]:
+        return {}
+
+    def freeze(self, step: int) -> bool:
+        frozen = step < self.settings.freeze_encoder_steps
+        changes, self.frozen = frozen != self.frozen, frozen
+        if changes:
+            self.encoder.requires_grad_(not frozen)
+        if frozen:
+            self.encoder.eval()  # its batch statistics stay, too
+        return changes
+
+    def compile(self) -> None:
+        self.encoder.compile_feed_forwards()
+
+    def features(self, batch: Batch) -> list[Tensor]:
+        """Normalised features, list of (frames, n_mels), of waveforms on the device; with SpecAugment in training."""
+        feats, frames = self.encoder.filterbank(batch.wavs)
+        feats = [item[:n] for item, n in zip(feats, frames)]
+        if not self.model.training:
+            return feats
+        seed, epoch = self.settings.seed, batch.epoch
+        return [
+            augment(item, self.settings.specaugment, item_generator(seed, epoch, s.id))
+            for item, s in zip(feats, batch.segments)
+        ]
+
+    def losses(self, model: nn.Module, batch: Batch, feats: list[Tensor]) -> tuple[dict[str, Tensor], Predictions]:
+        """By name: label-smoothed loss and negative log-likelihood, means over the batch's tokens; CTC, over the transcripts' sub-words."""
+        said = model(feats, batch.inputs, batch.outputs)
+        loss, nll = smoothed_loss(said.logits, said.tokens, self.settings.label_smoothing)
+        losses = {"translation": loss, "nll": nll.detach()}
+        if said.ctc is not None:
+            losses["ctc"] = ctc_loss(said.ctc, said.packing, batch.transcripts, batch.transcript_lengths) / max(
+                1, len(batch.transcripts)
+            )
+        return losses, said
+
+    def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+        own = self.counts(batch)
+        batch = batch.to(self.device)
+        losses, _ = self.losses(model, batch, self.features(batch))
+        losses = {
+            name: value * own[COUNTED_IN[name]] * counts.share(COUNTED_IN[name]) for name, value in losses.items()
+        }
+        total = losses["translation"] + self.settings.ctc.weight * losses.get("ctc", 0.0)
+        padding = {
+            name: torch.tensor(100 * (own[f"padded_{unit}"] - own[unit]) * counts.share(f"padded_{unit}"))
+            for name, unit in (("padding_percent", "frames"), ("text_padding_percent", "tokens"))
+        }
+        return {"loss": total, **losses, **padding}
+
+    def validate(self, step: int) -> dict[str, float]:
+        """Losses a token, BLEU and chrF of greedy translations, which are written to translations_dev.txt; with CTC also the
+        word error rate (%) of the transcripts that it reads off.
+        """
+        split, held_out = self.corpus.dev, HeldOut()
+        order = ordered_batches(split.segments, self.part_frames)[self.world.rank :: self.world.size]
+        for batch in tqdm(
+            self.load(order, None),
+            total=len(order),
+            unit="batch",
+            desc=split.name,
+            leave=False,
+            dynamic_ncols=True,
+            disable=not self.world.is_main,
+        ):
+            if batch.unreadable:  # of dev nothing may be left out, or scores would not be comparable
+                raise InputError(batch.unreadable[0][1])
+            self.add_held_out(held_out, batch.to(self.device))
+        held_out.bring_together(self.world.gather(held_out))
+        hypotheses = [held_out.translations[s.id] for s in split.segments]
+        scores = score(hypotheses, [s.target for s in split.segments], self.settings.target_lang)
+        if self.world.is_main:
+            title = f"{self.corpus.name}, {split.name}, greedy decoding after step {step}"
+            write_text(
+                self.folder.path / f"translations_{split.name}.txt", scores.text(title, split.segments, hypotheses)
+            )
+        return {
+            **held_out.losses(self.settings.ctc.weight),
+            "bleu": scores.bleu,
+            "chrf": scores.chrf,
+            **held_out.word_errors(split.segments),
+        }
+
+    def add_held_out(self, held_out: HeldOut, batch: Batch) -> None:
+        """One batch of a validation."""
+        feats, (target, source) = self.features(batch), (self.vocabularies.target, self.vocabularies.source)
+        losses, said = self.losses(self.model, batch, feats)
+        transcripts = [source.decode(tokens) for tokens in read_off(said.ctc, said.packing)] if source else []
+        translations = [target.decode(found.tokens) for found in translate(self.model, feats, GREEDY)]
+        held_out.add(batch, self.counts(batch), losses, translations, transcripts)
+
+    def provenance(self, step: int) -> dict:
+        stages, sha256 = (list(self.parent[0].get("stages", [])), self.parent[1]) if self.parent else ([], None)
+        return {
+            "stages": [
+                *stages,
+                {
+                    "stage": "midtrain",
+                    "objective": "translation" + ("+ctc" if self.settings.ctc.weight else ""),
+                    "data": self.corpus.name,
+                    "language": f"en-{self.settings.target_lang}",
+                    "segments": sum(s.id not in self.unreadable for s in self.corpus.train.segments),
+                    "steps": step,
+                    "seed": self.settings.seed,
+                    "revision": self.revision,
+                    "parent_sha256": sha256,
+                },
+            ]
+        }

@@ -1,0 +1,147 @@
+"""The figures of a report. Each returns None where nothing is known of what it would show."""
+
+from matplotlib.figure import Figure
+
+from mmpt.superb.report import style
+from mmpt.superb.report.collect import Cell, Row, baselines, relative_change
+from mmpt.superb.report.style import pyplot
+from mmpt.superb.report.word_errors import WordErrors
+from mmpt.superb.scoring.board import published
+from mmpt.upstream.s3prl_runner.tasks import find_task
+
+LOWEST = -60  # a lower superb_s is drawn there
+
+
+def cell_title(cell: Cell) -> str:
+    """A task's name, with LibriSpeech's test set for ASR."""
+    task, split = cell
+    return task.upper() + (f" {split.removeprefix('test-')}" if split != "test" else "")
+
+
+def change_by_task(rows: list[Row], cells: list[Cell]) -> Figure | None:
+    """The paper's figure 2: by how much each task's score is better or worse than that of the encoder before, and of the untrained one."""
+    panels: dict[str, list[Row]] = {}
+    for row in rows:
+        for against in baselines(rows, row):
+            panels.setdefault(against, []).append(row)
+    panels = {
+        against: group for against, group in panels.items() if any(_changes(rows, row, against, cells) for row in group)
+    }
+    if not panels:
+        return None
+    figure, axes = pyplot.subplots(
+        len(panels), 1, figsize=(6.6, 2.9 * len(panels)), squeeze=False, layout="constrained"
+    )
+    for (against, group), axis in zip(panels.items(), axes[:, 0]):
+        width = 0.8 / len(group)
+        for number, row in enumerate(group):
+            changes = _changes(rows, row, against, cells)
+            places = [cells.index(cell) + (number - (len(group) - 1) / 2) * width for cell in changes]
+            bars = axis.bar(places, changes.values(), width, label=row.name, **style.bar(rows.index(row)))
+            axis.bar_label(bars, fmt="%+.0f", fontsize=7, padding=2)
+        axis.axhline(0, color="black", linewidth=0.8)
+        axis.margins(y=0.18)
+        axis.set(
+            title=f"against {against}",
+            ylabel="relative change, %\n(up is better)",
+            xticks=range(len(cells)),
+            xticklabels=map(cell_title, cells),
+        )
+        axis.grid(axis="x", visible=False)
+        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def _changes(rows: list[Row], row: Row, against: str, cells: list[Cell]) -> dict[Cell, float]:
+    other, found = baselines(rows, row)[against], {}
+    for cell in cells:
+        higher = find_task(cell[0]).metric == "acc"
+        change = relative_change(row.mean(cell), other.mean(cell), higher)
+        if change is not None:
+            found[cell] = change
+    return found
+
+
+def average_gains(tables: dict[str, WordErrors]) -> Figure | None:
+    """The paper's figure 3: what mid-training gains in word errors on average, by method, language and data set."""
+    clean = tables["clean"]
+    groups = {"method": clean.methods(), "language": clean.languages(), "data": clean.data_sets()}
+    gains = {
+        (split, what, name): table.gain(**{what: name})
+        for split, table in tables.items()
+        for what, names in groups.items()
+        for name in names
+    }
+    gains = {key: value for key, value in gains.items() if value is not None}
+    if not gains:
+        return None
+    groups = {
+        what: [name for name in names if any((split, what, name) in gains for split in tables)]
+        for what, names in groups.items()
+    }
+    ratios = [max(1, len(names)) for names in groups.values()]
+    figure, axes = pyplot.subplots(1, 3, figsize=(7.2, 2.9), sharey=True, layout="constrained", width_ratios=ratios)
+    for (what, names), axis in zip(groups.items(), axes):
+        for number, split in enumerate(tables):
+            known = {
+                place + 0.4 * number - 0.2: gains[split, what, name]
+                for place, name in enumerate(names)
+                if (split, what, name) in gains
+            }
+            bars = axis.bar(known.keys(), known.values(), 0.38, label=f"test-{split}", **style.bar(2 * number))
+            axis.bar_label(bars, fmt="%.1f", fontsize=7, padding=2)
+        axis.axhline(0, color="black", linewidth=0.8)
+        axis.set(title=f"by {'data set' if what == 'data' else what}", xticks=range(len(names)), xticklabels=names)
+        axis.grid(axis="x", visible=False)
+    axes[0].set_ylabel("relative WER gain of\nmid-training, %")
+    axes[0].margins(y=0.15)
+    low, high = axes[0].get_ylim()
+    axes[0].set_ylim(min(low, -1), max(high, 1))  # no gain at all is drawn as none
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    return figure
+
+
+def among_published(rows: list[Row]) -> Figure | None:
+    """superb_s against parameters and MACs, ours among the leaderboard's rows, numbered by rank. A score far under FBANK's stands at the lower edge."""
+    ours = [
+        (row.board["superb_s"], row.name, row.cost["parameters"] / 1e6, row.macs / 1e9)
+        for row in rows
+        if row.board and row.cost
+    ]
+    ours = [entry for entry in ours if entry[0] is not None]
+    if not ours:
+        return None
+    ranked = sorted(
+        [(row.superb_s, row.name, row.params, row.gmacs) for row in published()] + ours,
+        reverse=True,
+        key=lambda entry: entry[0],
+    )
+    figure, axes = pyplot.subplots(2, 1, figsize=(6.8, 7.4), sharey=True, layout="constrained")
+    for axis, column, title in zip(axes, (2, 3), ("parameters, millions", "GMACs of the official 32 utterances")):
+        places: dict[tuple[float, float], list[int]] = {}
+        for number, entry in enumerate(ranked, 1):
+            if entry[column]:  # none is published, or it is 0, for which a logarithm has no place
+                places.setdefault((entry[column], max(entry[0], LOWEST)), []).append(number)
+        for place, numbers in places.items():
+            is_ours, is_left = ranked[numbers[0] - 1] in ours, numbers[0] % 2 == 0
+            colour, marker = style.COLOURS[2] if is_ours else "white", "v" if place[1] == LOWEST else "o"
+            axis.scatter(*place, 48, colour, marker=marker, edgecolors="black", linewidths=0.8, zorder=3)
+            axis.annotate(
+                ", ".join(map(str, numbers)),
+                place,
+                (-6 if is_left else 6, 3),
+                textcoords="offset points",
+                ha="right" if is_left else "left",
+                fontsize=8,
+                fontweight="bold" if is_ours else "normal",
+            )
+        axis.set(xscale="log", xlabel=title, ylabel="superb_s (five tasks)", ylim=(LOWEST - 60, ranked[0][0] + 60))
+        axis.margins(x=0.1)
+    names = [f"{number}  {name} ({score:.0f})" for number, (score, name, *_) in enumerate(ranked, 1)]
+    colours = [style.COLOURS[2] if entry in ours else "white" for entry in ranked]
+    handles = [
+        pyplot.Line2D([], [], linestyle="", marker="o", color=colour, markeredgecolor="black") for colour in colours
+    ]
+    figure.legend(handles, names, loc="outside right upper", handletextpad=0.1)
+    return figure

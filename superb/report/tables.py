@@ -1,0 +1,151 @@
+"""The tables of a report, as text cells. A cell that nothing is known of stays empty."""
+
+from dataclasses import dataclass, field
+
+from mmpt.superb.report.collect import Collection, Row
+from mmpt.superb.report.figures import cell_title
+from mmpt.superb.report.word_errors import PRE, SPLITS, WordErrors, relative_gain
+from mmpt.superb.results import ARROWS
+from mmpt.superb.scoring.board import FIVE, published
+from mmpt.upstream.s3prl_runner.tasks import find_task
+
+
+@dataclass
+class Table:
+    """heads: of the columns. words: how many of the first columns hold words. marked: numbers of rows that stand out. note: a line under it."""
+
+    title: str
+    heads: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    marked: set[int] = field(default_factory=set)
+    note: str = ""
+    words: int = 1
+
+
+def superb_table(found: Collection) -> Table:
+    """Encoder × task, mean ± standard deviation over head seeds."""
+    cells = found.cells()
+    metrics = [find_task(task).metric for task, _ in cells]
+    table = Table(
+        "SUPERB tasks, test, %",
+        ["encoder", *(f"{cell_title(cell)} {metric} {ARROWS[metric]}" for cell, metric in zip(cells, metrics))],
+    )
+    for row in found.rows:
+        texts = [
+            _figure(row.mean(cell), row.spread(cell))
+            + ("*" if cell in row.not_best and row.mean(cell) is not None else "")
+            for cell in cells
+        ]
+        table.rows.append([row.name + (" (fine-tuned)" if row.fine_tuned else ""), *texts])
+    seeds = sorted({len(values) for row in found.rows for values in row.scores.values()})
+    notes = ["± standard deviation over head seeds: the encoders were trained once."] if seeds and seeds[-1] > 1 else []
+    if any(row.not_best for row in found.rows):
+        notes.append(
+            "* the last checkpoint: S3PRL wrote no best one (ASR: dev WER never under 100 %; KS, IC: no dev item right)."
+        )
+    table.note = " ".join(notes)
+    return table
+
+
+def word_error_table(tables: dict[str, WordErrors], title: str, scratch: str) -> Table | None:
+    """The paper's table 1: method × data set × language, changes against scratch and against pre-training only; None where empty.
+
+    Args:
+        scratch: what is known of the encoder without any pre-training.
+    """
+    keys = list(dict.fromkeys(key for split in SPLITS for key in tables[split].cells))
+    if not keys and all(tables[split].scratch is None for split in SPLITS):
+        return None
+    heads = ["method", "data", "mid-trained"] + [
+        f"{what} {split}" for what in ("WER", "vs scratch", "vs pre-training only") for split in SPLITS
+    ]
+    note = (
+        "WER in per cent, lower is better; changes are relative, in per cent, and positive where fewer words are wrong."
+    )
+    table = Table(title, heads, note=note, words=3)
+    if any(tables[split].scratch is not None for split in SPLITS):
+        table.rows.append(
+            ["scratch", scratch, ""]
+            + [_figure(tables[s].scratch, tables[s].spreads.get(None), 2) for s in SPLITS]
+            + [""] * 4
+        )
+    for key in sorted(keys, key=lambda key: ([k[:2] for k in keys].index(key[:2]), key[2] is not PRE)):
+        method, data, language = key
+        before = (method, data, PRE)
+        figures = [_figure(tables[s].cells.get(key), tables[s].spreads.get(key), 2) for s in SPLITS]
+        against_scratch = [_change(relative_gain(tables[s].cells.get(key), tables[s].scratch)) for s in SPLITS]
+        against_before = [
+            _change(relative_gain(tables[s].cells.get(key), tables[s].cells.get(before))) if language is not PRE else ""
+            for s in SPLITS
+        ]
+        table.rows.append(
+            [method, data, "no" if language is PRE else language, *figures, *against_scratch, *against_before]
+        )
+    return table
+
+
+def averages_table(tables: dict[str, WordErrors]) -> Table | None:
+    """What the paper derives from its table 1; None where nothing can be derived."""
+    clean = tables["clean"]
+    rows = [("mean without mid-training, WER", lambda t: t.mean(), _plain)]
+    rows += [
+        (f"gain of mid-training on {language}, %", lambda t, language=language: t.gain(language=language), _change)
+        for language in clean.languages()
+    ]
+    rows += [
+        (f"data set {data}, mean without mid-training, WER", lambda t, data=data: t.mean(data=data), _plain)
+        for data in clean.data_sets()
+    ]
+    rows += [
+        (f"method {method}, mean of without and with mid-training, WER", lambda t, m=method: t.method_row(m), _plain)
+        for method in clean.methods()
+    ]
+    texts = [[name, *(form(figure(tables[split])) for split in SPLITS)] for name, figure, form in rows]
+    texts = [row for row in texts if any(row[1:])]
+    note = "A gain is a ratio of means over the encoders that were scored with and without mid-training."
+    return Table("Averages", ["", *(f"test-{split}" for split in SPLITS)], texts, note=note) if texts else None
+
+
+def board_table(rows: list[Row]) -> Table | None:
+    """Ours among the leaderboard's rows, best first; None where none of ours has a superb_s."""
+    ours = [row for row in rows if row.board and row.board["superb_s"] is not None]
+    if not ours:
+        return None
+    entries = []
+    for row in published():
+        entries.append(
+            (
+                row.superb_s,
+                False,
+                [row.name, *map(_plain, (row.params, row.gmacs, *(row.scores[task] for task in FIVE)))],
+            )
+        )
+    for row in ours:
+        size = [_plain(row.cost["parameters"] / 1e6), _plain(row.macs / 1e9)] if row.cost else ["", ""]
+        scores = [_plain(100 * row.board["scores"][task]) for task in FIVE]
+        entries.append((row.board["superb_s"], True, [f"{row.name} (head seed {row.board['seed']})", *size, *scores]))
+    entries.sort(key=lambda entry: -entry[0])
+    metrics = [f"{task.upper()} {find_task(task).metric} {ARROWS[find_task(task).metric]}" for task in FIVE]
+    table = Table("Among the leaderboard's published rows", ["upstream", "params, M", "GMACs", *metrics, "superb_s"])
+    for number, (score, is_ours, texts) in enumerate(entries):
+        table.rows.append([*texts, f"{score:.1f}"])
+        table.marked |= {number} if is_ours else set()
+    table.note = (
+        "Ours by the server's rules (SD: the best on test of ten settings). A place among these rows means something only for the published "
+        "test sets and settings. FBANK's superb_s is that of the board's own KS and IC figures, and so 0."
+    )
+    return table
+
+
+def _figure(value: float | None, spread: float | None, digits: int = 1) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{digits}f}" + (f" ± {spread:.{digits}f}" if spread is not None else "")
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:,.2f}"
+
+
+def _change(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}"

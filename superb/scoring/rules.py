@@ -1,0 +1,147 @@
+"""The leaderboard server's arithmetic. Only ids that were sent in are scored, and one unknown id costs the task."""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import jiwer
+import numpy as np
+from pyannote.core import Annotation, Segment, Timeline
+from pyannote.metrics.diarization import DiarizationErrorRate
+from scipy.signal import medfilt
+from tqdm import tqdm
+
+from mmpt.superb.scoring.files import DEFAULT_FRAME_SHIFT, Diarization, Turn
+from mmpt.upstream.errors import InputError
+
+SAMPLE_RATE = 16000
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+MEDIANS = (1, 11)  # frames
+Setting = tuple[float, int]  # threshold, median
+
+
+@dataclass(frozen=True)
+class Score:
+    """A task's figure, a fraction; ids that were scored, and those of the truth that were not."""
+
+    value: float
+    scored: int
+    missing: list[str]
+
+
+def error_rate(predicted: dict[str, str], truth: dict[str, str]) -> Score:
+    """PER or WER: edits summed over utterances by summed reference lengths, tokens parted by white space.
+
+    Raises:
+        InputError: an utterance that the truth does not know, or no token at all in the references.
+    """
+    ids, missing = _matched(predicted, truth)
+    references = [" ".join(truth[key].split()) for key in ids]
+    if not any(references):
+        raise InputError("the references hold no word")
+    # jiwer refuses an empty reference, whose words are all insertions: they are added below.
+    full = [(reference, " ".join(predicted[key].split())) for key, reference in zip(ids, references) if reference]
+    output = jiwer.process_words([pair[0] for pair in full], [pair[1] for pair in full])
+    inserted = sum(len(predicted[key].split()) for key, reference in zip(ids, references) if not reference)
+    edits = output.substitutions + output.deletions + output.insertions + inserted
+    return Score(edits / (output.hits + output.substitutions + output.deletions), len(ids), missing)
+
+
+def accuracy(predicted: dict[str, str], truth: dict[str, str]) -> Score:
+    """KS and IC: the share of ids whose whole label is right. Raises InputError for an unknown id."""
+    ids, missing = _matched(predicted, truth)
+    return Score(sum(predicted[key] == truth[key] for key in ids) / len(ids), len(ids), missing)
+
+
+def diarization(
+    predicted: Diarization, truth: dict[str, list[Turn]], processes: int | None = None
+) -> dict[Setting, float]:
+    """Diarization error, a fraction, for each of the server's ten settings: collar 0, overlap counted, seconds summed over recordings.
+
+    A recording of the truth without a prediction counts as missed. `processes`: default one a processor.
+
+    Raises:
+        InputError: a recording that the truth does not know.
+    """
+    unknown = sorted(predicted.probabilities.keys() - truth.keys())
+    if unknown:
+        raise InputError(f"'{unknown[0]}' is not in the truth ({len(unknown)} in all)")
+    shift = predicted.frame_shift or DEFAULT_FRAME_SHIFT
+    work = [(predicted.probabilities.get(key, np.zeros((0, 1))), shift, turns) for key, turns in sorted(truth.items())]
+    settings = list(itertools.product(THRESHOLDS, MEDIANS))
+    sums = {setting: np.zeros(2) for setting in settings}
+    processes = min(
+        processes or os.cpu_count() or 1, 1 + len(work) // 100
+    )  # a few recordings are done before a process has started
+    with contextlib.ExitStack() as stack:
+        done = (
+            stack.enter_context(ProcessPoolExecutor(processes)).map(_recording, work, chunksize=8)
+            if processes > 1
+            else map(_recording, work)
+        )
+        for errors in tqdm(done, total=len(work), desc="DER", unit="recording", leave=False, disable=len(work) < 50):
+            for setting, pair in errors.items():
+                sums[setting] += pair
+    return {setting: float(wrong / spoken) for setting, (wrong, spoken) in sums.items()}
+
+
+def best_setting(errors: dict[Setting, float]) -> Setting:
+    """The setting of the lowest error; of equal ones the first."""
+    return min(errors, key=errors.get)
+
+
+def turns_of(probabilities: np.ndarray, threshold: float, median: int, shift: int) -> list[Turn]:
+    """Who speaks when by (frames, speakers) of probabilities, in hundredths of a second, as S3PRL's RTTM files have it."""
+    active = (probabilities > threshold).astype(np.int64)
+    if median > 1 and len(active):
+        active = medfilt(active, (median, 1))
+    turns = []
+    for speaker, frames in enumerate(active.T):
+        changes = np.flatnonzero(np.diff(np.pad(frames, 1)))
+        for first, last in zip(changes[::2], changes[1::2]):
+            start, seconds = round(first * shift / SAMPLE_RATE, 2), round((last - first) * shift / SAMPLE_RATE, 2)
+            turns.append((float(start), float(start + seconds), str(speaker)))
+    return turns
+
+
+def _recording(work: tuple[np.ndarray, int, list[Turn]]) -> dict[Setting, tuple[float, float]]:
+    """(wrong seconds, spoken seconds) of one recording for each setting."""
+    probabilities, shift, truth = work
+    return {
+        (threshold, median): wrong_seconds(truth, turns_of(probabilities, threshold, median, shift))
+        for threshold, median in itertools.product(THRESHOLDS, MEDIANS)
+    }
+
+
+def wrong_seconds(truth: list[Turn], said: list[Turn]) -> tuple[float, float]:
+    """(missed, false and confused seconds; spoken seconds) under the speakers' best mapping, by pyannote.metrics."""
+    reference, hypothesis = _annotation(truth), _annotation(said)
+    extent = Timeline(
+        [segment for annotation in (reference, hypothesis) for segment in annotation.itersegments()]
+    ).extent()
+    if not extent:
+        return 0.0, 0.0
+    metric = DiarizationErrorRate(collar=0.0, skip_overlap=False)
+    parts = metric.compute_components(reference, hypothesis, uem=Timeline([extent]))
+    return parts["missed detection"] + parts["false alarm"] + parts["confusion"], parts["total"]
+
+
+def _annotation(turns: Iterable[Turn]) -> Annotation:
+    """Overlapping turns of one speaker are one turn."""
+    annotation = Annotation()
+    for track, (start, end, speaker) in enumerate(turns):
+        if end > start:
+            annotation[Segment(start, end), track] = speaker
+    return annotation.support()
+
+
+def _matched(predicted: dict, truth: dict) -> tuple[list[str], list[str]]:
+    unknown = sorted(predicted.keys() - truth.keys())
+    if unknown:
+        raise InputError(f"'{unknown[0]}' is not in the truth ({len(unknown)} in all): the server drops the whole task")
+    if not predicted:
+        raise InputError("there is no prediction")
+    return sorted(predicted), sorted(truth.keys() - predicted.keys())

@@ -1,0 +1,38 @@
+"""Imports a hidden-set folder as S3PRL's hub loader does, in a process that knows nothing of this project, and keeps what it computes.
+
+Run as `python -I flat_import.py FOLDER WAVS OUT`: waveforms and states are files of tensors. S3PRL appends the folder to the path
+and takes `UpstreamExpert` of the module `expert` (s3prl/downstream/runner.py, `_get_upstream`).
+"""
+
+import sys
+from pathlib import Path
+
+
+class Absent:
+    """This project is not installed where the hidden set is scored."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "mmpt":
+            raise ModuleNotFoundError(f"{name} is not in the folder", name=name)
+
+
+def main(folder: Path, wavs: Path, out: Path) -> None:
+    """Loads, computes, and checks what the runner takes for granted."""
+    sys.meta_path.insert(0, Absent())
+    sys.path.append(str(folder))
+    import torch
+    from expert import UpstreamExpert
+
+    upstream = UpstreamExpert(ckpt=str(folder / "model.pt"), model_config=None, refresh=False).eval()
+    batch, rate = torch.load(wavs, weights_only=True), upstream.get_downsample_rates("hidden_states")
+    with torch.no_grad():
+        states = upstream(batch)["hidden_states"]
+    if type(rate) is not int:
+        raise SystemExit(f"get_downsample_rates gives a {type(rate).__name__}, not a whole number")
+    if len({tuple(layer.shape) for layer in states}) != 1 or not all(layer.isfinite().all() for layer in states):
+        raise SystemExit("hidden_states differ in shape, or are not finite")
+    torch.save({"states": torch.stack(states), "rate": rate}, out)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

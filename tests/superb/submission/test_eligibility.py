@@ -1,0 +1,35 @@
+"""The SSL-only clause."""
+
+import pytest
+
+from mmpt.superb.submission.eligibility import eligibility
+
+PRE = {"stage": "pretrain", "objective": "clr", "data": "lrs3", "steps": 200}
+MID = {"stage": "midtrain", "objective": "translation", "data": "must_c en-it", "language": "en-it", "steps": 600}
+
+
+@pytest.mark.parametrize(
+    "stages, eligible, words",
+    [
+        ([PRE], True, "no text took part"),
+        ([{"stage": "untrained", "steps": 0}], True, "no text took part"),
+        ([PRE, MID], False, "mid-trained on speech with translations (must_c en-it)"),
+        ([MID], False, "bars pairs of audio and text"),
+        ([{"stage": "imported"}], False, "a stage 'imported'"),
+        ([], False, "does not say what it was trained on"),
+    ],
+)
+def test_who_may_stand_in_the_challenge_track(stages, eligible, words):
+    found = eligibility({"stages": stages})
+    assert found.eligible is eligible and words in found.reason
+
+
+def test_no_provenance_is_not_eligible():
+    assert not eligibility(None).eligible
+
+
+def test_outside_data_is_disclosed_whatever_the_verdict():
+    assert (
+        eligibility({"stages": [PRE, MID]}).disclosure
+        == "pretrain clr on lrs3 (200 steps); midtrain translation on must_c en-it (600 steps)"
+    )

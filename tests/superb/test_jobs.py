@@ -1,0 +1,202 @@
+"""Jobs: what they hang on, how they go on, and whose predictions they leave. The stock runner really runs, on noise."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mmpt.superb.jobs import Encoder, Job, Options
+from mmpt.superb.worker import last_words, work
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av import Encoder as Network
+from mmpt.upstream.mmpt_av import EncoderConfig, save_encoder
+from mmpt.upstream.s3prl_runner.launcher import read_checkpoint
+
+from helpers.stock_mocks import superb
+
+SMALL = (("downstream_expert.datarc.batch_size", "4"), ("runner.log_step", "1"))
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    return superb(tmp_path_factory.mktemp("jobs") / "noise")
+
+
+@pytest.fixture(scope="module")
+def encoder(corpora):
+    torch.manual_seed(0)
+    save_encoder(Network(EncoderConfig.preset("tiny")), corpora.parent / "encoder.pt", {"stages": []})
+    return Encoder("untrained", "mmpt_av", corpora.parent / "encoder.pt")
+
+
+def ks(corpora, encoder, folder, lr=None, **settings) -> Job:
+    more = tuple((f"runner.{key}", str(value)) for key, value in settings.items())
+    return Job("ks", encoder, lr, 1, folder, Options(data_root=str(corpora), settings=SMALL + more))
+
+
+def test_settings_are_those_that_s3prl_will_see(corpora, encoder, tmp_path):
+    job = ks(corpora, encoder, tmp_path / "job", lr="3e-2", total_steps=7)
+    assert (job.steps, job.config["optimizer"]["lr"], job.config["downstream_expert"]["datarc"]["batch_size"]) == (
+        7,
+        0.03,
+        4,
+    )
+    assert job.config["downstream_expert"]["datarc"]["speech_commands_root"] == str(corpora / "speech_commands_v0.01")
+    assert job.on_samples and job.is_smoke
+    limited = replace(job, options=replace(job.options, limit=3))
+    assert [limited.config["runner"][key] for key in ("total_steps", "eval_step", "save_step", "log_step")] == [3] * 4
+
+
+def test_what_a_result_hangs_on(corpora, encoder, tmp_path):
+    job = ks(corpora, encoder, tmp_path / "job")
+    same = ks(corpora, encoder, tmp_path / "elsewhere")
+    assert job.fingerprint() == same.fingerprint()
+    assert (
+        replace(job, options=replace(job.options, workers=3, cache="/states", threads=2)).fingerprint()
+        == job.fingerprint()
+    )
+    for other in (
+        replace(job, lr="1e-1"),
+        replace(job, seed=2),
+        replace(job, task="ic"),
+        replace(job, encoder=Encoder("fbank", "fbank")),
+        replace(job, options=replace(job.options, limit=3)),
+        replace(job, options=replace(job.options, fine_tune=True)),
+    ):
+        assert other.fingerprint() != job.fingerprint()
+    finer = Job("ks", encoder, None, 1, tmp_path / "fine", replace(job.options, frame_hop=320))
+    finer.prepare()
+    assert (
+        finer.fingerprint() != job.fingerprint() and (tmp_path / "fine/mmpt_av.yaml").read_text() == "frame_hop: 320\n"
+    )
+
+
+def test_a_folder_of_other_settings_is_not_touched(corpora, encoder, tmp_path):
+    ks(corpora, encoder, tmp_path / "job").prepare()
+    ks(corpora, encoder, tmp_path / "job").prepare()
+    (tmp_path / "job/mine").write_text("mine")
+    other = ks(corpora, encoder, tmp_path / "job", total_steps=9)
+    with pytest.raises(InputError, match="another --out, or --fresh"):
+        other.prepare()
+    assert (tmp_path / "job/mine").is_file()
+    other.prepare(replace=True)
+    assert (
+        not (tmp_path / "job/mine").exists()
+        and json.loads((tmp_path / "job/job.json").read_text())["fingerprint"] == other.fingerprint()
+    )
+
+
+def test_predictions_are_the_best_checkpoints(corpora, encoder, tmp_path):
+    """The learning rate is far too high, so that the best step on dev is not the last one, and predicts otherwise."""
+    job = ks(corpora, encoder, tmp_path / "job", lr="3e-1", total_steps=12, eval_step=1, save_step=6)
+    job.prepare()
+    work(job, evaluate=True)
+    trained, result = job.trained(), job.result()
+    best = max(trained["dev_curve"].values())
+    first = min(int(step) for step, score in trained["dev_curve"].items() if score == best)
+    assert (
+        trained["checkpoint"] == "dev-best.ckpt"
+        and trained["checkpoint_step"] == first == result["prediction_of_step"] < 12
+    )
+    assert trained["dev_score"] == best and len(trained["dev_curve"]) == 12
+    assert sum(trained["layer_weights"]) == pytest.approx(1) and len(trained["layer_weights"]) == 5
+    left = (job.experiment / "test_predict.txt").read_text()
+    again = {}
+    for name in ("dev-best.ckpt", "states-12.ckpt"):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [
+            "-m",
+            "evaluate",
+            "-e",
+            str(job.experiment / name),
+            "-o",
+            f"args.expdir={tmp_path / name}",
+            "--device",
+            "cpu",
+        ]
+        subprocess.run(
+            [sys.executable, "-m", "mmpt.upstream.s3prl_runner.launcher", *command],
+            check=True,
+            capture_output=True,
+            env=environment,
+        )
+        again[name] = (tmp_path / name / "test_predict.txt").read_text()
+    assert left == again["dev-best.ckpt"] != again["states-12.ckpt"]
+
+
+def wait_for(condition, seconds=120):
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end, "it never came to that"
+        time.sleep(0.02)
+
+
+WORK = "import pickle, sys; from mmpt.superb.worker import work; work(pickle.load(sys.stdin.buffer), True)"
+
+
+def killed_when(job, condition) -> None:
+    """Works at the job in a process of its own, killed without warning as soon as the condition holds."""
+    import pickle
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORK], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    process.stdin.write(pickle.dumps(job))
+    process.stdin.close()
+    wait_for(lambda: condition() or process.poll() is not None)
+    assert process.poll() is None, "it was over before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_a_job_killed_in_each_phase_goes_on(corpora, encoder, tmp_path):
+    """In training before and after a checkpoint, and in the evaluation: the stock runner ends with its parent each time."""
+    job = ks(corpora, encoder, tmp_path / "job", total_steps=400, eval_step=200, save_step=20)
+    job.prepare()
+    log, ends = job.folder / "train.log", job.folder / "evaluate.log"
+    killed_when(job, lambda: log.is_file() and "Start a new experiment" in log.read_text(errors="replace"))
+    killed_when(job, lambda: any(job.experiment.glob("states-*.ckpt")))
+    assert not job.trained()
+    killed_when(job, lambda: ends.is_file() and "Resume from" in ends.read_text(errors="replace"))
+    assert job.trained() and not job.result() and "Resume from" in log.read_text(errors="replace")
+    steps = max(int(name.stem.split("-")[1]) for name in job.experiment.glob("states-*.ckpt"))
+    assert steps == 400 and set(job.trained()["dev_curve"]) == {"200", "400"}
+    work(job, evaluate=True)
+    assert job.result()["scores"]["test"]["utterances"] == 12 and job.failure() is None
+    before = (job.folder / "evaluate.log").stat().st_mtime_ns
+    work(job, evaluate=True)  # nothing is left to do
+    assert (job.folder / "evaluate.log").stat().st_mtime_ns == before
+    assert read_checkpoint(job.experiment / "states-400.ckpt")["Step"] == 400
+
+
+def test_a_failed_job_says_why_and_is_tried_again(corpora, encoder, tmp_path):
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(corpora, spoilt)
+    table = spoilt / "fluent_speech_commands_dataset/data/valid_data.csv"
+    whole = table.read_text()
+    table.write_text(whole.replace("lamp", "radio"))
+    job = Job("ic", encoder, None, 1, tmp_path / "job", Options(data_root=str(spoilt), limit=2))
+    job.prepare()
+    with pytest.raises(InputError, match="exit status 1.*\n.*KeyError: 'radio'|KeyError"):
+        work(job, evaluate=True)
+    assert "radio" in job.failure() and not job.trained()
+    table.write_text(whole)
+    work(job, evaluate=True)
+    assert job.failure() is None and job.result()["scores"]["test"]["utterances"] == 6
+
+
+def test_the_end_of_a_log_is_without_progress_bars(tmp_path):
+    log = tmp_path / "log"
+    log.write_text(
+        "first\n"
+        + "".join(f"\roverall: {i}%|#| {i}/100 [00:01<00:02, 3.1it/s]" for i in range(100))
+        + "\nTraceback\nValueError: no\n"
+    )
+    assert last_words(log) == "first\nTraceback\nValueError: no"

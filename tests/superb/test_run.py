@@ -1,0 +1,309 @@
+"""run.py as typed: the learning rate by dev, the best checkpoint on test, a table; and what it says to bad input."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmpt.superb import results
+from mmpt.scripts.superb.run import main, unalignable
+from mmpt.superb.jobs import Encoder, Job
+from mmpt.superb.results import choose, markdown, summaries, table
+from mmpt.upstream.mmpt_av import Encoder as Network
+from mmpt.upstream.mmpt_av import EncoderConfig, save_encoder
+
+from helpers.stock_mocks import superb
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("run")
+    superb(root / "noise")
+    for seed, name in enumerate(("a", "b")):
+        torch.manual_seed(seed)
+        (root / name).mkdir()
+        save_encoder(Network(EncoderConfig.preset("tiny")), root / name / "encoder.pt", {"stages": [{"stage": name}]})
+    return root
+
+
+def run(place, *arguments, out="out", bundles=False) -> int:
+    small = [
+        "--set",
+        "downstream_expert.datarc.batch_size=4",
+        "--device",
+        "cpu",
+        *([] if bundles else ["--no-bundles"]),
+    ]
+    return main(["--data-root", str(place / "noise"), "--out", str(place / out), *small, *arguments])
+
+
+def test_a_whole_run_and_the_same_again(place, capsys):
+    command = [
+        "--ckpt",
+        str(place / "a/encoder.pt"),
+        "--tasks",
+        "ks,asr",
+        "--lr",
+        "1e-1,1e-9",
+        "--limit",
+        "3",
+        "--jobs",
+        "2",
+    ]
+    command += ["--cache", str(place / "states")]
+    assert run(place, *command, bundles=True) == 0
+    printed = capsys.readouterr().out
+    content = json.loads((place / "out/results.json").read_text())
+    assert "| a " in printed and "KS acc ↑" in printed and "ASR clean wer ↓" in printed and "SMOKE RUN" in printed
+    assert content["notes"][0].startswith("SMOKE RUN") and content["encoders"][0]["provenance"] == {
+        "stages": [{"stage": "a"}]
+    }
+    assert (
+        len(content["encoders"][0]["sha256"]) == 64
+        and content["software"]["s3prl"] == "0.4.18"
+        and "--limit 3" in content["command"]
+    )
+    jobs = {(job["task"], job["lr"]): job for job in content["jobs"]}
+    for task in ("ks", "asr"):
+        rates = [jobs[task, 1e-1], jobs[task, 1e-9]]
+        assert sorted(job["state"] for job in rates) in (["evaluated", "trained"], ["evaluated", "evaluated"])
+        chosen = next(job for job in rates if job["chosen"])
+        assert chosen["state"] == "evaluated" and sum(job["chosen"] for job in rates) == 1
+        scores = [job["dev_score"] for job in rates]
+        assert chosen["dev_score"] == (max(scores) if task == "ks" else min(scores))
+        assert {
+            "dev_curve",
+            "layer_weights",
+            "seed",
+            "command",
+            "dropped",
+            "checkpoint_step",
+        } <= chosen.keys() and chosen["smoke"]
+    assert list((place / "states").rglob("about.json"))
+    manifest = json.loads((place / "out/bundles/a/manifest.json").read_text())
+    assert (
+        not manifest["submittable"]
+        and manifest["tasks"].keys() == {"ks", "asr"}
+        and (place / "out/bundles/a/predict.zip").is_file()
+    )
+    entry, scored = content["encoders"][0], json.loads((place / "out/bundles/a/score.json").read_text())
+    assert entry["cost"]["parameters"] == 985_888 and entry["server_score"]["scores"] == {
+        t: one["value"] for t, one in scored["scores"].items()
+    }
+    for job in content["jobs"]:
+        if job["chosen"]:
+            (split,) = job["scores"].keys() - {"test-other"}
+            assert scored["scores"][job["task"]]["value"] == pytest.approx(
+                job["scores"][split]["acc" if job["task"] == "ks" else "wer"]
+            )
+    assert "Bundles by the leaderboard's rules" in printed and "MACs" not in printed
+    assert "data:image/png" in (place / "out/report/report.html").read_text()
+
+    times = {file: file.stat().st_mtime_ns for file in (place / "out").rglob("*.log")}
+    assert run(place, *command, bundles=True) == 0
+    assert {file: file.stat().st_mtime_ns for file in (place / "out").rglob("*.log")} == times
+    assert table_of(capsys.readouterr().out) == table_of(printed)
+    assert json.loads((place / "out/results.json").read_text())["encoders"] == content["encoders"]
+
+
+def table_of(printed: str) -> list[str]:
+    return [line for line in printed.splitlines() if line.startswith("|")]
+
+
+def test_a_failed_job_does_not_stop_the_others(place, capsys):
+    broken = place / "broken"
+    shutil.copytree(place / "noise", broken)
+    file = broken / "fluent_speech_commands_dataset/data/valid_data.csv"
+    file.write_text(file.read_text().replace("lamp", "radio"))
+    command = ["--ckpt", str(place / "a/encoder.pt"), "--tasks", "ic,ks", "--limit", "2", "--data-root", str(broken)]
+    assert run(place, *command, out="failing") == 2
+    assert "error: ic: 1 values of 'object'" in capsys.readouterr().err and not (place / "failing/ks").exists()
+    assert run(place, *command, "--no-check", out="failing") == 1
+    printed = capsys.readouterr().out
+    assert "KeyError" in printed and "failed: ic a seed 1337" in printed
+    states = {job["task"]: job for job in json.loads((place / "failing/results.json").read_text())["jobs"]}
+    assert (
+        states["ks"]["state"] == "evaluated"
+        and states["ic"]["state"] == "failed"
+        and "radio" in states["ic"]["failure"]
+    )
+
+
+def test_the_same_on_slurm(place, capsys, tmp_path, monkeypatch):
+    """Slurm's commands are stood in for: sbatch runs the script that it is given at once, on this machine."""
+    commands = shutil.copytree(Path(__file__).parent / "fake_slurm", tmp_path / "commands")
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    command = ["--ckpt", str(place / "a/encoder.pt"), "--tasks", "ks", "--limit", "2", "--executor", "slurm"]
+    assert run(place, *command, "--slurm", "partition=gpu", "--slurm", "time=90", out="slurm") == 0
+    assert json.loads((place / "slurm/results.json").read_text())["jobs"][0]["state"] == "evaluated"
+    script = next(commands.glob("script-*")).read_text()
+    assert "#SBATCH --partition=gpu" in script and "#SBATCH --time=90" in script and "#SBATCH --signal=USR2" in script
+
+
+def test_what_would_be_run(place, capsys):
+    encoders = [
+        "--ckpt",
+        f"first={place / 'a/encoder.pt'}",
+        "--ckpt",
+        str(place / "b/encoder.pt"),
+        "--upstream",
+        "fbank",
+    ]
+    assert run(place, *encoders, "--seeds", "1,2", "--lr", "1e-2,1e-3", "--dry-run", out="dry") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if ": python run_downstream.py" in line]
+    assert (
+        len(lines) == 5 * 3 * 2 * 2
+        and lines[0].startswith("ks first lr 1e-2 seed 1: ")
+        and not (place / "dry/ks").exists()
+    )
+
+
+def test_denser_states(place, capsys):
+    """Checked first, when the file of the option is not written yet."""
+    assert (
+        run(
+            place,
+            "--ckpt",
+            str(place / "a/encoder.pt"),
+            "--upstream",
+            "fbank",
+            "--tasks",
+            "asr",
+            "--limit",
+            "2",
+            "--frame-hop",
+            "320",
+            out="dense",
+        )
+        == 0
+    )
+    logs = {
+        name: (place / f"dense/asr/{name}/lr-default-seed1337/train.log").read_text(errors="replace")
+        for name in ("a", "fbank")
+    }
+    assert "downsample rate is 320" in logs["a"] and "downsample rate is 160" in logs["fbank"]
+    assert "downsample rate is 320" in (place / "dense/asr/a/lr-default-seed1337/evaluate.log").read_text(
+        errors="replace"
+    )
+
+
+def test_stock_upstreams_take_no_cache(place, capsys):
+    assert (
+        run(place, "--upstream", "fbank", "--tasks", "ks", "--cache", str(place / "states"), "--dry-run", out="dry")
+        == 0
+    )
+    assert "--cache" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "nothing to score"),
+        (["--ckpt", "absent.pt"], "--ckpt absent.pt: no such encoder"),
+        (["--ckpt", "A", "--ckpt", "A"], "two encoders are called a"),
+        (["--ckpt", "A", "--tasks", "xx"], "no task is called 'xx'"),
+        (["--ckpt", "A", "--lr", "fast"], "--lr and --seeds are numbers"),
+        (["--ckpt", "A", "--lr", "-1"], "a learning rate is above 0"),
+        (["--ckpt", "A", "--seeds", "x"], "--lr and --seeds are numbers"),
+        (["--ckpt", "A", "--set", "runner.total_steps"], "not of the form KEY=VALUE"),
+        (["--ckpt", "A", "--config", "asr=absent"], "no such file"),
+        (["--ckpt", "A", "--cache", "c", "--fine-tune"], "leave out either"),
+        (["--ckpt", "A", "--limit", "0"], "at least 1"),
+        (["--ckpt", "A", "--tasks", "ks", "--lexicon", "x"], "--lexicon is for the task pr"),
+        (["--ckpt", "A", "--executor", "slurm"], "there is no srun here"),
+        (["--ckpt", "A", "--data-root", "absent"], "absent"),
+    ],
+)
+def test_bad_input_is_one_line(place, capsys, monkeypatch, arguments, message):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    arguments = [str(place / "a/encoder.pt") if word == "A" else word for word in arguments]
+    assert run(place, *arguments, out="bad") == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and message in error
+
+
+class Done(Job):
+    """A job whose outcome is given."""
+
+    def __init__(self, task, encoder, lr, seed, dev, test, best=True, split="test"):
+        super().__init__(task, Encoder(encoder, encoder), lr, seed, Path("nowhere"))
+        metric = {"ks": "acc", "pr": "per", "asr": "wer", "sd": "der"}[task]
+        object.__setattr__(
+            self, "_trained", None if dev is None else {"dev_score": dev, "checkpoint_is_best_on_dev": best}
+        )
+        object.__setattr__(
+            self, "_result", None if test is None else {"scores": {split: {metric: test, "utterances": 10}}}
+        )
+
+    @property
+    def config(self):
+        return {"optimizer": {"lr": float(self.lr or 1)}}
+
+    def trained(self):
+        return self._trained
+
+    def result(self):
+        return self._result
+
+
+def test_the_rate_is_chosen_by_the_mean_over_seeds_on_dev():
+    """Test would choose the other one each time."""
+    accuracy = [Done("ks", "a", "1e-1", 1, 0.9, 0.1), Done("ks", "a", "1e-1", 2, 0.2, 0.1)]
+    accuracy += [Done("ks", "a", "1e-2", seed, 0.6, 0.0) for seed in (1, 2)]
+    assert [job.lr for job in choose(accuracy)] == ["1e-2", "1e-2"]
+    errors = [Done("pr", "a", "1e-1", 1, 0.5, 0.1), Done("pr", "a", "1e-2", 1, 0.4, 0.9)]
+    assert [job.lr for job in choose(errors)] == ["1e-2"]
+    both = choose(accuracy + errors + [Done("ks", "b", "1e-1", 1, 0.3, 0.3)])
+    assert [(job.task, job.encoder.name) for job in both] == [("ks", "a"), ("ks", "a"), ("pr", "a"), ("ks", "b")]
+
+
+def test_a_rate_with_a_failed_seed_does_not_win():
+    jobs = [Done("ks", "a", "1e-1", 1, 0.9, 0.5), Done("ks", "a", "1e-1", 2, None, None)]
+    jobs += [Done("ks", "a", "1e-2", seed, 0.6, 0.5) for seed in (1, 2)]
+    assert {job.lr for job in choose(jobs)} == {"1e-2"}
+    assert choose([Done("ks", "a", "1e-1", 1, None, None)]) == []
+
+
+def test_no_dev_score_counts_as_the_worst():
+    jobs = [Done("asr", "a", "1e-1", 1, None, None), Done("asr", "a", "1e-2", 1, 0.99, 0.9)]
+    object.__setattr__(jobs[0], "_trained", {"dev_score": None, "checkpoint_is_best_on_dev": False})
+    assert [job.lr for job in choose(jobs)] == ["1e-2"]
+
+
+def test_means_and_spreads():
+    jobs = [Done("sd", "a", None, seed, 0.5, value) for seed, value in enumerate((0.1, 0.2, 0.3))]
+    entry = summaries(jobs)[0]
+    assert (
+        entry["der"]["mean"] == pytest.approx(0.2)
+        and entry["der"]["std"] == pytest.approx(0.1)
+        and entry["seeds"] == [0, 1, 2]
+    )
+    assert summaries(jobs[:1])[0]["der"]["std"] is None
+
+
+def test_the_table():
+    jobs = [
+        Done("ks", "a", None, 1, 0.5, 0.25),
+        Done("ks", "a", None, 2, 0.5, 0.35),
+        Done("asr", "b", None, 1, 1.0, 1.0, best=False, split="test-clean"),
+    ]
+    lines = table({"summary": summaries(jobs)}, ["ks", "asr"], [Encoder("a", "a"), Encoder("b", "b")]).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == ["test, %", "KS acc ↑", "ASR clean wer ↓"]
+    assert cells[2:] == [["a", "30.0 ± 7.1", "-"], ["b", "-", "100.0 *"]]
+    assert len({len(line) for line in lines}) == 1 and markdown([["x"], ["y"]]).count("\n") == 2
+
+
+def test_shares_of_utterances_that_are_too_fast():
+    ctc = {"train": {"utterances": 200, "unalignable": 10}, "dev": {"utterances": 10, "unalignable": 5}}
+    entry = {
+        "task": "pr",
+        "encoder": "a",
+        "dropped": {"ctc": ctc},
+        "unalignable": {**ctc, "test": {"utterances": 4, "unalignable": 1}},
+    }
+    assert unalignable({"jobs": [entry, entry]}) == {("pr", "a", "train", 0.05), ("pr", "a", "test", 0.25)}
+    assert results.SMOKE.startswith("SMOKE")

@@ -1,0 +1,303 @@
+"""Stage 1 from the command line: it learns, goes on where it was, leaves an encoder, and refuses bad input."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmpt.pretrain.manifest import read_manifest
+from mmpt.pretrain.manifest import write_manifest as write_clips
+from mmpt.pretrain.run import CONFIGS, main
+from mmpt.pretrain.task import AudioVisualTask, PretrainSettings
+from mmpt.scripts.export import main as export
+from mmpt.training.distributed import Counts, World
+from mmpt.training.optimizer import learning_rate, make_optimizer
+from mmpt.training.run_folder import RunFolder, read_training
+from mmpt.training.settings import OptimSettings, load_settings, to_plain
+from mmpt.training.trainer import without_free
+from mmpt.upstream.mmpt_av import load_encoder
+
+from helpers.clip_files import write_manifest
+
+SMALL = [
+    "--config",
+    str(CONFIGS / "samples.yaml"),
+    "data.batch_size=4",
+    "video.size=16",
+    "video.n_layers=1",
+    "optim.warmup_steps=0",
+    "validate_every=4",
+    "checkpoint_every=2",
+    "log_every=1",
+]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    clips = [(f"t{i}", 1.0 + 0.1 * i, "train", "ab"[i % 2]) for i in range(9)] + [
+        (f"d{i}", 1.2, "dev", "c") for i in range(3)
+    ]
+    return write_manifest(tmp_path_factory.mktemp("clips"), clips)
+
+
+def run(manifest, out, *more) -> int:
+    return main(["--objective", "clr", "--data", str(manifest), "--out", str(out), *SMALL, *more])
+
+
+def test_three_steps_lower_the_loss_on_one_batch(manifest, tmp_path):
+    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL[2:], "optim.lr=2e-5"])
+    task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())
+    batch = next(task.batches(0, 0))
+    optimizer = make_optimizer(task.model, settings.optim)
+    task.model.eval()  # without dropout the loss may only fall
+    losses = []
+    for _ in range(4):
+        loss = task.loss(task.model, batch, Counts([task.counts(batch)]))["loss"]
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in task.model.parameters())
+        optimizer.step()
+    assert losses[0] > losses[1] > losses[2] > losses[3]
+
+
+@pytest.fixture(scope="module")
+def unbroken(manifest, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "unbroken"
+    assert run(manifest, out, "optim.steps=6") == 0
+    return out
+
+
+def test_run_folder_has_what_the_design_says(unbroken):
+    lines = [json.loads(line) for line in (unbroken / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["split"] == "train"] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in lines if line["split"] == "dev"] == [4, 6]
+    assert {"loss", "lr", "gradient_norm", "clips_per_s", "data_wait_percent"} <= set(lines[0])
+    names = {p.name for p in (unbroken / "checkpoints").iterdir()}
+    assert {"latest.pt", "best.pt"} <= names and not any(n.endswith(".tmp") for n in names)
+    assert read_training(unbroken / "checkpoints" / "latest.pt")["step"] == 6
+    assert (unbroken / "pictures" / "retrieval_00000006.png").stat().st_size > 1000
+    assert any((unbroken / "tensorboard").iterdir())
+    stage = load_encoder(unbroken / "encoder.pt").provenance["stages"][-1]
+    assert (stage["stage"], stage["objective"], stage["data"], stage["steps"]) == ("pretrain", "clr", "mock", 6)
+
+
+def test_encoder_and_export_are_the_checkpoint_s(unbroken, tmp_path):
+    trained = read_training(unbroken / "checkpoints" / "latest.pt")["model"]
+    state = load_encoder(unbroken / "encoder.pt").state_dict()
+    assert all(torch.equal(trained["encoder." + name], value) for name, value in state.items())
+    assert export([str(unbroken), "--out", str(tmp_path / "e.pt"), "--which", "average"]) == 0
+    kept = [read_training(file)["model"] for file in RunFolder(unbroken).kept()]
+    name = "linear.weight"
+    mean = torch.stack([c["encoder." + name] for c in kept]).double().mean(0).float()
+    assert len(kept) == 3 and torch.equal(load_encoder(tmp_path / "e.pt").state_dict()[name], mean)
+    assert export([str(unbroken), "--out", str(tmp_path / "e.pt")]) == 2  # never overwritten without --fresh
+
+
+def test_interrupted_run_goes_on_to_the_same_end(manifest, unbroken, tmp_path, monkeypatch):
+    """SIGTERM off the checkpoints' schedule, then --resume: the bits and checkpoints of a run without the interruption."""
+    out, steps, loss = tmp_path / "broken", [], AudioVisualTask.loss
+
+    def interrupted(task, model, batch, counts):
+        steps.append(1)
+        if len(steps) == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return loss(task, model, batch, counts)
+
+    monkeypatch.setattr(AudioVisualTask, "loss", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        run(manifest, out, "optim.steps=6")
+    assert stopped.value.code == 128 + signal.SIGTERM and len(steps) == 3
+    assert main(["--out", str(out), "--resume"]) == 0  # with the run's own settings and data
+    assert len(steps) == 6
+    ours, reference = (load_encoder(folder / "encoder.pt") for folder in (out, unbroken))
+    for name, value in reference.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value), name
+    assert ours.provenance == reference.provenance
+    names = [sorted(p.name for p in (folder / "checkpoints").glob("step_*")) for folder in (out, unbroken)]
+    assert names[0] == names[1]
+    logged = [
+        [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
+        for folder in (out, unbroken)
+    ]
+    assert logged[0] == logged[1]
+
+
+@pytest.mark.parametrize(
+    "objective, options",
+    [
+        ("mae", ["optim.accumulate=2"]),
+        (
+            "mae+clr",
+            [
+                "masked.clr_sees=masked",
+                "masked.audio_mask=zero",
+                "precision=bfloat16",
+                "data.workers=1",
+                "data.memory_gb=0",
+            ],
+        ),
+    ],
+)
+def test_masked_objectives_train(manifest, tmp_path, objective, options):
+    decoder = ["masked.decoder_width=32", "masked.decoder_layers=1", "masked.decoder_heads=2"]
+    assert (
+        main(
+            [
+                "--objective",
+                objective,
+                "--data",
+                str(manifest),
+                "--out",
+                str(tmp_path / "run"),
+                *SMALL,
+                *decoder,
+                *options,
+                "optim.steps=4",
+            ]
+        )
+        == 0
+    )
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    train, dev = ([line for line in lines if line["split"] == name] for name in ("train", "dev"))
+    assert len(train) == 4 and all(0 < line["audio"] < 10 and 0 < line["video"] < 10 for line in train)
+    assert all(
+        line["loss"] == pytest.approx(line["audio"] + line["video"] + line.get("clr", 0), rel=1e-3) for line in train
+    )
+    assert train[-1]["left_out_clips"] == 1  # of the nine, one did not fill a batch of the first epoch
+    assert 0 < dev[-1]["audio_error"] < 10 and 0 < dev[-1]["video_error_over_mean"]
+    assert ("audio_to_video_r1" in dev[-1]) == ("temperature" in train[-1]) == (objective == "mae+clr")
+    assert (tmp_path / "run" / "pictures" / "reconstruction_00000004.png").stat().st_size > 10_000
+    assert load_encoder(tmp_path / "run" / "encoder.pt").provenance["stages"][-1]["objective"] == objective
+
+
+def test_compiled_layers_give_the_same_losses(manifest, unbroken, tmp_path):
+    assert run(manifest, tmp_path / "run", "optim.steps=6", "compile=true", "validate_every=6") == 0
+    losses = [
+        [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines() if '"train"' in line]
+        for folder in (tmp_path / "run", unbroken)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+
+
+def test_existing_runs_are_not_overwritten(manifest, unbroken, capsys):
+    before = (unbroken / "encoder.pt").read_bytes()
+    assert run(manifest, unbroken, "optim.steps=6") == 2
+    assert "--resume" in capsys.readouterr().err
+    assert run(manifest, unbroken, "optim.steps=6", "optim.lr=0.5", "--resume") == 2
+    assert "other settings" in capsys.readouterr().err
+    assert (unbroken / "encoder.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["--data", "nowhere.tsv"], "no such manifest"),
+        (["--resume"], "no run to resume"),
+        (["--config", "nowhere.yaml"], "no such config"),
+        (["device=quantum", "--config", str(CONFIGS / "samples.yaml")], "device=quantum"),
+    ],
+)
+def test_bad_input_is_one_line(manifest, tmp_path: Path, capsys, arguments, complaint):
+    assert main(["--data", str(manifest), "--out", str(tmp_path / "run"), *arguments]) == 2
+    error = capsys.readouterr().err.strip()
+    assert complaint in error and "\n" not in error
+
+
+def test_too_many_bad_clips_stop_the_run(tmp_path, capsys):
+    manifest = write_manifest(
+        tmp_path / "clips",
+        [(f"t{i}", 1.0, "train", "a") for i in range(8)] + [(f"d{i}", 1.0, "dev", "a") for i in range(3)],
+    )
+    for name in ("t1", "t5"):
+        (manifest.parent / f"{name}.mp4").write_bytes(b"broken")
+    assert run(manifest, tmp_path / "run", "optim.steps=4") == 2
+    assert "max_bad_share" in capsys.readouterr().err
+    assert run(manifest, tmp_path / "run", "optim.steps=4", "data.max_bad_share=0.5", "--fresh") == 0
+    listed = [json.loads(line)["id"] for line in (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()]
+    assert sorted(listed) == ["t1", "t5"]
+
+
+def test_a_kill_between_a_best_checkpoint_and_its_link_is_mended(manifest, unbroken, tmp_path):
+    out = tmp_path / "run"
+    assert run(manifest, out, "optim.steps=4") == 0
+    checkpoints = out / "checkpoints"
+    assert read_training(checkpoints / "step_00000004.pt")["is_best"]
+    (checkpoints / "best.pt").unlink()
+    (checkpoints / "best.pt").symlink_to("step_00000002.pt")  # as if it had not been moved yet
+    (checkpoints / ".step_00000004.pt.half.tmp").write_bytes(b"half")
+    with (out / "log.jsonl").open("a") as log:
+        log.write('{"step": 5, "split": "train", "lo')
+    assert main(["--out", str(out), "--resume"]) == 0
+    assert (checkpoints / "best.pt").resolve().name == "step_00000004.pt"
+    assert not list(checkpoints.glob(".*"))
+    assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4, 4]
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(manifest, unbroken, tmp_path):
+    out = tmp_path / "run"
+    assert run(manifest, out, "optim.steps=6") == 0
+    for file in (out / "checkpoints").iterdir():
+        file.unlink()
+    (out / "log.jsonl").write_text('{"step": 1, "split": "train", "loss": 0}\n')
+    assert main(["--out", str(out), "--resume"]) == 0
+    assert len((out / "log.jsonl").read_text().splitlines()) == len((unbroken / "log.jsonl").read_text().splitlines())
+
+
+def test_what_cannot_be_gone_on_with_is_named(manifest, unbroken, tmp_path, capsys):
+    out = tmp_path / "run"
+    shutil.copytree(unbroken, out, symlinks=True)
+    shorter = tmp_path / "shorter.tsv"  # other data under the same settings
+    write_clips(shorter, read_manifest(manifest)[1:])
+    assert main(["--out", str(out), "--resume", "--data", str(shorter)]) == 2
+    assert "training data are not those" in capsys.readouterr().err
+    for file in (out / "checkpoints").glob("*_*.pt"):
+        file.write_bytes(b"damaged")
+    assert main(["--out", str(out), "--resume"]) == 2
+    assert "none of its 3 checkpoints can be read" in capsys.readouterr().err
+
+
+def test_job_queues_may_start_or_go_on_with_one_command(manifest, tmp_path, capsys):
+    assert run(manifest, tmp_path / "run", "optim.steps=2", "--resume-if-there") == 0
+    assert "Resumed" not in capsys.readouterr().out
+    assert run(manifest, tmp_path / "run", "optim.steps=2", "--resume-if-there", "--fresh") == 0
+    assert "Resumed" in capsys.readouterr().out
+
+
+def test_a_part_without_a_readable_clip_gets_a_stand_in(tmp_path):
+    manifest = write_manifest(
+        tmp_path / "clips",
+        [(f"t{i}", 1.0, "train", "a") for i in range(4)] + [(f"d{i}", 1.0, "dev", "a") for i in range(2)],
+    )
+    (manifest.parent / "t2.mp4").write_bytes(b"broken")
+    options = ["data.batch_size=4", "optim.accumulate=4", "data.max_bad_share=0.5"]  # parts of one clip
+    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL[2:], "objective=mae", *options])
+    task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())
+    batches = list(task.batches(0, 0))
+    assert len(batches) == 4 and all(len(batch.clips) == 1 and batch.masks for batch in batches)
+    assert [name for name, _ in task.unreadable.take()] == ["t2"]
+
+
+def test_what_may_change_at_a_resume():
+    settings = to_plain(load_settings(PretrainSettings, CONFIGS / "samples.yaml", []))
+    other = to_plain(
+        load_settings(
+            PretrainSettings, CONFIGS / "samples.yaml", ["device=cpu", "log_every=3", "data.workers=0", "peak_tflops=5"]
+        )
+    )
+    assert settings != other and without_free(settings) == without_free(other)
+    for override in ("optim.lr=0.5", "data.batch_size=8", "seed=4"):
+        assert without_free(
+            to_plain(load_settings(PretrainSettings, CONFIGS / "samples.yaml", [override]))
+        ) != without_free(settings)
+
+
+def test_learning_rate_warms_up_and_decays():
+    cosine = OptimSettings(steps=100, lr=1.0, warmup_steps=10)
+    assert [learning_rate(s, cosine) for s in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert learning_rate(55, cosine) == pytest.approx(0.5) and learning_rate(99, cosine) < 1e-3
+    root = OptimSettings(steps=100, lr=1.0, warmup_steps=10, schedule="inverse_sqrt")
+    assert learning_rate(39, root) == pytest.approx(0.5)

@@ -1,0 +1,399 @@
+"""What `run_downstream.py` fills in, and what it says about it: no torch and no S3PRL takes part."""
+
+import ast
+import importlib.util
+import os
+import re
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.s3prl_runner import arguments, data, defaults, overrides
+from mmpt.upstream.s3prl_runner.registration import UPSTREAM
+
+from helpers.stock_mocks import diarization, fluent_commands, librispeech, speech_commands
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A working directory with an encoder, and sample corpora beside it."""
+    folder, samples = tmp_path / "work", tmp_path / "samples"
+    (folder / "runs" / "clr").mkdir(parents=True)
+    (folder / "runs" / "clr" / "encoder.pt").write_bytes(b"")
+    for build in (speech_commands, fluent_commands, librispeech, diarization):
+        build(samples)
+    return defaults.Surroundings(folder, {}, lambda: samples, lambda: "cpu", read_nothing)
+
+
+def read_nothing(path):
+    raise AssertionError(f"{path} was read")
+
+
+def with_checkpoint(world, **stored):
+    content = {
+        "downstream": "asr",
+        "upstream": "fbank",
+        "upstream_ckpt": None,
+        "expdir": "result/downstream/a",
+        **stored,
+    }
+    config = {"runner": {}, "downstream_expert": {"corpus": {}}}
+
+    def read(path):
+        return {"Args": Namespace(**content), "Config": config, "Step": int(re.search(r"\d*$", path.stem).group() or 5)}
+
+    return defaults.Surroundings(world.folder, world.environment, world.samples, world.device, read)
+
+
+def fill(line, world):
+    return defaults.fill(arguments.parse(line.split(), "run_downstream.py"), world)
+
+
+def settings(plan):
+    return {key: overrides.value(item) for key, item in overrides.read(plan.values["override"]).items()}
+
+
+def experiment(world, name, *files):
+    folder = world.folder / "result" / "downstream" / name
+    folder.mkdir(parents=True)
+    for file in files:
+        (folder / file).write_bytes(b"")
+    return folder
+
+
+def test_the_typed_command_is_filled_in(world):
+    plan = fill("-u mmpt_av -d asr", world)
+    samples = world.samples()
+    assert plan.values["mode"] == "train" and plan.values["device"] == "cpu"
+    assert plan.values["upstream_ckpt"] == str(world.folder / "runs/clr/encoder.pt")
+    assert plan.values["config"] == str(data.configs_folder() / "quick" / "asr.yaml")
+    assert plan.values["expname"] == "asr_mmpt_av_clr" and plan.expdir == "result/downstream/asr_mmpt_av_clr"
+    found = settings(plan)
+    assert found["config.downstream_expert.datarc.libri_root"] == str(samples / "LibriSpeech")
+    assert found["config.downstream_expert.datarc.bucket_file"] == str(samples / "LibriSpeech" / "len_for_bucket")
+    assert Path(found["config.downstream_expert.datarc.dict_path"]).is_file()
+    said = "\n".join(plan.notes)
+    for word in ("runs/clr/encoder.pt", "the built samples", "quick/asr.yaml", "result/downstream/asr_mmpt_av_clr"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    "name, stock", [("ks", "speech_commands"), ("ic", "fluent_commands"), ("pr", "ctc"), ("sd", "diarization")]
+)
+def test_both_names_of_a_task_are_one(world, name, stock):
+    plans = [fill(f"-u fbank -d {typed}", world) for typed in (name, stock)]
+    assert plans[0].values == plans[1].values
+    assert plans[0].values["downstream"] == stock and plans[0].values["expname"] == f"{name}_fbank"
+
+
+def test_what_was_given_stays(world):
+    (world.folder / "mine.yaml").write_text("runner: {}\n")
+    line = "-m train -u fbank -d ks -n mine -c mine.yaml --device cuda:1 --seed 7 -s fbank -l 3 -f -t dev -o config.runner.total_steps=2"
+    plan = fill(line, world)
+    given = arguments.parse(line.split())
+    assert {key: plan.values[key] for key in given if key not in ("downstream", "override")} == {
+        key: given[key] for key in given if key not in ("downstream", "override")
+    }
+    assert plan.values["override"] == "config.runner.total_steps=2"  # a YAML without /path/to/ is left alone
+
+
+def test_the_users_overrides_win(world, tmp_path):
+    key = "config.downstream_expert.datarc.speech_commands_root"
+    plan = fill(f"-u fbank -d ks -o {key}=/mine,,config.optimizer.lr=1e-3", world)
+    assert plan.values["override"].endswith(f"{key}=/mine,,config.optimizer.lr=1e-3")
+    assert plan.values["override"].count(key) == 1
+    assert settings(plan)["config.downstream_expert.datarc.num_workers"] == 0
+
+
+def test_no_samples_are_built_where_all_data_are_named(world):
+    keys = ("speech_commands_root", "speech_commands_test_root")
+    named = ",,".join(f"config.downstream_expert.datarc.{key}=/mine" for key in keys)
+    plan = fill(
+        f"-u fbank -d ks -o {named}", defaults.Surroundings(world.folder, {}, read_nothing, world.device, read_nothing)
+    )
+    assert (
+        plan.values["config"].endswith("downstream_configs/ks.yaml")
+        and plan.values["override"] == "config.runner.max_keep=2,," + named
+    )
+
+
+def test_overrides_survive_any_path(tmp_path):
+    awkward = "/data/a=b,,c 'd\"/x"
+    merged = overrides.merge({"config.a": awkward, "config.b": [awkward, "/y"]}, "none")
+    parts = [part.split("=") for part in merged.split(",,")]  # as s3prl/utility/helper.py:75 does it
+    assert [(key, ast.literal_eval(item)) for key, item in parts] == [
+        ("config.a", awkward),
+        ("config.b", [awkward, "/y"]),
+    ]
+    assert overrides.merge({}, None) is None
+
+
+def test_encoder_from_the_environment_then_the_newest_run(world, tmp_path):
+    newer = world.folder / "runs" / "st" / "it" / "encoder.pt"
+    newer.parent.mkdir(parents=True)
+    newer.write_bytes(b"")
+    os.utime(newer, (2e9, 2e9))
+    assert fill("-u mmpt_av -d ks", world).values["upstream_ckpt"] == str(newer)
+    (tmp_path / "named.pt").write_bytes(b"")
+    named = defaults.Surroundings(
+        world.folder, {"MMPT_AV_CKPT": "../named.pt"}, world.samples, world.device, read_nothing
+    )
+    plan = fill("-u mmpt_av -d ks", named)
+    assert (
+        Path(plan.values["upstream_ckpt"]).samefile(tmp_path / "named.pt")
+        and Path(plan.values["upstream_ckpt"]).is_absolute()
+    )
+    assert plan.values["expname"] == "ks_mmpt_av_named" and "$MMPT_AV_CKPT" in "\n".join(plan.notes)
+    assert (
+        fill("-u mmpt_av -d ks -k runs/clr/encoder.pt", named).values["upstream_ckpt"].endswith("runs/clr/encoder.pt")
+    )
+
+
+def test_data_root_before_data_yaml_before_samples(world, tmp_path):
+    real, other = tmp_path / "real", tmp_path / "other"
+    for root in (real, other):
+        speech_commands(root)
+    (world.folder / "data.yaml").write_text(
+        f"ks: {real}\nspeech_commands_test_set_v0.01: ../other/speech_commands_test_set_v0.01\n"
+    )
+    keys = [f"config.downstream_expert.datarc.speech_commands_{part}" for part in ("root", "test_root")]
+    from_file, from_flag = fill("-u fbank -d ks", world), fill(f"-u fbank -d ks --data-root {other}", world)
+    assert settings(from_file)[keys[0]] == str(real / "speech_commands_v0.01")
+    assert Path(settings(from_file)[keys[1]]).samefile(other / "speech_commands_test_set_v0.01")
+    assert [Path(settings(from_flag)[key]).parent for key in keys] == [other, other]
+    for plan in (from_file, from_flag):  # real data: the full settings and their own workers
+        assert plan.values["config"] == str(data.configs_folder() / "ks.yaml")
+        assert "config.downstream_expert.datarc.num_workers" not in settings(plan)
+    assert str(world.samples()) in fill("-u fbank -d ic", world).values["override"]  # data.yaml is silent on ic
+
+
+def test_samples_named_as_a_data_root_are_still_samples(world):
+    assert "quick" in fill(f"-u fbank -d ks --data-root {world.samples()}", world).values["config"]
+
+
+def test_phone_lexicons(world, tmp_path):
+    key = "config.downstream_expert.corpus.lexicon"
+    assert settings(fill("-u fbank -d pr", world))[key] == [
+        str(world.samples() / "LibriSpeech/lexicon/samples-lexicon.txt")
+    ]
+    librispeech(tmp_path / "real", lexicon="librispeech-lexicon-200k-g2p.txt")
+    with pytest.raises(InputError, match="allothers-g2p.txt: not found; take it from S3PRL's git tree"):
+        fill(f"-u fbank -d pr --data-root {tmp_path / 'real'}", world)
+
+
+def test_names_never_meet_an_existing_experiment(world):
+    experiment(world, "ks_fbank", "states-2.ckpt")
+    experiment(world, "ks_fbank-3")
+    plan = fill("-u fbank -d ks", world)
+    assert plan.values["expname"] == "ks_fbank-4" and "ks_fbank-3 is kept" in "\n".join(plan.notes)
+    assert "overwrites" in "\n".join(fill("-u fbank -d ks -n ks_fbank", world).notes)
+    assert "overwrites" not in "\n".join(fill("-u fbank -d ks -n new", world).notes)
+    assert fill("-u fbank -d ks -o args.expdir='/x/y'", world).expdir == "/x/y"
+
+
+def test_auto_resume_goes_on_with_the_newest(world):
+    assert "past_exp" not in fill("-u fbank -d asr -a", world).values
+    experiment(world, "asr_fbank-2", "states-2.ckpt", "states-10.ckpt")
+    plan = fill("-u fbank -d asr -a", with_checkpoint(world, expdir="result/downstream/asr_fbank-2"))
+    folder = world.folder / "result/downstream/asr_fbank-2"
+    assert plan.values["past_exp"] == str(folder / "states-10.ckpt") and plan.expdir == "result/downstream/asr_fbank-2"
+    assert plan.values["override"] is None and "auto_resume" not in plan.values
+
+
+def test_evaluating_a_folder_takes_the_best_checkpoint(world):
+    folder = experiment(world, "a", "states-2.ckpt")
+    plan = fill("-m evaluate -e result/downstream/a", with_checkpoint(world))
+    assert plan.values["past_exp"] == str(folder / "states-2.ckpt") and "LAST" in "\n".join(plan.notes)
+    assert (
+        plan.values["evaluate_split"] == "test-clean"
+        and "config" not in plan.values
+        and plan.values["override"] is None
+    )
+    (folder / "dev-clean-best.ckpt").write_bytes(b"")
+    plan = fill("-m evaluate -e result/downstream/a -t test-other", with_checkpoint(world))
+    assert (
+        plan.values["past_exp"] == str(folder / "dev-clean-best.ckpt") and plan.values["evaluate_split"] == "test-other"
+    )
+
+
+def test_a_moved_experiment_is_evaluated_where_it_lies(world):
+    folder = experiment(world, "moved", "dev-best.ckpt")
+    plan = fill(
+        "-m evaluate -e result/downstream/moved", with_checkpoint(world, downstream="ctc", expdir="result/downstream/a")
+    )
+    assert settings(plan) == {"args.expdir": str(folder), "config.downstream_expert.corpus.num_workers": 4}
+    assert plan.values["evaluate_split"] == "test" and plan.expdir == str(folder)
+
+
+def test_an_evaluation_may_write_elsewhere(world):
+    experiment(world, "a", "dev-clean-best.ckpt")
+    assert fill("-m evaluate -e result/downstream/a -o args.expdir=/x/y", with_checkpoint(world)).expdir == "/x/y"
+    assert fill("-m evaluate -e result/downstream/a", with_checkpoint(world)).expdir == "result/downstream/a"
+
+
+def test_evaluation_on_moved_data(world):
+    experiment(world, "a", "dev-clean-best.ckpt")
+    plan = fill(f"-m evaluate -e result/downstream/a --data-root {world.samples()}", with_checkpoint(world))
+    assert settings(plan)["config.downstream_expert.datarc.libri_root"] == str(world.samples() / "LibriSpeech")
+
+
+def test_torchrun_sets_the_rank(world):
+    ranked = defaults.Surroundings(world.folder, {"LOCAL_RANK": "1"}, world.samples, world.device, read_nothing)
+    plan = fill("-u fbank -d ks -n both", ranked)
+    assert plan.values["local_rank"] == 1 and plan.values["backend"] == "gloo"
+    with pytest.raises(InputError, match="-n or -p is needed"):
+        fill("-u fbank -d ks", ranked)
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("-d ks", "-u is missing"),
+        ("-u fbank", "-d is missing"),
+        ("-u fbank -d kss", "did you mean 'ks'"),
+        ("-u fbank -d emotion", "give one with -c"),
+        ("-u fbank -d ks -c no.yaml", "no.yaml: No such file"),
+        ("-u fbank -d ks --data-root /nowhere", "--data-root /nowhere: no such folder"),
+        ("-u fbank -d ks --data-root .", "speech_commands_v0.01: not found"),
+        ("-u fbank -d ks -o lr", "is not KEY=VALUE"),
+        ("-u fbank -d ks -o config.a=b=c", "is not KEY=VALUE"),
+        ("-u fbank -d ks -m evaluate", "needs a trained head"),
+        ("-u mmpt_av -d ks -k no.pt", "no.pt: no such encoder"),
+        ("-m evaluate -e no", "-e no: no such checkpoint"),
+        ("-u fbank -d ks --frob", "unrecognized arguments: --frob"),
+        ("-u fbank -d ks -m tran", "invalid choice: 'tran'"),
+    ],
+)
+def test_bad_input_is_one_line(world, line, message):
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        fill(line, world)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_encoder_at_all(world):
+    (world.folder / "runs" / "clr" / "encoder.pt").unlink()
+    with pytest.raises(InputError, match="give -k CKPT or set MMPT_AV_CKPT"):
+        fill("-u mmpt_av -d ks", world)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("LibriSpech: .", "did you mean 'LibriSpeech'"),
+        ("ks: nowhere", "ks: no such folder: nowhere"),
+        ("- ks", "expected 'key: value' lines"),
+        ("a: [", "not a YAML file"),
+        ("speech_commands_v0.01: .", "does not say where speech_commands_test_set_v0.01 lies"),
+    ],
+)
+def test_bad_data_yaml(world, text, message):
+    (world.folder / "data.yaml").write_text(text)
+    with pytest.raises(InputError, match=re.escape(message)):
+        fill("-u fbank -d ks", world)
+
+
+def test_missing_lengths_name_the_command_that_writes_them(world, tmp_path):
+    (tmp_path / "real" / "LibriSpeech").mkdir(parents=True)
+    with pytest.raises(InputError, match="python scripts/prepare/librispeech_lengths.py --root .*/real/LibriSpeech"):
+        fill(f"-u fbank -d asr --data-root {tmp_path / 'real'}", world)
+
+
+def stock_flags():
+    """Flag names → destination and action of the stock parser, read from its source."""
+    source = Path(importlib.util.find_spec("s3prl").origin).parent / "run_downstream.py"
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
+            names = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+            yield names, next((word.value.value for word in node.keywords if word.arg == "action"), None)
+
+
+def test_every_stock_flag_is_known_and_handed_on():
+    values = {}
+    found = list(stock_flags())
+    assert len(found) > 25
+    for names, action in found:
+        for name in names:
+            value = {"--mode": "train", "-m": "train", "--hub": "torch"}.get(name, "1")
+            given = arguments.parse([name] if action else [name, value])
+            assert list(given) == [names[-1][2:]]
+            values.update(given)
+    argv = arguments.to_stock_argv(values)
+    assert sorted(word.split("=")[0] for word in argv) == sorted(names[-1] for names, _ in found)
+    assert arguments.parse(argv) == values
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit):
+        arguments.parse(["--help"])
+    text = capsys.readouterr().out
+    for word in (
+        "-u mmpt_av -d ks",
+        "--data-root",
+        "data.yaml",
+        "-m evaluate -e",
+        "OMP_NUM_THREADS",
+        UPSTREAM,
+        "--upstream_trainable",
+    ):
+        assert word in text
+
+
+def test_kept_states_are_for_the_expert_alone(world):
+    plan = fill("-u mmpt_av -d ks --cache states --cache-dtype float32 --cache-limit 5", world)
+    assert plan.options == {"cache_dir": str(world.folder / "states"), "cache_dtype": "float32", "cache_limit_gb": 5}
+    assert not {"cache", "cache_dtype", "cache_limit"} & plan.values.keys()
+    assert not any("cache" in word for word in arguments.to_stock_argv(plan.values))
+    assert fill("-u mmpt_av -d ks", world).options["cache_dir"] is None
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("-u mmpt_av -d ks --cache states -f", "leave out either it or -f"),
+        ("-u fbank -d ks --cache states", "--cache is for mmpt_av"),
+        ("-u mmpt_av -d ks --cache-dtype float16", "--cache-dtype is without --cache"),
+        ("-u mmpt_av -d ks --cache-limit 5", "--cache-limit is without --cache"),
+        ("-u mmpt_av -d ks -g options.yaml -f", "leave out either it or -f"),
+        ("-u mmpt_av -d ks -g absent.yaml", "-g absent.yaml: no such file"),
+        ("-u mmpt_av -d sv_voxceleb1 -c own.yaml --cache states", "cut its sounds at random"),
+        ("-m evaluate -e result/downstream/a --cache states", "leave out either it or -f"),
+    ],
+)
+def test_a_cache_that_could_be_wrong_is_refused(world, line, message):
+    (world.folder / "options.yaml").write_text("cache_dir: states\n")
+    (world.folder / "own.yaml").write_text("runner: {}\n")
+    experiment(world, "a", "dev-clean-best.ckpt")
+    tuned = with_checkpoint(
+        world, upstream=UPSTREAM, upstream_ckpt=str(world.folder / "runs/clr/encoder.pt"), upstream_trainable=True
+    )
+    with pytest.raises(InputError, match=message):
+        fill(line, tuned)
+
+
+def test_the_file_of_options_is_found_again_from_elsewhere(world):
+    (world.folder / "options.yaml").write_text("frame_hop: 320\n")
+    assert fill("-u mmpt_av -d ks -g options.yaml", world).values["upstream_model_config"] == str(
+        world.folder / "options.yaml"
+    )
+
+
+def test_another_lexicon(world):
+    (world.folder / "cmudict.dict").write_text("hello HH AH0 L OW1\n")
+    plan = fill("-u fbank -d pr --lexicon cmudict.dict", world)
+    found = settings(plan)
+    assert found["config.downstream_expert.corpus.lexicon"] == [str(world.folder / "cmudict.dict")]
+    assert found["config.downstream_expert.corpus.unknown_words"] == "SPN" and "not comparable" in "\n".join(plan.notes)
+    for line, message in (
+        ("-u fbank -d pr --lexicon absent", "--lexicon absent: no such file"),
+        ("-u fbank -d ks --lexicon cmudict.dict", "alone"),
+    ):
+        with pytest.raises(InputError, match=message):
+            fill(line, world)
+
+
+def test_checkpoints_of_two_steps_are_kept(world):
+    """S3PRL deletes the old one before it writes the new one."""
+    assert settings(fill("-u fbank -d ks", world))["config.runner.max_keep"] == 2
+    assert settings(fill("-u fbank -d ks -o config.runner.max_keep=1", world))["config.runner.max_keep"] == 1

@@ -1,0 +1,104 @@
+"""What the log line says of an interval: losses, rates, waiting, and on a GPU the share of its arithmetic that is used (MFU)."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmpt.training.distributed import World
+
+# Dense bfloat16 products, TFLOP/s, from the makers' data sheets; the first name that is part of the device's counts.
+PEAK_TFLOPS = {
+    "GH200": 989,
+    "H200": 989,
+    "H100 PCIe": 756,
+    "H100 NVL": 835,
+    "H100": 989,
+    "B200": 2250,
+    "A100": 312,
+    "A800": 312,
+    "A40": 150,
+    "A30": 165,
+    "A10": 125,
+    "L40S": 362,
+    "L40": 181,
+    "L4": 121,
+    "RTX 6000 Ada": 364,
+    "RTX 4090": 165,
+    "RTX 4080": 97,
+    "RTX 3090": 71,
+    "RTX 3080": 60,
+}
+
+
+def peak_tflops(device: torch.device) -> float | None:
+    """What the device can do in bfloat16 at most, TFLOP/s; None where it is not known."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next(
+        (peak for known, peak in PEAK_TFLOPS.items() if re.search(rf"\b{known}\b", name)), None
+    )  # an A100 is no RTX A1000
+
+
+class FlopCount:
+    """Floating-point operations of a step, forward and backward, as run (dropped tokens cost none). Counted once, of the first
+    update: `per_unit` is what a unit of its batch (a clip, a frame) took on this rank.
+    """
+
+    def __init__(self, wanted: bool):
+        self.wanted = wanted
+        self.per_unit: float | None = None
+
+    @contextmanager
+    def counting(self, units: int) -> Iterator[None]:
+        """Counts what runs inside, where that is wanted and not known yet."""
+        if not self.wanted or self.per_unit is not None:
+            yield
+            return
+        # Compiled code would pass the counter by.
+        with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+            yield
+        self.per_unit = counter.get_total_flops() / max(1, units)
+
+
+class Meter:
+    """Sums over an interval; tensors stay on the device until the interval is reported."""
+
+    def __init__(self):
+        self.losses: dict[str, Tensor] = {}
+        self.norm = 0.0
+        self.steps = self.units = self.skipped = 0
+        self.waited = self.seconds = 0.0
+
+    def add(
+        self, losses: dict[str, Tensor], norm: Tensor, units: int, waited: float, seconds: float, finite: bool
+    ) -> None:
+        """One update of this rank."""
+        for name, value in losses.items():
+            self.losses[name] = self.losses.get(name, 0.0) + value
+        self.norm = self.norm + norm
+        self.steps += 1
+        self.units += units
+        self.waited += waited
+        self.seconds += seconds
+        self.skipped += not finite
+
+    def report(self, unit: str, world: World, flops: FlopCount, peak: float | None) -> dict[str, float]:
+        """Means by name and rates over all ranks, the share of time spent waiting for data, and MFU (per cent; only with `peak`)."""
+        own = {name: float(total) / self.steps for name, total in self.losses.items()}
+        everyones = world.gather({"losses": own, "units": self.units, "waited": self.waited / self.seconds})
+        figures = {
+            **{name: sum(one["losses"][name] for one in everyones) / world.size for name in own},
+            "gradient_norm": float(self.norm) / self.steps,
+            f"{unit}_per_s": sum(one["units"] for one in everyones) / self.seconds,
+            "steps_per_s": self.steps / self.seconds,
+            "data_wait_percent": 100 * max(one["waited"] for one in everyones),
+            "skipped_updates": self.skipped,
+        }
+        if peak and flops.per_unit:
+            figures["mfu_percent"] = 100 * flops.per_unit * self.units / self.seconds / (peak * 1e12)
+        return figures

@@ -1,0 +1,29 @@
+"""AdamW and its learning rate."""
+
+import math
+
+import torch
+from torch import nn
+
+from mmpt.training.settings import OptimSettings
+
+
+def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
+    """AdamW; biases, norms and other vectors are not decayed."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=trained[0].device.type == "cuda")
+
+
+def learning_rate(step: int, settings: OptimSettings) -> float:
+    """Linear warm-up, then cosine to zero or the inverse square root (Vaswani et al. 2017). `step` counts from 0."""
+    warmup = settings.warmup_steps
+    if step < warmup:
+        return settings.lr * (step + 1) / warmup
+    if settings.schedule == "inverse_sqrt":
+        return settings.lr * math.sqrt(max(warmup, 1) / (step + 1))
+    progress = (step - warmup) / max(settings.steps - warmup, 1)
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

@@ -1,0 +1,38 @@
+"""The clone that this code runs from: its folder, its commit, and where its built samples belong."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from mmpt.upstream.errors import InputError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def git_revision() -> str:
+    """Return the running code's commit, "-dirty" if files differ from it, or "unknown" outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    if not (REPOSITORY / ".git").exists():  # installed, perhaps inside another repository
+        return "unknown"
+    try:
+        found = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"
+
+
+def samples_folder() -> Path:
+    """Return the folder of the built sample corpora: `$MMPT_SAMPLES`, else `data/samples` in the repository."""
+    return Path(os.environ.get("MMPT_SAMPLES") or REPOSITORY / "data" / "samples").absolute()
+
+
+def find_samples() -> Path:
+    """Return the folder of the built sample corpora without building them.
+
+    Raises:
+        InputError: they are not built.
+    """
+    folder = samples_folder()
+    if not (folder / "README.md").is_file():
+        raise InputError(f"{folder}: the sample corpora are not built; python scripts/samples/build.py --out {folder}")
+    return folder

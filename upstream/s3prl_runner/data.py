@@ -1,0 +1,163 @@
+"""Where a task's corpora lie, and the `/path/to/...` of its YAML that they fill.
+
+A value `/path/to/NAME/rest` in a task's YAML stands for `rest` in the published folder NAME. The folder is looked
+for under `--data-root`, then by `data.yaml` in the working directory, then in the built samples.
+`/path/to/vocabulary/...` are our own files.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.s3prl_runner.tasks import TASKS
+
+PLACEHOLDER = "/path/to/"
+VOCABULARY = "vocabulary"
+CORPORA = (
+    "speech_commands_v0.01",
+    "speech_commands_test_set_v0.01",
+    "fluent_speech_commands_dataset",
+    "LibriSpeech",
+    "diarization",
+)
+SAMPLES_LEXICON = "lexicon/samples-lexicon.txt"
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where folders come from: one root for all, or single folders by their published names."""
+
+    said: str
+    """How it was named, for messages."""
+    root: Path | None = None
+    folders: dict[str, Path] = field(default_factory=dict)
+
+    def folder(self, corpus: str) -> Path:
+        """Where the corpus should lie; InputError where the source does not say."""
+        if corpus in self.folders:
+            return self.folders[corpus]
+        if self.root is None:
+            raise InputError(f"{self.said} does not say where {corpus} lies; add a line '{corpus}: DIR' or 'root: DIR'")
+        return self.root / corpus
+
+    def holds_samples(self) -> bool:
+        """Whether this is a folder of built samples, which carry a lexicon of their own."""
+        return (self.folder("LibriSpeech") / SAMPLES_LEXICON).is_file() if self.root else False
+
+
+def configs_folder() -> Path:
+    """Our downstream_configs, in the repository or in the installed package."""
+    return Path(importlib.util.find_spec("mmpt.downstream_configs").origin).parent
+
+
+def read_yaml(file: Path) -> dict:
+    """A YAML file that must hold a mapping; InputError where it is missing or something else."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: not a YAML file ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: expected 'key: value' lines")
+    return content
+
+
+def placeholders(config: dict, prefix: str = "config") -> dict[str, object]:
+    """Dotted key (as in `-o`) → value, of every string or list of strings with a `/path/to/` to fill."""
+    found = {}
+    for key, item in config.items():
+        dotted = f"{prefix}.{key}"
+        if isinstance(item, dict):
+            found.update(placeholders(item, dotted))
+        elif any(_corpus_of(text) for text in (item if isinstance(item, list) else [item])):
+            found[dotted] = item
+    return found
+
+
+def corpora(found: dict[str, object]) -> set[str]:
+    """The corpora that placeholders stand for; a vocabulary of ours is none."""
+    texts = (text for item in found.values() for text in (item if isinstance(item, list) else [item]))
+    return {_corpus_of(text) for text in texts} - {VOCABULARY, None}
+
+
+def locate(data_root: str | None, task: str, wanted: set[str], folder: Path, samples: Callable[[], Path]) -> DataSource:
+    """The `wanted` corpora of `task`, as named by the user, by `folder`/data.yaml, or else the built samples."""
+    if data_root is not None:
+        root = (folder / Path(data_root).expanduser()).absolute()
+        if not root.is_dir():
+            raise InputError(f"--data-root {data_root}: no such folder")
+        return DataSource(f"--data-root {data_root}", root)
+    file = folder / "data.yaml"
+    if file.exists():
+        source = _from_file(file, task)
+        if source.root is not None or wanted & source.folders.keys():
+            return source
+    return DataSource("the built samples", samples().absolute())
+
+
+def fill(found: dict[str, object], source: DataSource | None) -> dict[str, object]:
+    """The placeholders' values with real, existing, absolute paths."""
+    return {key: _fill_value(item, source) for key, item in found.items()}
+
+
+def _from_file(file: Path, task: str) -> DataSource:
+    """What data.yaml says of the task, which may be nothing."""
+    entries = read_yaml(file)
+    known = ["root", *(item.name for item in TASKS), *(item.downstream for item in TASKS), *CORPORA]
+    for key, item in entries.items():
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, 1)
+            hint = f"; did you mean '{nearest[0]}'?" if nearest else f"; known are {', '.join(dict.fromkeys(known))}"
+            raise InputError(f"{file}: unknown key '{key}'{hint}")
+        if not isinstance(item, str) or not (file.parent / Path(item).expanduser()).is_dir():
+            raise InputError(f"{file}: {key}: no such folder: {item}")
+    paths = {key: (file.parent / Path(item).expanduser()).absolute() for key, item in entries.items()}
+    names = next(((item.name, item.downstream) for item in TASKS if item.name == task), (task, task))
+    root = next((paths[name] for name in names if name in paths), paths.get("root"))
+    folders = {name: path for name, path in paths.items() if name in CORPORA}
+    return DataSource("data.yaml", root, folders)
+
+
+def _fill_value(value: object, source: DataSource | None) -> object:
+    if not isinstance(value, list):
+        return str(_existing(value, source))
+    if source is not None and all("LibriSpeech/lexicon/" in str(text) for text in value):
+        samples_lexicon = source.folder("LibriSpeech") / SAMPLES_LEXICON
+        if samples_lexicon.is_file():
+            return [str(samples_lexicon)]
+    return [str(_existing(text, source)) for text in value]
+
+
+def _existing(text: str, source: DataSource | None) -> Path:
+    """The real path of one `/path/to/NAME/rest`, which must exist."""
+    corpus = _corpus_of(text)
+    if corpus == VOCABULARY:
+        return configs_folder() / text[len(PLACEHOLDER) :]
+    path = source.folder(corpus) / text[len(PLACEHOLDER) + len(corpus) :].lstrip("/")
+    if path.exists():
+        return path
+    if path.name == "len_for_bucket" and path.parent.is_dir():
+        raise InputError(
+            f"{path}: not found; write it with: python scripts/prepare/librispeech_lengths.py --root {path.parent}"
+        )
+    if path.parent.name == "lexicon" and path.parent.parent.is_dir():
+        raise InputError(
+            f"{path}: not found; take it from S3PRL's git tree, s3prl/downstream/ctc/lexicon/ (no package has it)"
+        )
+    raise InputError(f"{path}: not found; {source.said} should lead to {text[len(PLACEHOLDER) :]} (see --help)")
+
+
+def _corpus_of(text: object) -> str | None:
+    """NAME of `/path/to/NAME/rest`, where that is one of ours to fill."""
+    if not isinstance(text, str) or not text.startswith(PLACEHOLDER):
+        return None
+    name = text[len(PLACEHOLDER) :].split("/")[0]
+    return name if name in (*CORPORA, VOCABULARY) else None

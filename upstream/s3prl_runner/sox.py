@@ -1,0 +1,88 @@
+"""Reading a recording, and the three sox effects that keyword spotting asks for, without sox.
+
+Both read through soundfile. They stand in for `torchaudio.load` and `torchaudio.sox_effects` where those are gone
+(see `repairs`).
+"""
+
+from __future__ import annotations
+
+import os
+
+import soundfile
+import torch
+
+
+def load(
+    uri: str | os.PathLike,
+    frame_offset: int = 0,
+    num_frames: int = -1,
+    normalize: bool = True,
+    channels_first: bool = True,
+    format: str | None = None,
+    buffer_size: int = 4096,
+    backend: str | None = None,
+) -> tuple[torch.Tensor, int]:
+    """Read a recording as torchaudio's `load` did.
+
+    Returns the waveform, float32 in [-1, 1], (channels, samples) or (samples, channels), and its rate.
+    `normalize`, `format`, `buffer_size` and `backend` are taken for the sake of the signature only.
+    """
+    samples, rate = soundfile.read(
+        uri if hasattr(uri, "read") else os.fspath(uri),
+        start=frame_offset,
+        frames=num_frames,
+        dtype="float32",
+        always_2d=True,
+    )
+    waveform = torch.from_numpy(samples)  # (samples, channels)
+    return (waveform.t().contiguous() if channels_first else waveform), rate
+
+
+def apply_effects_file(
+    path: str, effects: list[list[str]], normalize: bool = True, channels_first: bool = True, format: str | None = None
+) -> tuple[torch.Tensor, int]:
+    """Read `path` and apply sox `effects` to it: see `apply_effects_tensor`."""
+    waveform, rate = load(path)
+    return (
+        apply_effects_tensor(waveform, rate, effects, channels_first=True)
+        if channels_first
+        else _transposed(apply_effects_tensor(waveform, rate, effects))
+    )
+
+
+def apply_effects_tensor(
+    tensor: torch.Tensor, sample_rate: int, effects: list[list[str]], channels_first: bool = True
+) -> tuple[torch.Tensor, int]:
+    """Apply the effects `channels 1`, `rate HZ` and `gain DB` in order; any other is a NotImplementedError.
+
+    `channels 1` is the mean over channels and `gain` a factor of 10^(DB/20), both as sox has them; `rate` is
+    torchaudio's windowed-sinc resampler instead of sox's, and changes nothing at the rate asked for.
+    """
+    if not channels_first:
+        return _transposed(apply_effects_tensor(tensor.t(), sample_rate, effects))
+    for name, *options in effects:
+        if name == "channels" and options == ["1"]:
+            tensor = tensor.mean(dim=0, keepdim=True)
+        elif name == "rate" and len(options) == 1:
+            tensor, sample_rate = _resampled(tensor, sample_rate, int(options[0])), int(options[0])
+        elif name == "gain" and len(options) == 1:
+            # sox works in 32-bit integers and clips there
+            tensor = (tensor * 10 ** (float(options[0]) / 20)).clamp(-1, 1)
+        else:
+            raise NotImplementedError(
+                f"the sox effect '{' '.join([name, *options])}' needs libsox and torchaudio < 2.9; "
+                "without them 'channels 1', 'rate HZ' and 'gain DB' are available"
+            )
+    return tensor, sample_rate
+
+
+def _resampled(tensor: torch.Tensor, rate: int, new_rate: int) -> torch.Tensor:
+    if rate == new_rate:
+        return tensor
+    from torchaudio.functional import resample
+
+    return resample(tensor, rate, new_rate)
+
+
+def _transposed(result: tuple[torch.Tensor, int]) -> tuple[torch.Tensor, int]:
+    return result[0].t(), result[1]

@@ -1,5 +1,0 @@
-"""The name that s3prl/downstream/ctc/data.py:56 imports."""
-
-from mmpt.upstream.stock.phone_corpus.dataset import LibriPhoneDataset
-
-__all__ = ["LibriPhoneDataset"]
