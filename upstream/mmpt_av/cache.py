@@ -12,7 +12,6 @@ import os
 import shutil
 import struct
 import sys
-import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .atomic import TEMPORARY_SUFFIX, replacing
 from .encoder import Encoder
 
 VERSION = 1  # of this format, and of what the encoder computes: a change of either makes older files unreachable
@@ -109,10 +109,8 @@ class StateCache:
 
     def _write(self, path: Path, parts: list) -> None:
         try:
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-            with os.fdopen(handle, "wb") as file:
+            with replacing(path) as temporary, temporary.open("wb") as file:
                 file.writelines(parts)
-            os.replace(temporary, path)
         except OSError as error:  # the disk is full, or the folder was deleted: the states are there all the same
             self._stop(f"cannot be written ({error.strerror})")
 
@@ -124,7 +122,7 @@ class StateCache:
                 file = Path(folder, name)
                 try:
                     status = file.stat()
-                    if name.endswith(".tmp") and status.st_mtime < old:
+                    if name.endswith(TEMPORARY_SUFFIX) and status.st_mtime < old:
                         file.unlink()
                     else:
                         self.held += status.st_size

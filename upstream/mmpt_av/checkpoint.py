@@ -8,12 +8,12 @@ import hashlib
 import json
 import os
 import pickle
-import tempfile
 import zipfile
 from pathlib import Path
 
 import torch
 
+from .atomic import replacing
 from .config import EncoderConfig
 from .encoder import Encoder
 from .errors import CheckpointError
@@ -27,19 +27,8 @@ def write_atomically(value: object, path: str | os.PathLike) -> None:
     """`torch.save` under a temporary name, synced, then renamed: `path` never holds half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(value, file)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp's own mode would hide the file from everybody else
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path, sync=True) as temporary, temporary.open("wb") as file:
+        torch.save(value, file)
 
 
 def read_plain(path: str | os.PathLike) -> object:

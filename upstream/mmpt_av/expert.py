@@ -1,6 +1,5 @@
 """The encoder as S3PRL's runner wants it: an upstream called `UpstreamExpert`."""
 
-import difflib
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -8,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from .cache import DEFAULT_LIMIT_GB, StateCache
-from .checkpoint import CheckpointError, load_encoder
+from .checkpoint import load_encoder
+from .errors import CheckpointError
+from .nearest import did_you_mean
 
 OPTIONS = ("frame_hop", "precision", "cache_dir", "cache_dtype", "cache_limit_gb")
 PRECISIONS = ("float32", "bfloat16")
@@ -138,11 +139,7 @@ def read_options(model_config: str | None) -> dict:
         raise CheckpointError(model_config, f"must hold lines 'key: value' with any of {', '.join(OPTIONS)}")
     for key in options:
         if key not in OPTIONS:
-            nearest = difflib.get_close_matches(str(key), OPTIONS, 1)
-            raise CheckpointError(
-                model_config,
-                f"unknown key {key!r}; {f'did you mean {nearest[0]}?' if nearest else 'known are ' + ', '.join(OPTIONS)}",
-            )
+            raise CheckpointError(model_config, f"unknown key {key!r}; {did_you_mean(key, OPTIONS)}")
     if isinstance(options.get("cache_dir"), str):
         options["cache_dir"] = str(Path(model_config).absolute().parent / Path(options["cache_dir"]).expanduser())
     return options

@@ -187,8 +187,8 @@ def to_stock_argv(values: dict) -> list[str]:
     argv = []
     for _, flags in _STOCK_FLAGS:
         for names, options, _ in flags:
-            long_name = next(name for name in names if name.startswith("--"))
-            value = values.get(long_name[2:])
+            name = _destination(names)
+            long_name, value = f"--{name}", values.get(name)
             if options.get("action") == "store_true":
                 argv += [long_name] if value else []
             elif value is not None:
@@ -196,5 +196,21 @@ def to_stock_argv(values: dict) -> list[str]:
     return argv
 
 
+def to_argv(values: dict) -> list[str]:
+    """Return `values` as a person would type them: each flag by its first name, in the order of `values`."""
+    first_names = {_destination(names): names[0] for _, flags in _STOCK_FLAGS for names, _, _ in flags}
+    first_names |= {name[2:].replace("-", "_"): name for _, flags in _OUR_FLAGS for name, _ in flags}
+    argv = []
+    for name, value in values.items():
+        words = [] if value is True else map(str, value) if isinstance(value, (list, tuple)) else [str(value)]
+        argv += [first_names[name], *words] if value not in (None, False) else []
+    return argv
+
+
 def _metavar(names: tuple[str, ...]) -> str:
-    return next(name for name in names if name.startswith("--"))[2:].split("_")[-1].upper()
+    return _destination(names).split("_")[-1].upper()
+
+
+def _destination(names: tuple[str, ...]) -> str:
+    """Return the name of a flag's value in the stock parser's namespace."""
+    return next(name for name in names if name.startswith("--"))[2:]

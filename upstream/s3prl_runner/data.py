@@ -7,7 +7,6 @@ for under `--data-root`, then by `data.yaml` in the working directory, then in t
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.nearest import did_you_mean
 from mmpt.upstream.s3prl_runner.tasks import TASKS
 
 PLACEHOLDER = "/path/to/"
@@ -114,9 +114,7 @@ def _from_file(file: Path, task: str) -> DataSource:
     known = ["root", *(item.name for item in TASKS), *(item.downstream for item in TASKS), *CORPORA]
     for key, item in entries.items():
         if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, 1)
-            hint = f"; did you mean '{nearest[0]}'?" if nearest else f"; known are {', '.join(dict.fromkeys(known))}"
-            raise InputError(f"{file}: unknown key '{key}'{hint}")
+            raise InputError(f"{file}: unknown key '{key}'; {did_you_mean(key, known)}")
         if not isinstance(item, str) or not (file.parent / Path(item).expanduser()).is_dir():
             raise InputError(f"{file}: {key}: no such folder: {item}")
     paths = {key: (file.parent / Path(item).expanduser()).absolute() for key, item in entries.items()}

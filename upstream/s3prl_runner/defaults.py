@@ -6,7 +6,6 @@ in as `Surroundings`. It imports neither torch nor S3PRL.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import re
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.nearest import did_you_mean
 from mmpt.upstream.s3prl_runner import data, overrides
 from mmpt.upstream.s3prl_runner.experiment import best_checkpoint, newest_checkpoint
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
@@ -117,11 +117,8 @@ def _fill_task(plan: Plan) -> None:
     if plan.task is not None:
         plan.values["downstream"] = plan.task.downstream
     elif name not in (others := _stock_tasks()):
-        nearest = difflib.get_close_matches(name, [*(task.name for task in TASKS), *others], 1)
-        hint = (
-            f"did you mean '{nearest[0]}'?" if nearest else f"known are {known} and S3PRL's names ({', '.join(others)})"
-        )
-        raise InputError(f"-d {name}: no such task; {hint}")
+        names, everything = [task.name for task in TASKS], f"known are {known} and S3PRL's names ({', '.join(others)})"
+        raise InputError(f"-d {name}: no such task; {did_you_mean(name, [*names, *others], otherwise=everything)}")
 
 
 def _stock_tasks() -> list[str]:

@@ -7,7 +7,6 @@ In order: parse (`arguments`), fill in what was not given (`defaults`, `data`), 
 from __future__ import annotations
 
 import builtins
-import difflib
 import os
 import shlex
 import sys
@@ -16,9 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.nearest import did_you_mean
 from mmpt.upstream.repository import find_samples
 from mmpt.upstream.s3prl_runner import arguments, defaults
 from mmpt.upstream.s3prl_runner.experiment import best_checkpoint
+from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 
 
 def main(argv: list[str] | None = None, samples: Callable[[], Path] = find_samples) -> int:
@@ -131,8 +132,8 @@ def check_upstream_name(name: str) -> None:
     import s3prl.hub
 
     if not callable(getattr(s3prl.hub, name, None)):
-        nearest = difflib.get_close_matches(name, [*s3prl.hub.options(), "mmpt_av"], 3)
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "python -c 'import s3prl.hub' lists none like it"
+        known = [*s3prl.hub.options(), UPSTREAM]
+        hint = did_you_mean(name, known, most=3, otherwise="S3PRL has none of a similar name")
         raise InputError(f"-u {name}: no such upstream; {hint}")
 
 

@@ -49,5 +49,16 @@ def merge(ours: dict[str, object], theirs: str | None) -> str | None:
     return ",,".join(parts) or None
 
 
+def apply(config: dict, text: str | None) -> None:
+    """Change a task's settings in place as S3PRL does with the `config.` parts of an `-o` string."""
+    for key, written in read(text).items():
+        section, *path, last = key.split(".")
+        if section == "config":
+            inner = config
+            for name in path:
+                inner = inner.setdefault(name, {})
+            inner[last] = value(written)
+
+
 def _literal(item: object) -> str:
     return repr(item).replace("=", "\\x3d").replace(",,", ",\\x2c")

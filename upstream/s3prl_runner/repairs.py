@@ -13,10 +13,11 @@ import argparse
 import functools
 import importlib
 import importlib.util
-import os
 import sys
 import types
 import warnings
+
+from mmpt.upstream.files import replacing
 
 
 def apply() -> None:
@@ -117,9 +118,8 @@ def repair_checkpoint_saving() -> None:
     def save(content, file, *args, **kwargs):
         if not str(file).endswith(".ckpt"):
             return original(content, file, *args, **kwargs)
-        half = f"{file}.half"
-        original(content, half, *args, **kwargs)
-        os.replace(half, file)
+        with replacing(file) as temporary:
+            original(content, temporary, *args, **kwargs)
 
     save.mmpt_original = original
     torch.save = save

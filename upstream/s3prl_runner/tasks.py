@@ -88,3 +88,15 @@ TASKS = (
 def find_task(name: str | None) -> Task | None:
     """The task called `name`, by our short name or by S3PRL's; None where it is none of the five."""
     return next((task for task in TASKS if name in (task.name, task.downstream)), None)
+
+
+def superb_task(name: str) -> Task:
+    """The task called `name`, by our short name or by S3PRL's.
+
+    Raises:
+        KeyError: none of the five is.
+    """
+    task = find_task(name)
+    if task is None:
+        raise KeyError(name)
+    return task

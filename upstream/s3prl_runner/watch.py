@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from pathlib import Path
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import write_text
 
 TALLY, SCORES = "tally.json", "scores.jsonl"
 RANDOM_CROPS = "_background_noise_"
@@ -63,9 +63,7 @@ class Watch:
         """tally.json in the experiment's folder, by the leading process alone."""
         if self.folder is None or not _leads():
             return
-        half = self.folder / f".{TALLY}"
-        half.write_text(json.dumps(self.counts, indent=2) + "\n", encoding="utf-8")
-        os.replace(half, self.folder / TALLY)
+        write_text(self.folder / TALLY, json.dumps(self.counts, indent=2) + "\n")
 
     @staticmethod
     def _wrap(owner, name: str, ours) -> None:

@@ -165,7 +165,7 @@ def test_a_full_disk_or_a_deleted_folder_stops_nothing(checkpoint, tmp_path, cap
     def fails(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mmpt.upstream.mmpt_av.cache.tempfile.mkstemp", fails)
+    monkeypatch.setattr("mmpt.upstream.mmpt_av.atomic.os.replace", fails)
     assert difference(states(expert), states(UpstreamExpert(checkpoint))) <= 5e-3
     assert "No space left on device" in capsys.readouterr().err and expert.cache.full
 

@@ -1,0 +1,36 @@
+"""Files that appear under their name only when they are complete. Imports neither torch nor anything of this folder."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a new hidden name beside `path`, `.NAME.RANDOM.tmp`: writers on several machines never share one."""
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}{TEMPORARY_SUFFIX}")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], sync: bool = False) -> Iterator[Path]:
+    """Yield a temporary name to write to; rename it to `path` at the end, or delete it after an error.
+
+    The folder of `path` must exist. A process that is killed leaves the temporary file behind, and `path` as it was.
+
+    Args:
+        path: the file, or symbolic link, to make or replace.
+        sync: flush the content to the disk before the rename, so that it survives a power cut.
+    """
+    path = Path(path)
+    temporary = temporary_name(path)
+    try:
+        yield temporary
+        if sync:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
