@@ -202,8 +202,9 @@ def to_argv(values: dict) -> list[str]:
     first_names |= {name[2:].replace("-", "_"): name for _, flags in _OUR_FLAGS for name, _ in flags}
     argv = []
     for name, value in values.items():
-        words = [] if value is True else map(str, value) if isinstance(value, (list, tuple)) else [str(value)]
-        argv += [first_names[name], *words] if value not in (None, False) else []
+        if value is not None and value is not False:
+            words = [] if value is True else value if isinstance(value, (list, tuple)) else [value]
+            argv += [first_names[name], *map(str, words)]
     return argv
 
 
