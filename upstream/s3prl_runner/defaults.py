@@ -18,7 +18,7 @@ from mmpt.upstream.nearest import did_you_mean
 from mmpt.upstream.s3prl_runner import data, overrides
 from mmpt.upstream.s3prl_runner.experiment import best_checkpoint, newest_checkpoint
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
-from mmpt.upstream.s3prl_runner.tasks import TASKS, Task, find_task
+from mmpt.upstream.s3prl_runner.tasks import TASKS, SuperbTask, find_task
 
 RESULTS = "result/downstream"
 SAMPLE_WORKERS = 0
@@ -45,7 +45,7 @@ class Plan:
 
     values: dict
     """Destination → value for the stock parser (`arguments.to_stock_argv`)."""
-    task: Task | None = None
+    task: SuperbTask | None = None
     """None for a task of S3PRL's that is not one of the five."""
     expdir: str = ""
     """Where S3PRL will write."""
@@ -230,7 +230,7 @@ def _fill_data(plan: Plan, data_root: str | None, world: Surroundings) -> None:
     values["override"] = overrides.merge(ours, values.get("override"))
 
 
-def _task_placeholders(task: Task) -> dict[str, object]:
+def _task_placeholders(task: SuperbTask) -> dict[str, object]:
     return data.placeholders(data.read_yaml(data.configs_folder() / f"{task.name}.yaml"))
 
 
@@ -320,7 +320,7 @@ def _fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings
     values["override"] = overrides.merge(ours, values.get("override"))
 
 
-def _keep_phone_workers(task: Task, config: dict, ours: dict) -> None:
+def _keep_phone_workers(task: SuperbTask, config: dict, ours: dict) -> None:
     """S3PRL alone drops PR's num_workers before it stores the configuration (ctc/data.py:76), and then starts 12."""
     if task.name == "pr" and "num_workers" not in config["downstream_expert"]["corpus"]:
         ours[f"config.{task.workers_key}"] = 4

@@ -1,7 +1,7 @@
 """The five SUPERB tasks as S3PRL's stock runner knows them.
 
-One table that the launcher, the experiment reader and the scripts share, so that no other file spells
-a stock name. It imports nothing but the standard library.
+The launcher, the experiment reader and stage 3 share this one table, so that no other file spells a stock name. It
+imports nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -10,91 +10,91 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Task:
-    """One SUPERB task: our short name, and what S3PRL calls its parts."""
+class SuperbTask:
+    """One SUPERB task: our short name, and S3PRL's names for its parts."""
 
     name: str
-    """ks, ic, pr, sd or asr: also the name of the task's YAML in downstream_configs."""
+    """ks, ic, pr, sd or asr; also the name of the task's YAML in downstream_configs."""
     downstream: str
-    """S3PRL's name for it (`-d`), a folder of s3prl/downstream."""
+    """S3PRL's name (`-d`), a folder of s3prl/downstream."""
     best_checkpoint: str
-    """The file that S3PRL writes when the development score is the best so far."""
+    """The file that S3PRL writes at the best development score so far."""
     test_split: str
     """The split of the leaderboard's figure (`-t`)."""
     workers_key: str
-    """Where the YAML says how many loader processes to use, dotted, as in `-o`."""
+    """The YAML's key for the number of loader processes, dotted as in `-o`."""
     dev_score: str
-    """What S3PRL logs on dev and chooses the best checkpoint by."""
+    """The development score by which S3PRL chooses the best checkpoint, as logged."""
     metric: str
-    """The figure on test, as `experiment.score` names it."""
+    """The figure on the test split, as `experiment.score` names it."""
     higher_is_better: bool
-    """Of `dev_score`."""
+    """True if a higher `dev_score` is better."""
 
 
 TASKS = (
-    Task(
-        "ks",
-        "speech_commands",
-        "dev-best.ckpt",
-        "test",
-        "downstream_expert.datarc.num_workers",
-        "speech_commands/dev-acc",
-        "acc",
-        True,
+    SuperbTask(
+        name="ks",
+        downstream="speech_commands",
+        best_checkpoint="dev-best.ckpt",
+        test_split="test",
+        workers_key="downstream_expert.datarc.num_workers",
+        dev_score="speech_commands/dev-acc",
+        metric="acc",
+        higher_is_better=True,
     ),
-    Task(
-        "ic",
-        "fluent_commands",
-        "dev-best.ckpt",
-        "test",
-        "downstream_expert.datarc.num_workers",
-        "fluent_commands/dev-acc",
-        "acc",
-        True,
+    SuperbTask(
+        name="ic",
+        downstream="fluent_commands",
+        best_checkpoint="dev-best.ckpt",
+        test_split="test",
+        workers_key="downstream_expert.datarc.num_workers",
+        dev_score="fluent_commands/dev-acc",
+        metric="acc",
+        higher_is_better=True,
     ),
-    Task(
-        "pr",
-        "ctc",
-        "dev-best.ckpt",
-        "test",
-        "downstream_expert.corpus.num_workers",
-        "ctc-libriphone/dev-per",
-        "per",
-        False,
+    SuperbTask(
+        name="pr",
+        downstream="ctc",
+        best_checkpoint="dev-best.ckpt",
+        test_split="test",
+        workers_key="downstream_expert.corpus.num_workers",
+        dev_score="ctc-libriphone/dev-per",
+        metric="per",
+        higher_is_better=False,
     ),
-    Task(
-        "sd",
-        "diarization",
-        "best-states-dev.ckpt",
-        "test",
-        "downstream_expert.loaderrc.num_workers",
-        "diarization/dev-acc",
-        "der",
-        True,
+    SuperbTask(
+        name="sd",
+        downstream="diarization",
+        best_checkpoint="best-states-dev.ckpt",
+        test_split="test",
+        workers_key="downstream_expert.loaderrc.num_workers",
+        dev_score="diarization/dev-acc",
+        metric="der",
+        higher_is_better=True,
     ),
-    Task(
-        "asr",
-        "asr",
-        "dev-clean-best.ckpt",
-        "test-clean",
-        "downstream_expert.datarc.num_workers",
-        "asr/dev-clean-wer",
-        "wer",
-        False,
+    SuperbTask(
+        name="asr",
+        downstream="asr",
+        best_checkpoint="dev-clean-best.ckpt",
+        test_split="test-clean",
+        workers_key="downstream_expert.datarc.num_workers",
+        dev_score="asr/dev-clean-wer",
+        metric="wer",
+        higher_is_better=False,
     ),
 )
 
 
-def find_task(name: str | None) -> Task | None:
-    """The task called `name`, by our short name or by S3PRL's; None where it is none of the five."""
+def find_task(name: str | None) -> SuperbTask | None:
+    """Return the task with this short name or S3PRL name, or None if it is none of the five."""
     return next((task for task in TASKS if name in (task.name, task.downstream)), None)
 
 
-def superb_task(name: str) -> Task:
-    """The task called `name`, by our short name or by S3PRL's.
+def superb_task(name: str) -> SuperbTask:
+    """Return the task with this short name or S3PRL name.
 
     Raises:
-        KeyError: none of the five is.
+        KeyError: it is none of the five.
     """
     task = find_task(name)
     if task is None:
