@@ -1,15 +1,19 @@
-"""How every command of the project ends: bad input is one line on standard error and exit status 2, never a traceback."""
+"""End a command cleanly: bad input is one line on standard error and exit status 2, never a traceback."""
 
 import functools
 import sys
 from collections.abc import Callable
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.extras import what_to_install
 from mmpt.upstream.mmpt_av import CheckpointError
 
 
 def clean_exit(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wraps a command's `main`: returns its exit status, 2 after an InputError, CheckpointError or OSError, 130 after Ctrl-C."""
+    """Wrap a command's `main` so that it returns its exit status.
+
+    The status is 2 after an InputError, a CheckpointError, an OSError or a missing library, and 130 after Ctrl-C.
+    """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
@@ -17,6 +21,12 @@ def clean_exit(main: Callable[..., int | None]) -> Callable[..., int]:
             return main(*args, **kwargs) or 0
         except (InputError, CheckpointError) as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            return 2
+        except ModuleNotFoundError as error:
+            line = what_to_install(error)
+            if line is None:
+                raise
+            print(f"error: {line}", file=sys.stderr)
             return 2
         except OSError as error:  # no permission, disk full, a file where a folder should be
             print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
