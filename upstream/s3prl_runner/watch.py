@@ -1,10 +1,11 @@
-"""What S3PRL's runner lets pass without a word, watched from outside: its names are wrapped, its files untouched.
+"""Observe one run of S3PRL's runner from outside: wrap its names, leave its files untouched.
 
-- A training set that gives no batch makes it loop for ever; an empty split ends in a division by zero. Both are an error.
-- Batches dropped for want of memory, steps dropped for a NaN gradient, and utterances with more CTC labels than states
-  (`zero_infinity` makes their loss 0) are counted into `tally.json`.
-- Its scores go to TensorBoard alone: they are also written, a JSON object a line, into `scores.jsonl`.
-- Keyword spotting cuts its silences at random from long noises: an encoder's cache is told not to keep them.
+- A training set without a whole batch makes the runner loop for ever; an empty split ends in a division by zero.
+  Both become an error.
+- `tally.json` counts what the runner drops silently: batches that do not fit the GPU's memory, steps with a NaN
+  gradient, and utterances with more CTC labels than states (`zero_infinity` sets their loss to 0).
+- The runner writes scores to TensorBoard only; `scores.jsonl` gets them too, one JSON object a line.
+- Keyword spotting cuts its silences at random from long noises: the encoder's cache is told not to keep them.
 
 Each function names the line of s3prl 0.4.18 that it serves.
 """
@@ -13,43 +14,46 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
+from mmpt.upstream.s3prl_runner import printed
 
 TALLY, SCORES = "tally.json", "scores.jsonl"
 RANDOM_CROPS = "_background_noise_"
-"""How the file name of a training silence begins, as KS tells it (s3prl/downstream/speech_commands/dataset.py:37 and :63)."""
+"""Start of the file name that KS gives a training silence (s3prl/downstream/speech_commands/dataset.py:37 and :63)."""
 
 
 class Watch:
-    """Watches the one run of this process.
+    """Counts over the one run of this process.
 
-    `dropped_batches` and `nan_steps` are counted in training. `ctc` has, by split, utterances met and those among them that
-    cannot be aligned: in training summed over the epochs, else of the last pass. A resumed run goes on counting
-    from what was stored with the checkpoint.
+    `counts` has `dropped_batches` and `nan_steps` of the training, and in `ctc`, by split, the number of utterances and
+    of those that cannot be aligned: summed over the epochs for the training split, of the last pass for any other.
+    A resumed run continues from the counts that were stored with its checkpoint.
     """
 
-    def __init__(self):
-        self.counts: dict = {"dropped_batches": 0, "nan_steps": 0, "ctc": {}}
+    def __init__(self) -> None:
+        self.counts: dict[str, Any] = {"dropped_batches": 0, "nan_steps": 0, "ctc": {}}
         self.split = "train"
-        self.upstream = None
+        self.upstream: Any = None
         self.folder: Path | None = None
 
     def start(self) -> None:
-        """Wraps S3PRL's names in this process; the runner is imported by it."""
+        """Wrap the names that S3PRL's runner looks up in this process; this imports the runner."""
         import s3prl.downstream.runner as runner
         import torch
 
-        runner.print = self._listen
+        runner.print = self._on_print
         runner.SummaryWriter = _recording(runner.SummaryWriter, self)
-        self._wrap(runner.Runner, "_init_model", self._meet)
+        self._wrap(runner.Runner, "_init_model", self._on_part_made)
         self._wrap(torch.nn.CTCLoss, "forward", self._count_unalignable)
-        self._wrap(torch, "save", self._saved)
+        self._wrap(torch, "save", self._on_save)
 
     def stop(self) -> None:
-        """Writes tally.json, and gives S3PRL its names back."""
+        """Write tally.json and give S3PRL its names back."""
         import s3prl.downstream.runner as runner
         import torch
 
@@ -60,13 +64,12 @@ class Watch:
         self.write()
 
     def write(self) -> None:
-        """tally.json in the experiment's folder, by the leading process alone."""
-        if self.folder is None or not _leads():
-            return
-        write_text(self.folder / TALLY, json.dumps(self.counts, indent=2) + "\n")
+        """Write tally.json into the experiment's folder; only the leading process does."""
+        if self.folder is not None and _is_leader():
+            write_text(self.folder / TALLY, json.dumps(self.counts, indent=2) + "\n")
 
     @staticmethod
-    def _wrap(owner, name: str, ours) -> None:
+    def _wrap(owner: Any, name: str, ours: Callable) -> None:
         original = getattr(owner, name)
 
         @functools.wraps(original)
@@ -75,8 +78,8 @@ class Watch:
 
         setattr(owner, name, wrapped)
 
-    def _meet(self, original, runner, model, name, *args, **kwargs):
-        """The parts of a run as they are made. Serves s3prl/downstream/runner.py:106."""
+    def _on_part_made(self, original, runner, model, name, *args, **kwargs):
+        """Note upstream, folder and loaders as the run makes its parts. Serves s3prl/downstream/runner.py:106."""
         if name == "Upstream":
             self.upstream = model
         if name == "Downstream":
@@ -88,20 +91,24 @@ class Watch:
         return original(runner, model, name, *args, **kwargs)
 
     def _begin_pass(self, split: str, loader):
-        """Before each pass over a split. Serves s3prl/downstream/runner.py:277 and :458."""
-        if len(loader) == 0:
+        """Check a split before each pass over it. Serves s3prl/downstream/runner.py:277 and :458."""
+        if len(loader) == 0 and split == "train":
             raise InputError(
-                "the training set gives no whole batch, and S3PRL would wait for one for ever: more data, or a smaller batch (see downstream_configs)"
-                if split == "train"
-                else f"the split {split} is empty; check the data (scripts/superb/check_data.py)"
+                "the training set gives no whole batch, and S3PRL would wait for one for ever: "
+                "use more data or a smaller batch (see downstream_configs)"
             )
+        if len(loader) == 0:
+            raise InputError(f"the split {split} is empty; check the data (scripts/superb/check_data.py)")
         if split != "train":
             self.counts["ctc"].pop(split, None)
         self.split = split
-        return _Announced(loader, self.upstream) if getattr(self.upstream, "cache", None) is not None else loader
+        return _AnnouncingLoader(loader, self.upstream) if getattr(self.upstream, "cache", None) is not None else loader
 
     def _count_unalignable(self, original, loss, log_probs, targets, input_lengths, target_lengths):
-        """CTC needs a state for each label and one more between equal neighbours. Serves ctc/expert.py:80, asr/expert.py:283."""
+        """Count utterances without a CTC path: each label needs a state, and equal neighbours one more between them.
+
+        Serves s3prl/downstream/ctc/expert.py:80 and asr/expert.py:283.
+        """
         split = "train" if loss.training else self.split
         counts = self.counts["ctc"].setdefault(split, {"utterances": 0, "unalignable": 0})
         for row, states, labels in zip(targets.cpu(), input_lengths.tolist(), target_lengths.tolist()):
@@ -110,22 +117,22 @@ class Watch:
             counts["unalignable"] += labels + repeats > states
         return original(loss, log_probs, targets, input_lengths, target_lengths)
 
-    def _saved(self, original, content, file, *args, **kwargs):
-        """The tally goes with the checkpoint. Serves s3prl/downstream/runner.py:419."""
+    def _on_save(self, original, content, file, *args, **kwargs):
+        """Write the tally along with each checkpoint. Serves s3prl/downstream/runner.py:419."""
         original(content, file, *args, **kwargs)
         if str(file).endswith(".ckpt"):
             self.write()
 
-    def _listen(self, *args, **kwargs):
-        """The runner's own words. Serves s3prl/downstream/runner.py:323 and :351."""
+    def _on_print(self, *args, **kwargs):
+        """Count the losses that the runner prints, and print them."""
         text = " ".join(map(str, args))
-        self.counts["dropped_batches"] += "CUDA out of memory" in text
-        self.counts["nan_steps"] += "grad norm is NaN" in text
+        self.counts["dropped_batches"] += printed.is_dropped_batch(text)
+        self.counts["nan_steps"] += printed.is_nan_step(text)
         print(*args, **kwargs)
 
 
-class _Announced:
-    """A loader of (wavs, labels, file names, ...) that tells the upstream which sounds will not come again."""
+class _AnnouncingLoader:
+    """A loader of (wavs, labels, file names, ...) that tells the upstream's cache which sounds will not come again."""
 
     def __init__(self, loader, upstream):
         self.loader, self.upstream = loader, upstream
@@ -134,18 +141,18 @@ class _Announced:
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple]:
         for batch in self.loader:
             wavs, *others = batch
             names = others[1] if len(others) > 1 else ()
-            self.upstream.not_kept = {row for row, name in enumerate(names) if str(name).startswith(RANDOM_CROPS)}
+            self.upstream.keep_out_of_cache(row for row, name in enumerate(names) if str(name).startswith(RANDOM_CROPS))
             yield (wavs, *others)
 
 
 def _recording(writer: type, watch: Watch) -> type:
-    """A SummaryWriter that also writes scores.jsonl, for the experiment's own folder."""
+    """Return a SummaryWriter class that also writes scores.jsonl, for the experiment's own folder."""
 
-    class Recording(writer):
+    class Recording(writer):  # type: ignore[misc, valid-type]  # S3PRL's writer is known at run time only
         def add_scalar(self, tag, scalar_value, global_step=None, *args, **kwargs):
             super().add_scalar(tag, scalar_value, global_step, *args, **kwargs)
             if watch.folder is not None and Path(self.logdir) == watch.folder:
@@ -155,7 +162,7 @@ def _recording(writer: type, watch: Watch) -> type:
     return Recording
 
 
-def _leads() -> bool:
+def _is_leader() -> bool:
     import torch
 
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
