@@ -8,6 +8,8 @@ import argparse
 import os
 import re
 from html import escape
+from itertools import groupby
+from textwrap import dedent
 from unittest.mock import patch
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -47,7 +49,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     with patch.dict(os.environ, COLUMNS=COLUMNS):
         for name, calls in commands().items():
             several = calls != [name]
-            text = f"# mmpt {name}\n\n{cli.GROUPS[name]}\n\n" if several else ""
+            text = f"# mmpt {name}\n\n{sentence(cli.GROUPS[name])}\n\n" if several else ""
             text += "\n".join(page_part(parser_of(call), "##" if several else "#") for call in calls)
             files.append(File.generated(config, f"{FOLDER}/{name}.md", content=text))
             for call in calls:
@@ -86,9 +88,8 @@ def parser_of(call: str) -> argparse.ArgumentParser:
 def page_part(parser: argparse.ArgumentParser, heading: str) -> str:
     """Return the Markdown of one parser: description, usage, options and the text that follows them."""
     usage = re.sub(r"^(usage: | {7})", "", parser.format_usage().rstrip(), flags=re.MULTILINE)
-    after = formatted(parser, parser.epilog)
-    parts = [f"{heading} {parser.prog}", paragraphs(formatted(parser, parser.description)), fence(usage)]
-    return "\n\n".join([*parts, options(parser), *([fence(after)] if after else []), ""])
+    before, after = (paragraphs(formatted(parser, text)) for text in (parser.description, parser.epilog))
+    return "\n\n".join([f"{heading} {parser.prog}", before, fence(usage), options(parser), after, ""])
 
 
 def options(parser: argparse.ArgumentParser) -> str:
@@ -103,8 +104,9 @@ def options(parser: argparse.ArgumentParser) -> str:
                 items.append(f"<dt><code>{names}</code></dt>\n<dd>{text}</dd>")
         if items:
             title = "arguments" if group.title == "positional arguments" else group.title or "options"
-            title = escape(title[0].upper() + title[1:])
-            parts.append(f"<p><strong>{title}</strong></p>\n<dl>\n" + "\n".join(items) + "\n</dl>")
+            parts.append(
+                f"<p><strong>{escape(sentence(title)[:-1])}</strong></p>\n<dl>\n" + "\n".join(items) + "\n</dl>"
+            )
     return "\n\n".join(parts)
 
 
@@ -116,9 +118,18 @@ def formatted(parser: argparse.ArgumentParser, text: str | None) -> str:
 
 
 def paragraphs(text: str) -> str:
-    """Return plain text as paragraphs; a block with indented lines stays as it is."""
-    blocks = re.split(r"\n\s*\n", text)
-    return "\n\n".join(fence(b) if re.search(r"^\s", b, re.MULTILINE) else f"<p>{inline(b)}</p>" for b in blocks)
+    """Return plain text as paragraphs, and its indented lines as they are."""
+    parts = []
+    for block in re.split(r"\n\s*\n", text):
+        for indented, lines in groupby(block.splitlines(), key=lambda line: line.startswith(" ")):
+            part = "\n".join(lines)
+            parts.append(fence(dedent(part)) if indented else f"<p>{inline(part)}</p>")
+    return "\n\n".join(parts)
+
+
+def sentence(text: str) -> str:
+    """Return the text with a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def inline(text: str) -> str:
