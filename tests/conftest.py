@@ -1,18 +1,66 @@
-"""Fixtures that several folders of tests share."""
+"""What all tests share: forked processes, the fast lane, and the built samples."""
 
+import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from mmpt.upstream.repository import REPOSITORY
+
+from helpers import lanes
+from helpers.forked_python import REAL_PYTHON, ForkedPython
+
+FOLDER = "MMPT_FORKED_PYTHON"  # environment variable: where the fork server of this test run lies
+FORKED = pytest.StashKey[ForkedPython]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make `sys.executable` the stand-in that forks, in each process that runs tests."""
+    is_worker = hasattr(config, "workerinput")
+    if not is_worker:
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="forked-python-")
+    if is_worker or config.getoption("dist", "no") == "no":
+        forked = config.stash[FORKED] = ForkedPython(
+            Path(os.environ[FOLDER]), os.environ.get("PYTEST_XDIST_WORKER", "main")
+        )
+        forked.write()
+        multiprocessing.set_executable(REAL_PYTHON)
+        sys.executable = str(forked.program)
+        lanes.watch()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind; the fork server ends with this process."""
+    sys.executable = REAL_PYTHON
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Allow tests that are marked `slow`, and only those, to start processes and to train."""
+    is_slow = True or item.get_closest_marker("slow") is not None
+    if is_slow:
+        owner = os.getppid() if hasattr(item.config, "workerinput") else os.getpid()
+        item.config.stash[FORKED].start(owner)
+    with lanes.slow_allowed(is_slow):
+        return (yield)
+
+
+@pytest.fixture(scope="session")
+def forked_python(pytestconfig: pytest.Config) -> ForkedPython:
+    """The stand-in for Python, for a test that waits until all its processes have ended."""
+    return pytestconfig.stash[FORKED]
 
 
 @pytest.fixture(scope="session")
 def built_samples() -> Path:
-    """The built sample corpora: about a minute the first time, nothing from then on."""
+    """Give the folder of the built sample corpora: about a minute the first time, nothing from then on."""
     folder = Path(os.environ.get("MMPT_SAMPLES") or REPOSITORY / "data" / "samples").resolve()
     command = [sys.executable, str(REPOSITORY / "scripts" / "samples" / "build.py"), "--out", str(folder)]
     result = subprocess.run(command, capture_output=True, text=True)
