@@ -7,32 +7,27 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 try:
-    import torch
-
-    import mmpt.upstream.mmpt_av  # noqa: F401
+    from mmpt.midtrain.settings import MidtrainSettings
 except ModuleNotFoundError as error:
     sys.exit(f"error: {error}; set up with `bash scripts/setup.sh`, then `. .venv/bin/activate`")
 
-from mmpt.midtrain.batches import Vocabularies
-from mmpt.midtrain.corpus import open_corpus
-from mmpt.midtrain.ctc import spoken
-from mmpt.midtrain.segments import TRAIN
-from mmpt.midtrain.settings import MidtrainSettings
-from mmpt.midtrain.task import Corpus, TranslationTask
-from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary, save_vocabulary, train_vocabulary
 from mmpt.scripts.samples.locate import built_samples
-from mmpt.training.distributed import World
-from mmpt.training.launch import claim, launch
+from mmpt.training.command_line import add_run_options, choose_run_folder
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import load_settings, to_plain
-from mmpt.training.trainer import train
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder
-from mmpt.upstream.mmpt_av.checkpoint import file_hash
 from mmpt.upstream.repository import samples_folder
+
+if TYPE_CHECKING:
+    from mmpt.midtrain.batches import Vocabularies
+    from mmpt.midtrain.task import TrainingData
+    from mmpt.midtrain.vocabulary import Vocabulary
+    from mmpt.training.distributed import World
+    from mmpt.upstream.mmpt_av import Encoder
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 
@@ -75,54 +70,44 @@ def parser() -> argparse.ArgumentParser:
         help="a prepared folder, or the one that holds en-xx (default: the sample corpus, built if absent)",
     )
     p.add_argument(
-        "--config",
-        type=Path,
-        metavar="YAML",
-        help="settings (default: midtrain/configs/must_c.yaml with --data, samples.yaml without)",
-    )
-    p.add_argument(
         "--freeze-encoder-steps",
         type=int,
         metavar="N",
         help="train the decoder alone for the first N updates (default: the config's, 0)",
     )
-    p.add_argument(
-        "--out", type=Path, metavar="RUN", help="run folder (default: runs/midtrain/XX-samples or XX-must_c)"
-    )
-    p.add_argument(
-        "--resume", action="store_true", help="go on where the run in --out was interrupted, with that run's settings"
-    )
-    p.add_argument(
-        "--resume-if-there",
-        action="store_true",
-        help="--resume where there is a run, else start one (for job queues; --fresh is then ignored)",
-    )
-    p.add_argument("--fresh", action="store_true", help="delete the run in --out and start again")
-    p.add_argument(
-        "overrides", nargs="*", metavar="NAME=VALUE", help="settings that override the config's, such as optim.lr=1e-4"
+    add_run_options(
+        p,
+        default_config="midtrain/configs/must_c.yaml with --data, samples.yaml without",
+        default_out="runs/midtrain/XX-samples or XX-must_c",
     )
     return p
 
 
 @clean_exit
 def main(argv: list[str] | None = None) -> int:
-    """Runs stage 2; returns the exit status."""
-    arguments = parser().parse_intermixed_args(argv)
-    launch(run, arguments)
+    """Run stage 2; return the exit status."""
+    arguments = parser().parse_intermixed_args(argv)  # settings may stand between options
+    folder = choose_run_folder(arguments, default=lambda: default_folder(arguments))
+    settings = read_settings(arguments, folder)
+    # Torch is loaded from here on.
+    from mmpt.training.launch import launch
+
+    launch(lambda world: run(settings, folder, arguments, world))
     return 0
 
 
-def run(arguments: argparse.Namespace, world: World) -> None:
-    """One process of a run."""
-    folder = RunFolder(arguments.out or default_folder(arguments), writes=world.is_main)
-    claim(folder, arguments, world)
-    settings = read_settings(arguments, folder)
+def run(settings: MidtrainSettings, folder: RunFolder, arguments: argparse.Namespace, world: "World") -> None:
+    """Run one process's part of the training."""
+    from mmpt.midtrain.task import TranslationTask
+    from mmpt.training.trainer import train
+    from mmpt.upstream.mmpt_av.checkpoint import file_hash
+
     corpus, vocabulary = read_corpus(settings, world)
     encoder, source = starting_encoder(settings, folder, arguments.resume, world)
     vocabularies = find_vocabularies(settings, corpus, vocabulary, folder, arguments.resume, world)
     parent = (encoder.provenance, file_hash(source)) if source else None
     task = TranslationTask(settings, corpus, vocabularies, encoder, parent, folder, world)
-    world.wait()  # no rank has found fault with its input: only now may --fresh delete anything
+    world.wait()  # every rank has accepted its input: only now may --fresh delete anything
     folder.prepare(to_plain(settings), arguments.fresh)
     if world.is_main:
         keep_for_resume(vocabularies, source, folder)
@@ -168,7 +153,7 @@ def absolute(path: str) -> str:
     return path if path == "none" else str(Path(path).absolute())
 
 
-def corpus_folder(settings: MidtrainSettings, world: World) -> Path:
+def corpus_folder(settings: MidtrainSettings, world: "World") -> Path:
     """Where the settings' corpus lies: without one the samples', which the main process builds where they are absent."""
     if settings.data.root is not None:
         return Path(settings.data.root)
@@ -178,26 +163,34 @@ def corpus_folder(settings: MidtrainSettings, world: World) -> Path:
     return samples_folder() / "must_c"
 
 
-def read_corpus(settings: MidtrainSettings, world: World) -> tuple[Corpus, Vocabulary | None]:
+def read_corpus(settings: MidtrainSettings, world: "World") -> "tuple[TrainingData, Vocabulary | None]":
     """Training and dev segments, reported, and the vocabulary that was prepared with them, if there is one of this size."""
+    from mmpt.midtrain.corpus import open_corpus
+    from mmpt.midtrain.segments import TRAIN
+    from mmpt.midtrain.task import TrainingData
+
     found = open_corpus(corpus_folder(settings, world), settings.target_lang, settings.data.max_frames)
     name = f"{'samples ' if settings.data.root is None else ''}{found.name}"
     train, dev = found.read(TRAIN), found.read("dev")
     for split in (train, dev):
         if world.is_main:
             print(f"{name}, {split.describe()}")
-    return Corpus(name, train, dev), found.vocabulary(settings.data.vocabulary_size)
+    return TrainingData(name, train, dev), found.vocabulary(settings.data.vocabulary_size)
 
 
 def starting_encoder(
-    settings: MidtrainSettings, folder: RunFolder, resume: bool, world: World
-) -> tuple[Encoder, Path | None]:
+    settings: MidtrainSettings, folder: RunFolder, resume: bool, world: "World"
+) -> "tuple[Encoder, Path | None]":
     """The encoder to mid-train, and its file: the run's own copy when resuming.
 
     Raises:
         InputError: --init is no checkpoint and no run with one, or is the run that is being started.
         CheckpointError: the checkpoint does not fit.
     """
+    import torch
+
+    from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder
+
     if settings.init == "none":
         if world.is_main:
             print("No --init: the encoder starts from random weights")
@@ -210,7 +203,7 @@ def starting_encoder(
         raise InputError(
             f"{source}: no such run or encoder for --init; `python pretrain/run.py` makes one, --init none starts from random weights"
         )
-    folder.outside(source, "--init")
+    folder.require_outside(source, "--init")
     if source.is_dir():
         source = source / "encoder.pt"
         if not source.is_file():
@@ -223,17 +216,20 @@ def starting_encoder(
 
 def find_vocabularies(
     settings: MidtrainSettings,
-    corpus: Corpus,
-    prepared: Vocabulary | None,
+    corpus: "TrainingData",
+    prepared: "Vocabulary | None",
     folder: RunFolder,
     resume: bool,
-    world: World,
-) -> Vocabularies:
+    world: "World",
+) -> "Vocabularies":
     """The run's vocabularies: its own when resuming, else the prepared one or one that the main process trains, on training texts alone."""
+    from mmpt.midtrain.batches import Vocabularies
+    from mmpt.midtrain.ctc import spoken
+    from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary, train_vocabulary
 
     def find(
-        name: str, texts: Callable[[], list[str]], size: int, option: str, ready: Vocabulary | None = None
-    ) -> Vocabulary:
+        name: str, texts: Callable[[], list[str]], size: int, option: str, ready: "Vocabulary | None" = None
+    ) -> "Vocabulary":
         file = folder.path / f"{name}.model"
         if resume and file.is_file():
             return load_vocabulary(file)
@@ -266,8 +262,10 @@ def find_vocabularies(
     return Vocabularies(target, source)
 
 
-def keep_for_resume(vocabularies: Vocabularies, source: Path | None, folder: RunFolder) -> None:
+def keep_for_resume(vocabularies: "Vocabularies", source: Path | None, folder: RunFolder) -> None:
     """Copies what the run started from into its folder."""
+    from mmpt.midtrain.vocabulary import save_vocabulary
+
     save_vocabulary(vocabularies.target, folder.path / "vocabulary.model")
     if vocabularies.source:
         save_vocabulary(vocabularies.source, folder.path / "transcripts.model")

@@ -9,16 +9,17 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mmpt.midtrain.batches import Batch, Vocabularies, load, ordered_batches, training_batches
-from mmpt.midtrain.ctc import ctc_loss, read_off, spoken, states_needed
+from mmpt.midtrain.batches import Batch, Vocabularies, load_batches, ordered_batches, training_batches
+from mmpt.midtrain.ctc import ctc_loss, read_transcripts, spoken, states_needed
 from mmpt.midtrain.decode import GREEDY, translate
 from mmpt.midtrain.model import Predictions, TranslationModel, smoothed_loss
-from mmpt.midtrain.scoring import score
+from mmpt.midtrain.scoring import score_translations
 from mmpt.midtrain.segments import Segment, Split
 from mmpt.midtrain.settings import MidtrainSettings
 from mmpt.midtrain.specaugment import augment, item_generator
-from mmpt.midtrain.validation import COUNTED_IN, HeldOut
+from mmpt.midtrain.validation import COUNTED_IN, HeldOutSegments
 from mmpt.midtrain.vocabulary import PAD
+from mmpt.training.device import use_device
 from mmpt.training.distributed import Counts, World
 from mmpt.training.epochs import ranks_share
 from mmpt.training.run_folder import RunFolder
@@ -32,7 +33,7 @@ from mmpt.upstream.repository import git_revision
 
 
 @dataclass(frozen=True)
-class Corpus:
+class TrainingData:
     """What a run learns from. `name` says which, in logs and provenance."""
 
     name: str
@@ -56,7 +57,7 @@ class TranslationTask:
     def __init__(
         self,
         settings: MidtrainSettings,
-        corpus: Corpus,
+        corpus: TrainingData,
         vocabularies: Vocabularies,
         encoder: Encoder,
         parent: tuple[dict, str] | None,
@@ -72,7 +73,7 @@ class TranslationTask:
             world,
         )
         self.revision = git_revision()
-        self.device = settings.torch_device(world.local_rank)
+        self.device = use_device(settings.device, world.local_rank)
         torch.manual_seed(settings.seed)
         transcript_size = len(vocabularies.source) if vocabularies.source else 0
         self.model = TranslationModel(encoder, len(vocabularies.target), settings.decoder, transcript_size).to(
@@ -122,7 +123,9 @@ class TranslationTask:
 
     def load(self, batches: list[list[Segment]], epoch: int | None, skip: int = 0) -> Iterator[Batch]:
         """Batches read ahead by worker processes."""
-        return load(batches, self.vocabularies, epoch, self.settings.data.workers, skip, pin=self.device.type == "cuda")
+        return load_batches(
+            batches, self.vocabularies, epoch, self.settings.data.workers, skip, pin=self.device.type == "cuda"
+        )
 
     def counts(self, batch: Batch) -> dict[str, int]:
         return {
@@ -189,7 +192,7 @@ class TranslationTask:
         """Losses a token, BLEU and chrF of greedy translations, which are written to translations_dev.txt; with CTC also the
         word error rate (%) of the transcripts that it reads off.
         """
-        split, held_out = self.corpus.dev, HeldOut()
+        split, held_out = self.corpus.dev, HeldOutSegments()
         order = ordered_batches(split.segments, self.part_frames)[self.world.rank :: self.world.size]
         for batch in tqdm(
             self.load(order, None),
@@ -203,9 +206,9 @@ class TranslationTask:
             if batch.unreadable:  # of dev nothing may be left out, or scores would not be comparable
                 raise InputError(batch.unreadable[0][1])
             self.add_held_out(held_out, batch.to(self.device))
-        held_out.bring_together(self.world.gather(held_out))
+        held_out.merge(self.world.gather(held_out))
         hypotheses = [held_out.translations[s.id] for s in split.segments]
-        scores = score(hypotheses, [s.target for s in split.segments], self.settings.target_lang)
+        scores = score_translations(hypotheses, [s.target for s in split.segments], self.settings.target_lang)
         if self.world.is_main:
             title = f"{self.corpus.name}, {split.name}, greedy decoding after step {step}"
             write_text(
@@ -218,11 +221,11 @@ class TranslationTask:
             **held_out.word_errors(split.segments),
         }
 
-    def add_held_out(self, held_out: HeldOut, batch: Batch) -> None:
+    def add_held_out(self, held_out: HeldOutSegments, batch: Batch) -> None:
         """One batch of a validation."""
         feats, (target, source) = self.features(batch), (self.vocabularies.target, self.vocabularies.source)
         losses, said = self.losses(self.model, batch, feats)
-        transcripts = [source.decode(tokens) for tokens in read_off(said.ctc, said.packing)] if source else []
+        transcripts = [source.decode(tokens) for tokens in read_transcripts(said.ctc, said.packing)] if source else []
         translations = [target.decode(found.tokens) for found in translate(self.model, feats, GREEDY)]
         held_out.add(batch, self.counts(batch), losses, translations, transcripts)
 

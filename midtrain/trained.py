@@ -1,4 +1,4 @@
-"""A translation model out of a stage-2 run."""
+"""Load the translation model of a stage-2 run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,46 +8,49 @@ import torch
 from mmpt.midtrain.model import TranslationModel
 from mmpt.midtrain.settings import MidtrainSettings
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary
-from mmpt.training.run_folder import RunFolder, average, read_training
-from mmpt.training.settings import fill
+from mmpt.training.checkpoints import Checkpoints, average_weights, read_checkpoint
+from mmpt.training.run_folder import RunFolder
+from mmpt.training.settings import from_plain
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import CheckpointError, Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.checkpoint import check_state
 
 
 @dataclass
-class Trained:
-    """model: in evaluation mode; vocabulary: of the translations; steps: after which the averaged weights were saved."""
+class TrainedModel:
+    """A trained translation model."""
 
-    model: TranslationModel
-    vocabulary: Vocabulary
+    model: TranslationModel  # in evaluation mode
+    vocabulary: Vocabulary  # of the translations
     settings: MidtrainSettings
-    steps: list[int]
+    steps: list[int]  # of the checkpoints whose weights were averaged
     provenance: dict
 
 
-def load_translation(run: Path, which: str | None, device: torch.device) -> Trained:
-    """The model of a run.
+def load_translation(run: Path, which: str | None, device: torch.device) -> TrainedModel:
+    """Load the model of a run.
 
     Args:
-        which: of its checkpoints: last, best or average; None: what the run exports its encoder by.
+        run: The run folder.
+        which: Which checkpoint: last, best or average; None: the one of the run's setting `export`.
+        device: Where to put the model.
 
     Raises:
-        InputError: the folder is no run of stage 2, or not trained yet.
-        CheckpointError: a checkpoint is damaged or does not fit.
+        InputError: The folder is not a run of stage 2, or has no checkpoint yet.
+        CheckpointError: A checkpoint is damaged or does not fit.
     """
-    folder = RunFolder(run)
-    if not folder.is_run():
+    if not RunFolder(run).is_run():
         raise InputError(f"{run}: is not a run folder; python midtrain/run.py makes one")
     vocabulary_file = run / "vocabulary.model"
     if not vocabulary_file.is_file():
         raise InputError(
             f"{run}: is not a run of stage 2, it has no {vocabulary_file.name}; python midtrain/run.py makes one"
         )
-    newest = read_training(folder.which("last", keep=1)[0])
-    settings = fill(MidtrainSettings, newest["settings"], "")
-    files = folder.which(which or settings.export, settings.keep_checkpoints)
-    contents = [read_training(file) for file in files]
+    checkpoints = Checkpoints(run)
+    newest = read_checkpoint(checkpoints.select("last", keep=1)[0])
+    settings = from_plain(MidtrainSettings, newest["settings"])
+    files = checkpoints.select(which or settings.export, settings.keep_checkpoints)
+    contents = [read_checkpoint(file) for file in files]
     vocabulary = load_vocabulary(vocabulary_file)
     transcript_size = len(newest["model"].get("ctc.bias", ()))
     encoder = Encoder(EncoderConfig.from_dict(newest["encoder_config"]))
@@ -57,8 +60,8 @@ def load_translation(run: Path, which: str | None, device: torch.device) -> Trai
             check_state(file, content["model"], model.state_dict())
         except CheckpointError as error:
             raise InputError(f"{error}; is {vocabulary_file} the one that it was trained with?") from None
-    model.load_state_dict(average([content["model"] for content in contents]))
-    return Trained(
+    model.load_state_dict(average_weights([content["model"] for content in contents]))
+    return TrainedModel(
         model.to(device).eval(),
         vocabulary,
         settings,

@@ -18,12 +18,13 @@ from tqdm import tqdm
 
 from mmpt.midtrain.batches import cut
 from mmpt.midtrain.corpus import open_corpus
-from mmpt.midtrain.decode import SearchSettings, translate
-from mmpt.midtrain.scoring import examples, score
+from mmpt.midtrain.decode import translate
+from mmpt.midtrain.scoring import example_table, score_translations
 from mmpt.midtrain.segments import Segment, read_wav
-from mmpt.midtrain.settings import MidtrainSettings
-from mmpt.midtrain.trained import Trained, load_translation
+from mmpt.midtrain.settings import SearchSettings
+from mmpt.midtrain.trained import TrainedModel, load_translation
 from mmpt.scripts.samples.locate import built_samples
+from mmpt.training.device import autocast, use_device
 from mmpt.training.media import MediaError
 from mmpt.training.media_sound import decode_whole
 from mmpt.upstream.command import clean_exit
@@ -112,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.batch_frames < 1:
         raise InputError(f"--batch-frames must be at least 1, not {arguments.batch_frames}")
     search = SearchSettings(arguments.beam, arguments.length_penalty, arguments.max_tokens)
-    device = MidtrainSettings(device=arguments.device).torch_device()
+    device = use_device(arguments.device)
     if arguments.split:
         translate_split(arguments, search, device)
     else:
@@ -135,7 +136,7 @@ def translate_split(arguments: argparse.Namespace, search: SearchSettings, devic
     started = time.monotonic()
     hypotheses = translate_segments(trained, split.segments, search, arguments.batch_frames)
     seconds = time.monotonic() - started
-    scores = score(hypotheses, [s.target for s in split.segments], settings.target_lang)
+    scores = score_translations(hypotheses, [s.target for s in split.segments], settings.target_lang)
     about = {
         "split": arguments.split,
         "corpus": corpus.name,
@@ -155,14 +156,14 @@ def translate_split(arguments: argparse.Namespace, search: SearchSettings, devic
     write_text(out / "hypotheses.txt", "".join(line + "\n" for line in hypotheses))
     write_text(out / "references.txt", "".join(s.target + "\n" for s in split.segments))
     title = f"{corpus.name}, {split.name}: beam {search.beam}, length penalty {search.length_penalty:g}, weights of steps {', '.join(map(str, trained.steps))}"
-    write_text(out / "examples.md", examples(title, scores, split.segments, hypotheses))
+    write_text(out / "examples.md", example_table(title, scores, split.segments, hypotheses))
     write_text(out / "scores.json", json.dumps(about, indent=1) + "\n")
     print(f"{len(hypotheses) / seconds:.1f} utterances/s; {title}", *scores.lines, sep="\n")
     print(f"Written: {', '.join(str(out / name) for name in FILES)}")
 
 
 def translate_segments(
-    trained: Trained, segments: list[Segment], search: SearchSettings, batch_frames: int
+    trained: TrainedModel, segments: list[Segment], search: SearchSettings, batch_frames: int
 ) -> list[str]:
     """Translations in the order of the segments, computed from the longest to the shortest: what does not fit in memory shows at once."""
     batches = cut(sorted(segments, key=lambda s: (-s.frames, s.id)), batch_frames)
@@ -175,11 +176,11 @@ def translate_segments(
 
 
 @torch.no_grad()
-def translate_wavs(trained: Trained, wavs: list[Tensor], search: SearchSettings) -> list[str]:
+def translate_wavs(trained: TrainedModel, wavs: list[Tensor], search: SearchSettings) -> list[str]:
     """Translations of waveforms (samples,) in [-1, 1], one batch."""
     model, settings = trained.model, trained.settings
     device = next(model.parameters()).device
-    with settings.autocast(device):
+    with autocast(settings, device):
         feats, frames = model.encoder.filterbank([wav.to(device) for wav in wavs])
         found = translate(model, [item[:n] for item, n in zip(feats, frames)], search)
     return [trained.vocabulary.decode(one.tokens) for one in found]

@@ -10,52 +10,13 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from mmpt.pretrain.video import VideoPositions, VideoSettings, transformer
-from mmpt.training.settings import require
+from mmpt.pretrain.settings import MaskedSettings, VideoSettings
+from mmpt.pretrain.video import VideoPositions, transformer
 from mmpt.upstream.mmpt_av.config import HOP_SAMPLES
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 from mmpt.upstream.mmpt_av.filterbank import speech_frames
 
 FRAMES_A_TOKEN = 4  # of filterbank under one state of the audio encoder
-
-
-@dataclass(frozen=True)
-class MaskedSettings:
-    """What the paper says of masking, and what it leaves open."""
-
-    audio_share: float = 0.6  # of the tokens that is masked
-    video_share: float = 0.6
-    audio_mask: str = "drop"  # masked tokens are not encoded; or zero: encoded as zeros
-    audio_mask_at: str = "tokens"  # or features: zeroed under masked tokens before the convolutions, too
-    loss_on: str = "masked"  # or all tokens
-    normalise_pixels: bool = False  # each tubelet's target by its own mean and variance
-    clr_sees: str = "everything"  # in mae+clr: a second pass without masks; or masked: the masked encodings, cheaper
-    decoder_width: int = 512
-    decoder_layers: int = 4
-    decoder_heads: int = 16
-
-    def __post_init__(self):
-        for name in ("audio_share", "video_share"):
-            require(0 <= getattr(self, name) < 1, f"masked.{name} must lie in [0, 1), got {getattr(self, name)}")
-        for name, values in (
-            ("audio_mask", ("drop", "zero")),
-            ("audio_mask_at", ("tokens", "features")),
-            ("loss_on", ("masked", "all")),
-            ("clr_sees", ("everything", "masked")),
-        ):
-            require(
-                getattr(self, name) in values, f"masked.{name} must be {' or '.join(values)}, got {getattr(self, name)}"
-            )
-        require(
-            self.loss_on == "all" or min(self.audio_share, self.video_share) > 0,
-            "masked.loss_on=masked needs shares above 0",
-        )
-        require(
-            min(self.decoder_width, self.decoder_layers, self.decoder_heads) >= 1
-            and self.decoder_width % self.decoder_heads == 0
-            and self.decoder_width % 2 == 0,
-            "masked.decoder_width must be even and a multiple of masked.decoder_heads, all at least 1",
-        )
 
 
 @dataclass

@@ -7,29 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpt.pretrain.contrastive import InfoNCE
-from mmpt.pretrain.masked import FRAMES_A_TOKEN, MaskedSettings, Masks, SharedDecoder, normalise_tubelets, pick_tokens
-from mmpt.pretrain.video import VideoEncoder, VideoSettings, cut_tubelets, normalise_pixels
+from mmpt.pretrain.masked import FRAMES_A_TOKEN, Masks, SharedDecoder, normalise_tubelets, pick_tokens
+from mmpt.pretrain.settings import PretrainSettings
+from mmpt.pretrain.video import VideoEncoder, cut_tubelets, normalise_pixels
 from mmpt.training.distributed import Counts
-from mmpt.training.settings import require
-from mmpt.upstream.mmpt_av import Encoder
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.packing import Packing
-
-OBJECTIVES = {"clr": ("clr",), "mae": ("audio", "video"), "mae+clr": ("audio", "video", "clr")}  # and their losses
-
-
-@dataclass(frozen=True)
-class WeightSettings:
-    """What the losses are multiplied with in their sum."""
-
-    audio: float = 1.0
-    video: float = 1.0
-    clr: float = 1.0
-
-    def __post_init__(self):
-        require(
-            min(self.audio, self.video, self.clr) >= 0,
-            "weights.audio, weights.video and weights.clr must not be negative",
-        )
 
 
 @dataclass(frozen=True)
@@ -42,35 +25,27 @@ class Reconstruction:
     video_target: Tensor
 
 
+def build_model(settings: PretrainSettings) -> "AudioVisualModel":
+    """Return the model of a run; the seed gives its weights."""
+    torch.manual_seed(settings.seed)
+    return AudioVisualModel(settings, Encoder(EncoderConfig.preset(settings.preset)))
+
+
 class AudioVisualModel(nn.Module):
-    """Only what the objective trains is built, so that every parameter has a gradient.
+    """Both encoders and the parts of the objective. Nothing else is built, so that every parameter has a gradient."""
 
-    Args:
-        projection: width of the space that contrastive learning compares in.
-        temperature, temperature_learned: of InfoNCE.
-    """
-
-    def __init__(
-        self,
-        objective: str,
-        encoder: Encoder,
-        video: VideoSettings,
-        masked: MaskedSettings,
-        weights: WeightSettings,
-        projection: int,
-        temperature: float,
-        temperature_learned: bool,
-    ):
+    def __init__(self, settings: PretrainSettings, encoder: Encoder):
         super().__init__()
-        self.losses = OBJECTIVES[objective]
-        self.video, self.masked, self.weights = video, masked, weights
+        video, masked = settings.video, settings.masked
+        self.losses = settings.losses
+        self.video, self.masked, self.weights = video, masked, settings.weights
         self.encoder = encoder
         self.video_encoder = VideoEncoder(video)
         if "clr" in self.losses:
-            self.audio_projection = nn.Linear(encoder.config.d_model, projection)
-            self.video_projection = nn.Linear(video.d_model, projection)
-            self.contrast = InfoNCE(temperature, temperature_learned)
-        if "audio" in self.losses:
+            self.audio_projection = nn.Linear(encoder.config.d_model, settings.projection)
+            self.video_projection = nn.Linear(video.d_model, settings.projection)
+            self.contrast = InfoNCE(settings.temperature, settings.temperature_learned)
+        if settings.is_masked:
             self.decoder = SharedDecoder(masked, video, encoder.config.d_model, encoder.config.n_mels)
 
     def forward(self, feats: list[Tensor], video: Tensor, masks: Masks | None, counts: Counts) -> dict[str, Tensor]:

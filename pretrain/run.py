@@ -1,25 +1,25 @@
-"""Stage 1: pre-trains an audio encoder on audio-visual clips without labels, and leaves RUN/encoder.pt."""
+"""Stage 1: pre-train an audio encoder on audio-visual clips without labels; the result is RUN/encoder.pt."""
 
 import argparse
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 try:
-    import mmpt.upstream.mmpt_av  # noqa: F401
+    from mmpt.pretrain.settings import OBJECTIVES, PretrainSettings
 except ModuleNotFoundError as error:
     sys.exit(f"error: {error}; set up with `bash scripts/setup.sh`, then `. .venv/bin/activate`")
 
-from mmpt.pretrain.model import OBJECTIVES
-from mmpt.pretrain.task import AudioVisualTask, PretrainSettings
 from mmpt.scripts.samples.locate import built_samples
-from mmpt.training.distributed import World
-from mmpt.training.launch import claim, launch
+from mmpt.training.command_line import add_run_options, choose_run_folder
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import load_settings, to_plain
-from mmpt.training.trainer import train
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.repository import samples_folder
+
+if TYPE_CHECKING:
+    from mmpt.training.distributed import World
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 
@@ -27,7 +27,7 @@ EXAMPLES = """\
 examples:
   python pretrain/run.py --objective clr                          the sample clips, some minutes on two cores
   python pretrain/run.py --objective mae+clr optim.steps=500 seed=1   settings of the config, changed
-  python pretrain/run.py --objective clr --resume                 go on with an interrupted run
+  python pretrain/run.py --objective clr --resume                 continue an interrupted run
   python pretrain/run.py --objective mae --data clips.tsv data.batch_size=64 --out runs/pretrain/mine
   torchrun --nproc-per-node 8 pretrain/run.py --objective clr --data shards --config pretrain/configs/paper.yaml
 
@@ -39,21 +39,21 @@ objectives:
 configs (in pretrain/configs/): paper (the paper's sizes; for --data), small (for one GPU), samples (a laptop).
 
 A manifest (--data) is tab separated with a header: id, video, audio, start_s, duration_s, split (train, dev or test),
-set (name of the corpus), group (speaker or action). Files are relative to the manifest's folder; audio may be the video file.
-scripts/prepare/{kinetics600,voxceleb2,lrs3}.py write one; scripts/prepare/shards.py makes shards of it, which are read several
-times as fast, and whose folder --data takes as well.
+set (name of the corpus), group (speaker or action). Files are relative to the manifest's folder; audio may be the video
+file. scripts/prepare/{kinetics600,voxceleb2,lrs3}.py write one. scripts/prepare/shards.py packs its clips into shards,
+which are read several times as fast; --data also takes their folder.
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     p = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument(
         "--objective",
         choices=sorted(OBJECTIVES),
-        help="what to learn from (default: the config's, which is clr unless it says otherwise)",
+        help="what to learn from (default: the config's, clr if it names none)",
     )
     p.add_argument(
         "--data",
@@ -61,47 +61,35 @@ def parser() -> argparse.ArgumentParser:
         metavar="MANIFEST",
         help="clips to train on, or a folder of shards (default: the sample clips, built if absent)",
     )
-    p.add_argument(
-        "--config",
-        type=Path,
-        metavar="YAML",
-        help="settings (default: pretrain/configs/paper.yaml with --data, samples.yaml without)",
-    )
-    p.add_argument(
-        "--out",
-        type=Path,
-        metavar="RUN",
-        help="run folder (default: runs/pretrain/OBJECTIVE-samples or -NAME of the manifest's folder)",
-    )
-    p.add_argument("--resume", action="store_true", help="go on where the run in --out was interrupted")
-    p.add_argument(
-        "--resume-if-there",
-        action="store_true",
-        help="--resume where there is a run, else start one (for job queues; --fresh is then ignored)",
-    )
-    p.add_argument("--fresh", action="store_true", help="delete the run in --out and start again")
-    p.add_argument(
-        "overrides", nargs="*", metavar="NAME=VALUE", help="settings that override the config's, such as optim.lr=1e-4"
+    add_run_options(
+        p,
+        default_config="pretrain/configs/paper.yaml with --data, samples.yaml without",
+        default_out="runs/pretrain/OBJECTIVE-samples or -NAME of the manifest's folder",
     )
     return p
 
 
 @clean_exit
 def main(argv: list[str] | None = None) -> int:
-    """Runs stage 1; returns the exit status."""
+    """Run stage 1; return the exit status."""
     arguments = parser().parse_intermixed_args(argv)  # settings may stand between options
-    launch(run, arguments)
+    folder = choose_run_folder(arguments, default=lambda: default_folder(arguments))
+    settings = read_settings(arguments, folder)
+    # Torch is loaded from here on.
+    from mmpt.training.launch import launch
+
+    launch(lambda world: run(settings, folder, arguments, world))
     return 0
 
 
-def run(arguments: argparse.Namespace, world: World) -> None:
-    """One process of a run."""
-    folder = RunFolder(arguments.out or default_folder(arguments), writes=world.is_main)
-    claim(folder, arguments, world)
-    settings = read_settings(arguments, folder)
+def run(settings: PretrainSettings, folder: RunFolder, arguments: argparse.Namespace, world: "World") -> None:
+    """Run one process's part of the training."""
+    from mmpt.pretrain.task import AudioVisualTask
+    from mmpt.training.trainer import train
+
     manifest = find_manifest(settings, folder, world)
     task = AudioVisualTask(settings, manifest, folder, world)
-    world.wait()  # no rank has found fault with its input: only now may --fresh delete anything
+    world.wait()  # every rank has accepted its input: only now may --fresh delete anything
     folder.prepare(to_plain(settings), arguments.fresh)
     world.wait()
     task.start()
@@ -111,41 +99,27 @@ def run(arguments: argparse.Namespace, world: World) -> None:
 
 
 def default_folder(arguments: argparse.Namespace) -> Path:
-    """Where a run without --out goes: by objective and data."""
-    objective = load_settings(
-        PretrainSettings, arguments.config or default_config(arguments), overrides(arguments)
-    ).objective
-    name = (
-        (arguments.data.resolve() if arguments.data.is_dir() else arguments.data.resolve().parent).name
-        if arguments.data
-        else "samples"
-    )
-    return Path("runs/pretrain") / f"{objective}-{name}"
+    """Return the folder of a run without --out: by objective and data."""
+    config = arguments.config or default_config(arguments)
+    objective = load_settings(PretrainSettings, config, overrides(arguments)).objective
+    if not arguments.data:
+        return Path("runs/pretrain") / f"{objective}-samples"
+    data = arguments.data.resolve()
+    return Path("runs/pretrain") / f"{objective}-{data.name if data.is_dir() else data.parent.name}"
 
 
 def default_config(arguments: argparse.Namespace) -> Path:
-    """The config of a run that names none."""
+    """Return the config of a run that names none."""
     return CONFIGS / ("paper.yaml" if arguments.data else "samples.yaml")
 
 
 def overrides(arguments: argparse.Namespace) -> list[str]:
-    """Settings on the command line, --objective among them."""
+    """Return the settings on the command line, --objective among them."""
     return [*arguments.overrides, *([f"objective={arguments.objective}"] if arguments.objective else [])]
 
 
-def find_manifest(settings: PretrainSettings, folder: RunFolder, world: World) -> Path:
-    """The settings' manifest or folder of shards; without one the sample clips', which the main process builds where they are absent."""
-    if settings.data.manifest is not None:
-        return folder.outside(Path(settings.data.manifest), "--data")
-    if world.is_main:
-        manifest = built_samples() / "av" / "manifest.tsv"
-        print(f"No --data: training on the sample clips in {manifest.parent} (real speech, rendered mouths)")
-    world.wait()
-    return samples_folder() / "av" / "manifest.tsv"
-
-
 def read_settings(arguments: argparse.Namespace, folder: RunFolder) -> PretrainSettings:
-    """The config's settings under the command line's. A resumed run's own config stands for all that is not given."""
+    """Return the config's settings with the command line's in their place. A resumed run starts from its own config."""
     config = arguments.config or (folder.path / "config.yaml" if arguments.resume else default_config(arguments))
     settings = load_settings(PretrainSettings, config, overrides(arguments))
     if arguments.data:
@@ -153,6 +127,17 @@ def read_settings(arguments: argparse.Namespace, folder: RunFolder) -> PretrainS
             settings, data=dataclasses.replace(settings.data, manifest=str(arguments.data.absolute()))
         )
     return settings
+
+
+def find_manifest(settings: PretrainSettings, folder: RunFolder, world: "World") -> Path:
+    """Return the manifest or folder of shards; without one, that of the sample clips, which the main process builds."""
+    if settings.data.manifest is not None:
+        return folder.require_outside(Path(settings.data.manifest), "--data")
+    if world.is_main:
+        manifest = built_samples() / "av" / "manifest.tsv"
+        print(f"No --data: training on the sample clips in {manifest.parent} (real speech, rendered mouths)")
+    world.wait()
+    return samples_folder() / "av" / "manifest.tsv"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import os
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,93 +12,21 @@ from torch.utils.data import DataLoader
 
 from mmpt.pretrain.clips import ClipBatch, ClipDataset, Sampling, Skipped, collate
 from mmpt.pretrain.manifest import read_manifest
-from mmpt.pretrain.masked import MaskedSettings, Masks, draw_masks
-from mmpt.pretrain.model import OBJECTIVES, AudioVisualModel, WeightSettings
+from mmpt.pretrain.masked import Masks, draw_masks
+from mmpt.pretrain.model import build_model
+from mmpt.pretrain.settings import PretrainSettings
 from mmpt.pretrain.shards import read_index
 from mmpt.pretrain.validation import HeldOut
-from mmpt.pretrain.video import VideoSettings
+from mmpt.training.device import use_device
 from mmpt.training.distributed import Counts, World
 from mmpt.training.epochs import EpochBatches
 from mmpt.training.run_folder import RunFolder
-from mmpt.training.settings import TrainSettings, require
 from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.training.unreadable import Unreadable
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.repository import git_revision
 
 STAND_INS = 100  # clips that are tried in place of an unreadable part of a batch
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """Which clips, and how they are read."""
-
-    manifest: str | None = None  # a manifest, or a folder of shards; None: the sample clips
-    sound: str = "clip"  # all of a clip's sound, up to 10 s; or pictures: the stretch that they cover
-    batch_size: int = 64  # clips of an update, over all GPUs
-    workers: int = 4  # processes that decode, for each GPU
-    memory_gb: float = 0.0  # decoded clips kept in memory, of training and dev each, in each process; with workers 0
-    max_bad_share: float = 0.05  # of clips that cannot be read, before the run stops
-    dev_clips: int = 1000  # held-out clips that a validation takes, at most; always the same
-
-    def __post_init__(self):
-        require(
-            self.batch_size >= 2, "data.batch_size must be at least 2: a clip's negatives are the others of its batch"
-        )
-        require(self.workers >= 0 and self.memory_gb >= 0, "data.workers and data.memory_gb must not be negative")
-        require(
-            not (self.workers and self.memory_gb), "data.memory_gb keeps clips in this process: it needs data.workers=0"
-        )
-        require(self.sound in ("clip", "pictures"), f"data.sound must be clip or pictures, got {self.sound}")
-        require(self.dev_clips >= 2, "data.dev_clips must be at least 2")
-
-
-@dataclass(frozen=True)
-class PretrainSettings(TrainSettings):
-    """Everything about a stage-1 run."""
-
-    objective: str = "clr"
-    preset: str = "base"  # of the audio encoder
-    projection: int = 256
-    temperature: float = 0.07  # at the start
-    temperature_learned: bool = True
-    data: DataSettings = field(default_factory=DataSettings)
-    video: VideoSettings = field(default_factory=VideoSettings)
-    masked: MaskedSettings = field(default_factory=MaskedSettings)
-    weights: WeightSettings = field(default_factory=WeightSettings)
-
-    def __post_init__(self):
-        super().__post_init__()
-        try:
-            EncoderConfig.preset(self.preset)
-        except ValueError as error:
-            raise InputError(f"preset: {error}") from None
-        require(
-            self.projection >= 1 and 0.01 <= self.temperature <= 100,
-            "projection must be at least 1, temperature lie in [0.01, 100]",
-        )
-        require(self.objective in OBJECTIVES, f"objective must be one of {', '.join(OBJECTIVES)}, got {self.objective}")
-        require(
-            self.optim.accumulate == 1 or "clr" not in OBJECTIVES[self.objective],
-            f"optim.accumulate={self.optim.accumulate} would keep apart the clips that {self.objective} compares: "
-            "use more GPUs, a smaller data.batch_size, or objective mae",
-        )
-
-    def build_model(self) -> AudioVisualModel:
-        """The model, its weights drawn by the seed."""
-        torch.manual_seed(self.seed)
-        encoder = Encoder(EncoderConfig.preset(self.preset))
-        return AudioVisualModel(
-            self.objective,
-            encoder,
-            self.video,
-            self.masked,
-            self.weights,
-            self.projection,
-            self.temperature,
-            self.temperature_learned,
-        )
 
 
 @dataclass
@@ -125,7 +53,7 @@ class Collate:
 
     def __call__(self, items: list) -> Batch:
         clips = collate(items)
-        if "audio" not in OBJECTIVES[self.settings.objective] or not clips.ids:
+        if not self.settings.is_masked or not clips.ids:
             return Batch(clips, None)
         settings = self.settings
         return Batch(
@@ -146,8 +74,8 @@ class AudioVisualTask:
 
     def __init__(self, settings: PretrainSettings, manifest: Path, folder: RunFolder, world: World):
         self.settings, self.folder, self.world = settings, folder, world
-        self.device = settings.torch_device(world.local_rank)
-        self.model = settings.build_model().to(self.device)
+        self.device = use_device(settings.device, world.local_rank)
+        self.model = build_model(settings).to(self.device)
         self.encoder = self.model.encoder
         clips = read_index(manifest) if manifest.is_dir() else read_manifest(manifest)
         self.set = "+".join(sorted({clip.set for clip in clips}))

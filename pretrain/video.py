@@ -1,83 +1,12 @@
 """The video encoder: a Vision Transformer over tubelets (MAE-ST, Feichtenhofer et al. 2022, as the paper uses it)."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from mmpt.training.settings import require
+from mmpt.pretrain.settings import VideoSettings
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.225  # of [0, 1], MAE-ST's: inputs and targets of about unit variance
-
-
-@dataclass(frozen=True)
-class VideoSettings:
-    """Sizes; defaults are ViT-B on 16 pictures of 224 pixels with tubelets of 2 x 16 x 16."""
-
-    size: int = 224
-    frames: int = 16
-    stride: int = 4
-    crop_min: float = 0.5
-    patch: int = 16
-    tubelet: int = 2
-    d_model: int = 768
-    n_layers: int = 12
-    n_heads: int = 12
-    contrast: str = (
-        "pictures"  # what contrastive learning sees; or motion: without the clip's mean picture, to unit variance
-    )
-
-    def __post_init__(self):
-        numbers = (
-            self.size,
-            self.frames,
-            self.stride,
-            self.patch,
-            self.tubelet,
-            self.d_model,
-            self.n_layers,
-            self.n_heads,
-        )
-        require(
-            min(numbers) >= 1,
-            "video.size, frames, stride, patch, tubelet, d_model, n_layers and n_heads must be at least 1",
-        )
-        require(
-            self.size % self.patch == 0, f"video.size ({self.size}) must be a multiple of video.patch ({self.patch})"
-        )
-        require(
-            self.frames % self.tubelet == 0,
-            f"video.frames ({self.frames}) must be a multiple of video.tubelet ({self.tubelet})",
-        )
-        require(
-            self.d_model % self.n_heads == 0,
-            f"video.d_model ({self.d_model}) must be a multiple of video.n_heads ({self.n_heads})",
-        )
-        require(
-            self.contrast in ("pictures", "motion"), f"video.contrast must be pictures or motion, got {self.contrast}"
-        )
-        require(0 < self.crop_min <= 1, f"video.crop_min must lie in (0, 1], got {self.crop_min}")
-
-    @property
-    def times(self) -> int:
-        """Tubelets of a clip in time."""
-        return self.frames // self.tubelet
-
-    @property
-    def places(self) -> int:
-        """Tubelets of a clip in space."""
-        return (self.size // self.patch) ** 2
-
-    @property
-    def tokens(self) -> int:
-        """Tubelets of a clip, time by time."""
-        return self.times * self.places
-
-    @property
-    def pixels(self) -> int:
-        """Numbers in a tubelet."""
-        return 3 * self.tubelet * self.patch**2
 
 
 def cut_tubelets(video: Tensor, settings: VideoSettings) -> Tensor:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from mmpt.training.run_folder import read_training
+from mmpt.training.checkpoints import read_checkpoint
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder
@@ -167,7 +167,7 @@ def differences(ours: Path, reference: Path) -> list[str]:
     """What of two runs is not the same."""
     found = []
     for name in ("latest", "best"):
-        one, other = (read_training(folder / "checkpoints" / f"{name}.pt") for folder in (ours, reference))
+        one, other = (read_checkpoint(folder / "checkpoints" / f"{name}.pt") for folder in (ours, reference))
         found += [
             f"{name}.pt: {key}"
             for key in ("step", "epoch", "position", "best", "model", "optimizer", "random")

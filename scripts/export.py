@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from mmpt.training.run_folder import RunFolder, export_encoder, read_training
+from mmpt.training.checkpoints import Checkpoints, export_encoder, read_checkpoint
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder, save_encoder
@@ -86,10 +86,10 @@ def main(argv: list[str] | None = None) -> int:
         }
         save_encoder(encoder, arguments.out, {"stages": [stage]})
     elif arguments.run.is_dir():
-        folder = RunFolder(arguments.run)
-        settings = read_training(folder.which("last", keep=1)[0])["settings"]
+        checkpoints = Checkpoints(arguments.run)
+        settings = read_checkpoint(checkpoints.select("last", keep=1)[0])["settings"]
         export_encoder(
-            folder.which(arguments.which or settings["export"], settings["keep_checkpoints"]),
+            checkpoints.select(arguments.which or settings["export"], settings["keep_checkpoints"]),
             arguments.out,
             arguments.frame_hop,
         )

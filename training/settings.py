@@ -1,16 +1,19 @@
-"""Settings of a run: frozen dataclasses filled from YAML, then from dotted overrides such as `optim.lr=1e-4`."""
+"""Settings of a run: frozen dataclasses filled from YAML, then from dotted overrides such as `optim.lr=1e-4`.
+
+This module and each stage's `settings.py` do not import torch: a command reads its settings before it loads torch.
+"""
 
 import dataclasses
-import difflib
 import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 import yaml
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av.config import EncoderConfig
+from mmpt.upstream.nearest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -19,19 +22,16 @@ class OptimSettings:
 
     steps: int = 10_000
     lr: float = 1e-3
-    schedule: str = "cosine"  # to zero at `steps`, or inverse_sqrt
+    schedule: str = "cosine"  # to zero at `steps`; or inverse_sqrt
     warmup_steps: int = 500
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.05
     clip_norm: float = 10.0
-    accumulate: int = 1  # an update's batch is computed in so many parts, one after another, which take less memory
+    accumulate: int = 1  # micro-batches of an update, computed one after another to save memory
 
     def __post_init__(self):
         require(min(self.steps, self.accumulate) >= 1, "optim.steps and optim.accumulate must be at least 1")
-        require(
-            self.schedule in ("cosine", "inverse_sqrt"),
-            f"optim.schedule must be cosine or inverse_sqrt, got {self.schedule}",
-        )
+        require_one_of("optim.schedule", self.schedule, "cosine", "inverse_sqrt")
         require(0 < self.lr < 1e3 and self.clip_norm > 0, "optim.lr and optim.clip_norm must be above 0, and finite")
         require(
             self.warmup_steps >= 0 and self.weight_decay >= 0,
@@ -45,71 +45,59 @@ class TrainSettings:
     """What both training stages share; each stage adds its own groups."""
 
     seed: int = 0
-    device: str = "auto"  # cuda where there is one, else cpu
+    device: str = "auto"  # cuda if available, else cpu
     precision: str = "auto"  # bfloat16 on GPUs, float32 elsewhere
-    compile: bool = False  # torch.compile of the layers that see inputs of one shape
-    peak_tflops: float | None = None  # of one device in this precision, for MFU; None: known for common GPUs
+    compile: bool = False  # torch.compile of the layers whose inputs keep their shape
+    peak_tflops: float | None = None  # of one device in this precision, for MFU; None: looked up for common GPUs
     optim: OptimSettings = field(default_factory=OptimSettings)
     log_every: int = 10
     validate_every: int = 500
-    patience: int = 0  # validations in a row without a better one, after which the run ends; 0: it takes optim.steps
+    patience: int = 0  # the run ends after so many validations in a row without a better one; 0: it never ends early
     checkpoint_every: int = 500
     keep_checkpoints: int = 3
     export: str = "last"  # or best, average
 
     def __post_init__(self):
         require(0 <= self.seed < 2**63, "seed must be a whole number from 0")
-        require(
-            self.precision in ("auto", "float32", "bfloat16"),
-            f"precision must be auto, float32 or bfloat16, got {self.precision}",
-        )
-        require(self.export in ("last", "best", "average"), f"export must be last, best or average, got {self.export}")
+        require_one_of("precision", self.precision, "auto", "float32", "bfloat16")
+        require_one_of("export", self.export, "last", "best", "average")
         require(self.patience >= 0, "patience must not be negative")
         require(
             min(self.log_every, self.validate_every, self.checkpoint_every, self.keep_checkpoints) >= 1,
             "log_every, validate_every, checkpoint_every and keep_checkpoints must be at least 1",
         )
 
-    def torch_device(self, local_rank: int = 0) -> torch.device:
-        """The device to train on; of several GPUs the one of this process.
-
-        Raises:
-            InputError: it is not a device, or not one of this machine's.
-        """
-        name = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
-        name = f"cuda:{local_rank}" if name == "cuda" else name
-        try:
-            torch.empty(1, device=name)
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(f"device={name} cannot be used: {str(error).splitlines()[0]}") from None
-        device = torch.device(name)
-        if device.type == "cuda":
-            torch.cuda.set_device(device)  # what NCCL and pinned memory take for granted
-        return device
-
-    def half_precision(self, device: torch.device) -> bool:
-        """Whether forward passes run in bfloat16."""
-        return device.type == "cuda" if self.precision == "auto" else self.precision == "bfloat16"
-
-    def autocast(self, device: torch.device) -> torch.autocast:
-        """The context of forward passes."""
-        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.half_precision(device))
-
 
 Settings = typing.TypeVar("Settings", bound=TrainSettings)
+Kind = typing.TypeVar("Kind")
 
 
 def require(condition: bool, message: str) -> None:
-    """Raises InputError with the message unless the condition holds."""
+    """Raise InputError with the message unless the condition holds."""
     if not condition:
         raise InputError(message)
 
 
+def require_one_of(name: str, value: str, *allowed: str) -> None:
+    """Raise InputError unless the setting `name` has one of the allowed values."""
+    *first, last = allowed
+    require(value in allowed, f"{name} must be {', '.join(first)} or {last}, got {value}")
+
+
+def require_preset(name: str) -> None:
+    """Raise InputError unless the encoder has a preset of this name."""
+    try:
+        EncoderConfig.preset(name)
+    except ValueError as error:
+        raise InputError(f"preset: {error}") from None
+
+
 def load_settings(kind: type[Settings], path: Path, overrides: list[str]) -> Settings:
-    """Settings of `kind` from a YAML file and dotted overrides.
+    """Return settings of `kind` from a YAML file and dotted overrides.
 
     Raises:
-        InputError: no such file, unreadable YAML, an unknown key (the nearest one is offered) or a value of the wrong kind.
+        InputError: the file is missing or is not valid YAML; a key is unknown (the error offers the nearest one); a value
+            is of the wrong kind or out of range.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such config file")
@@ -120,22 +108,27 @@ def load_settings(kind: type[Settings], path: Path, overrides: list[str]) -> Set
     if not isinstance(values, dict):
         raise InputError(f"{path}: a config is a mapping of names to values")
     for override in overrides:
-        name, equals, text = override.partition("=")
-        if not equals or not name:
-            raise InputError(f"{override}: an override looks like optim.lr=1e-4")
-        group, *rest = reversed(name.split("."))
-        try:
-            value = {group: yaml.safe_load(text)}
-        except yaml.YAMLError:
-            raise InputError(f"{override}: the value is not valid YAML") from None
-        for key in rest:
-            value = {key: value}
-        values = merge(values, value)
-    return fill(kind, values, "")
+        values = merge(values, parse_override(override))
+    return from_plain(kind, values)
+
+
+def parse_override(override: str) -> dict:
+    """Return `optim.lr=1e-4` as nested dictionaries."""
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise InputError(f"{override}: an override looks like optim.lr=1e-4")
+    last, *groups = reversed(name.split("."))
+    try:
+        values = {last: yaml.safe_load(text)}
+    except yaml.YAMLError:
+        raise InputError(f"{override}: the value is not valid YAML") from None
+    for group in groups:
+        values = {group: values}
+    return values
 
 
 def merge(under: dict, over: dict) -> dict:
-    """`over` laid over `under`, group by group."""
+    """Return `under` with the values of `over` in their place, group by group."""
     both = {
         k: merge(under[k], over[k])
         for k in under.keys() & over.keys()
@@ -144,26 +137,25 @@ def merge(under: dict, over: dict) -> dict:
     return {**under, **over, **both}
 
 
-def fill(kind: type, values: dict, prefix: str):
-    """A dataclass of `kind` from a plain dictionary, each value checked against its annotation."""
+def from_plain(kind: type[Kind], values: dict, prefix: str = "") -> Kind:
+    """Return a dataclass of `kind` from a plain dictionary; check each value against its annotation.
+
+    `prefix` stands before the names in errors, such as `optim.`.
+    """
     if not isinstance(values, dict):
         raise InputError(f"{prefix.rstrip('.')} is a group of settings, not a value")
     hints = typing.get_type_hints(kind)
-    names = [f.name for f in dataclasses.fields(kind)]
+    names = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]  # a dataclass
     for name in values:
         if name not in names:
-            nearest = difflib.get_close_matches(str(name), names, n=1)
-            raise InputError(
-                f"unknown setting {prefix}{name}"
-                + (f"; did you mean {prefix}{nearest[0]}?" if nearest else f"; known: {', '.join(names)}")
-            )
+            raise InputError(f"unknown setting {prefix}{name}; {did_you_mean(name, names, prefix=prefix)}")
     return kind(**{name: convert(hints[name], value, prefix + name) for name, value in values.items()})
 
 
-def convert(hint, value, name: str):
-    """One value as its annotation wants it."""
+def convert(hint: typing.Any, value: typing.Any, name: str) -> typing.Any:
+    """Return a value in the form that its annotation asks for (InputError if it does not fit)."""
     if dataclasses.is_dataclass(hint):
-        return fill(hint, value, name + ".")
+        return from_plain(typing.cast(type, hint), value, name + ".")
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if value is None and type(None) in options:
         return None
@@ -184,12 +176,12 @@ def convert(hint, value, name: str):
 
 
 def to_plain(settings: TrainSettings) -> dict:
-    """Plain dictionaries and lists, as stored in run folders and checkpoints."""
-    return yaml.safe_load(yaml.safe_dump(jsonable(dataclasses.asdict(settings))))
+    """Return settings as plain dictionaries and lists, which run folders and checkpoints store."""
+    return lists_for_tuples(dataclasses.asdict(settings))
 
 
-def jsonable(value):
-    """Tuples to lists, all the way down."""
+def lists_for_tuples(value: typing.Any) -> typing.Any:
+    """Return nested values with lists in place of tuples."""
     if isinstance(value, dict):
-        return {k: jsonable(v) for k, v in value.items()}
-    return [jsonable(v) for v in value] if isinstance(value, (list, tuple)) else value
+        return {k: lists_for_tuples(v) for k, v in value.items()}
+    return [lists_for_tuples(v) for v in value] if isinstance(value, (list, tuple)) else value

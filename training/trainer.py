@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mmpt.training.checkpoints import Checkpoints, export_encoder
+from mmpt.training.device import autocast, uses_bfloat16
 from mmpt.training.distributed import Counts, World
 from mmpt.training.meter import FlopCount, Meter, peak_tflops
 from mmpt.training.optimizer import learning_rate, make_optimizer
-from mmpt.training.run_folder import RunFolder, export_encoder
+from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import TrainSettings, to_plain
 from mmpt.training.stop_signal import StopSignal
 from mmpt.training.unreadable import Unreadable
@@ -89,7 +91,7 @@ def train(task: Task, settings: TrainSettings, folder: RunFolder, resume: bool, 
     folder.open_board(training.step)
     training.run()
     if world.is_main:
-        export_encoder(folder.which(settings.export, settings.keep_checkpoints), folder.encoder_file)
+        export_encoder(training.checkpoints.select(settings.export, settings.keep_checkpoints), folder.encoder_file)
         folder.board.close()
         print(f"Encoder ({settings.export}): {folder.encoder_file}")
     world.wait()
@@ -100,11 +102,12 @@ class Training:
 
     def __init__(self, task: Task, settings: TrainSettings, folder: RunFolder, world: World):
         self.task, self.settings, self.folder, self.world = task, settings, folder, world
+        self.checkpoints = Checkpoints(folder.path)
         self.device = next(task.model.parameters()).device
         self.optimizer = make_optimizer(task.model, settings.optim)
         if settings.compile:
             task.compile()
-        self.peak = settings.peak_tflops or (peak_tflops(self.device) if settings.half_precision(self.device) else None)
+        self.peak = settings.peak_tflops or (peak_tflops(self.device) if uses_bfloat16(settings, self.device) else None)
         self.wrap()
         self.step, self.epoch, self.position = 0, 0, 0  # position: updates of this epoch that are done
         self.best: float | None = None
@@ -179,7 +182,7 @@ class Training:
         for number, (part, own) in enumerate(zip(parts, counted), start=1):
             waits = self.world.size > 1 and number < len(parts)  # gradients are exchanged once, with the last part
             with self.model.no_sync() if waits else nullcontext(), self.flops.counting(own[self.task.unit]):
-                with self.settings.autocast(self.device):
+                with autocast(self.settings, self.device):
                     losses = self.task.loss(self.model, part, counts)
                 losses["loss"].backward()
             total = {name: total.get(name, 0.0) + value.detach() for name, value in losses.items()}
@@ -248,7 +251,7 @@ class Training:
         """Writes a training checkpoint (the main process, with the random states of all)."""
         random = self.world.gather(random_state(self.device))
         if self.world.is_main:
-            self.folder.save(
+            self.checkpoints.save(
                 self.step,
                 {
                     "epoch": self.epoch,
@@ -287,7 +290,7 @@ class Training:
         Raises:
             InputError: it is of other settings, data or another number of processes.
         """
-        state = self.folder.load_latest()
+        state = self.checkpoints.load_latest()
         if len(set(self.world.gather(state and state["step"]))) > 1:
             raise InputError("--resume: the processes see different checkpoints; is the run folder on a shared disk?")
         if state is None:  # interrupted before the first
@@ -322,7 +325,8 @@ class Training:
     def clear_after(self, state: dict) -> None:
         """Clears what an interruption left in the folder after a checkpoint."""
         if self.world.is_main:
-            self.folder.go_back_to(state)
+            self.checkpoints.repair(state["step"], state["is_best"])
+            self.folder.cut_log(state["step"])
             print(f"Resumed {self.folder.path} at step {state['step']} of {self.settings.optim.steps}")
         self.world.wait()
 
@@ -346,7 +350,7 @@ def held_out(evaluate: Callable[[], dict[str, float]], model: nn.Module, setting
     device = next(model.parameters()).device
     kept = random_state(device)
     model.eval()
-    with settings.autocast(device):
+    with autocast(settings, device):
         figures = evaluate()
     restore_random(kept, device)
     return figures

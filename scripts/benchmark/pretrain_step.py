@@ -12,9 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from mmpt.pretrain.masked import draw_masks
-from mmpt.pretrain.model import OBJECTIVES, AudioVisualModel
-from mmpt.pretrain.task import PretrainSettings
+from mmpt.pretrain.model import AudioVisualModel, build_model
+from mmpt.pretrain.settings import OBJECTIVES, PretrainSettings
 from mmpt.scripts.benchmark.timing import product_rate, seconds
+from mmpt.training.device import autocast, use_device, uses_bfloat16
 from mmpt.training.distributed import Counts
 from mmpt.training.optimizer import make_optimizer
 from mmpt.training.settings import load_settings
@@ -62,8 +63,8 @@ class Step:
 
     def __init__(self, arguments: argparse.Namespace, overrides: list[str]):
         settings = load_settings(PretrainSettings, arguments.config, [*arguments.overrides, *overrides])
-        self.settings, self.device = settings, settings.torch_device()
-        self.model: AudioVisualModel = settings.build_model().to(self.device).train()
+        self.settings, self.device = settings, use_device(settings.device)
+        self.model: AudioVisualModel = build_model(settings).to(self.device).train()
         self.optimizer = make_optimizer(self.model, settings.optim)
         if arguments.compile:
             self.model.compile_blocks()
@@ -84,7 +85,7 @@ class Step:
         self.seconds: list[float] = []
 
     def __call__(self) -> None:
-        with self.settings.autocast(self.device):
+        with autocast(self.settings, self.device):
             feats, _ = self.model.encoder.filterbank(self.wavs)
             loss = self.model(list(feats), self.video, self.masks, Counts([self.counts]))["loss"]
         loss.backward()
@@ -140,7 +141,7 @@ def report_objective(arguments: argparse.Namespace, objective: str) -> None:
     )
     for _ in tqdm(range(arguments.steps), unit="step", desc=objective, dynamic_ncols=True):
         step.timed()
-    rate = product_rate(step.device, step.settings.half_precision(step.device))
+    rate = product_rate(step.device, uses_bfloat16(step.settings, step.device))
     spread = f"{step.batch / max(step.seconds):.3g} to {step.batch / min(step.seconds):.3g}"
     print(
         f"{objective}: {step.clips_per_s:.3g} clips/s ({spread}), {flops / 1e9:.0f} GFLOP a clip, "

@@ -11,12 +11,13 @@ import torch
 from tqdm import tqdm
 
 from mmpt.midtrain.batches import cut
-from mmpt.midtrain.decode import SearchSettings, translate
-from mmpt.midtrain.decoder import DecoderSettings
+from mmpt.midtrain.decode import translate
 from mmpt.midtrain.model import TranslationModel
+from mmpt.midtrain.settings import DecoderSettings, SearchSettings
 from mmpt.midtrain.vocabulary import EOS
 from mmpt.scripts.benchmark.timing import ratios, seconds, spread
 from mmpt.scripts.benchmark.translation_peer import Utterance, make_peer, padding_percent, peer_inputs, utterances
+from mmpt.training.device import autocast, use_device
 from mmpt.training.settings import TrainSettings
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
@@ -117,7 +118,7 @@ def compare(rivals: list[Ours | Peer], batches: list[list[Utterance]], tokens: i
                 def work(rival=rival, part=part, batch=batch, lengths=lengths) -> None:
                     lengths += getattr(rival, part)(batch) or []
 
-                with settings.autocast(rival.device):
+                with autocast(settings, rival.device):
                     time = seconds(work, rival.device)
                 if part == "translate" and lengths != [tokens] * len(batch):
                     raise RuntimeError(
@@ -153,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(arguments, name)}")
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    device, config = TrainSettings().torch_device(), EncoderConfig.preset(arguments.preset)
+    device, config = use_device("auto"), EncoderConfig.preset(arguments.preset)
     number = (arguments.rounds + 2) * max(1, arguments.batch_frames // 800)
     drawn = [
         u for u in utterances(4 * number, arguments.vocabulary, arguments.seed) if u.frames > 4 * arguments.tokens

@@ -16,11 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from mmpt.midtrain.batches import cut, pad
-from mmpt.midtrain.decoder import DecoderSettings
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
+from mmpt.midtrain.settings import DecoderSettings
 from mmpt.midtrain.vocabulary import BOS, EOS
 from mmpt.scripts.benchmark.timing import product_rate, ratios, seconds, spread
 from mmpt.scripts.benchmark.translation_peer import Utterance, make_peer, padding_percent, peer_inputs, utterances
+from mmpt.training.device import autocast, use_device, uses_bfloat16
 from mmpt.training.optimizer import make_optimizer
 from mmpt.training.settings import OptimSettings, TrainSettings
 from mmpt.upstream.command import clean_exit
@@ -75,7 +76,7 @@ class Contender:
 
     def step(self, batch: list[Utterance]) -> None:
         """Forward, backward, clipping, optimiser."""
-        with self.settings.autocast(self.device):
+        with autocast(self.settings, self.device):
             loss = self.loss(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optim.clip_norm)
@@ -161,9 +162,9 @@ def main(argv: list[str] | None = None) -> int:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(arguments, name)}")
     torch.set_num_threads(arguments.threads)
     settings = TrainSettings()
-    device = settings.torch_device()
+    device = use_device(settings.device)
     rivals = contenders(arguments, device)
-    rate = product_rate(device, settings.half_precision(device))
+    rate = product_rate(device, uses_bfloat16(settings, device))
     drawn = utterances(
         (arguments.rounds + 2) * max(1, arguments.batch_frames // 800), arguments.vocabulary, arguments.seed
     )

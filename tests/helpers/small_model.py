@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from mmpt.pretrain.masked import MaskedSettings, draw_masks
-from mmpt.pretrain.model import AudioVisualModel, WeightSettings
-from mmpt.pretrain.video import VideoSettings
+from mmpt.pretrain.masked import draw_masks
+from mmpt.pretrain.model import AudioVisualModel
+from mmpt.pretrain.settings import MaskedSettings, PretrainSettings, VideoSettings, WeightSettings
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
 VIDEO = VideoSettings(size=8, frames=4, patch=4, tubelet=2, d_model=16, n_layers=2, n_heads=2)
@@ -28,11 +28,15 @@ def small_model(objective: str, seed: int = 0, **options) -> AudioVisualModel:
         "depthwise_kernel": 5,
         "dropout": 0.0,
     }
-    weights = WeightSettings(audio=1.0, video=0.5, clr=2.0)
-    model = AudioVisualModel(
-        objective, Encoder(EncoderConfig(**sizes)), VIDEO, masked_settings(**options), weights, 12, 0.2, True
+    settings = PretrainSettings(
+        objective=objective,
+        projection=12,
+        temperature=0.2,
+        video=VIDEO,
+        masked=masked_settings(**options),
+        weights=WeightSettings(audio=1.0, video=0.5, clr=2.0),
     )
-    return model.double()
+    return AudioVisualModel(settings, Encoder(EncoderConfig(**sizes))).double()
 
 
 def noise_batch(clips: list[int]) -> tuple:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mmpt.midtrain.run import main as midtrain
-from mmpt.training.run_folder import read_training
+from mmpt.training.checkpoints import read_checkpoint
 from mmpt.upstream.repository import REPOSITORY
 
 from helpers import mock_must_c
@@ -79,7 +79,7 @@ def test_two_processes_train_as_one_with_two_parts(place):
         assert ours.keys() == reference.keys()
         for name in {"loss", "translation", "nll", "ctc", "gradient_norm", "bleu", "padding_percent"} & ours.keys():
             assert ours[name] == pytest.approx(reference[name], rel=1e-4), (name, reference["step"])
-    states = [read_training(place / "two" / "checkpoints" / f"step_0000000{n}.pt") for n in (2, 4)]
+    states = [read_checkpoint(place / "two" / "checkpoints" / f"step_0000000{n}.pt") for n in (2, 4)]
     encoders = [
         {name: value for name, value in state["model"].items() if name.startswith("encoder.")} for state in states
     ]

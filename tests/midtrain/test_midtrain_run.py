@@ -10,7 +10,7 @@ import yaml
 
 from mmpt.midtrain import run
 from mmpt.midtrain.task import TranslationTask
-from mmpt.training.run_folder import read_training
+from mmpt.training.checkpoints import read_checkpoint
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder, save_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
@@ -73,7 +73,7 @@ def test_a_run_leaves_the_mean_of_its_last_checkpoints(place, capsys):
         and last["parent_sha256"] == parent
         and last["averaged_steps"] == [3, 4]
     )
-    states = [read_training(place / f"run/checkpoints/step_0000000{n}.pt")["model"] for n in (3, 4)]
+    states = [read_checkpoint(place / f"run/checkpoints/step_0000000{n}.pt")["model"] for n in (3, 4)]
     name = "blocks.0.ffn1.1.weight"
     assert torch.allclose(encoder.state_dict()[name], sum(s["encoder." + name] for s in states) / 2)
     for file in ("config.yaml", "vocabulary.model", "init.pt", "log.jsonl", "translations_dev.txt"):
@@ -105,7 +105,7 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeyp
         assert stop.value.code == 128 + signal.SIGTERM
     (place / "stage1" / "encoder.pt").unlink()  # the run has its own copy
     assert run.main(["--out", "broken", "--resume"]) == 0
-    whole, broken = (read_training(place / out / "checkpoints" / "step_00000004.pt") for out in ("whole", "broken"))
+    whole, broken = (read_checkpoint(place / out / "checkpoints" / "step_00000004.pt") for out in ("whole", "broken"))
     for name, tensor in whole["model"].items():
         assert torch.equal(tensor, broken["model"][name]), name
     states = [load_encoder(place / out / "encoder.pt").state_dict() for out in ("whole", "broken")]
@@ -177,24 +177,24 @@ def test_a_run_ends_when_it_gets_no_better_and_goes_on_with_more_patience(place,
     options = ("optim.steps=8", "validate_every=1", "checkpoint_every=3")
     assert midtrain(*options, "patience=2") == 0
     assert "step 4: 2 validations without a better dev loss than 3: enough" in capsys.readouterr().out
-    state = read_training(place / "run/checkpoints/latest.pt")
-    assert state["step"] == 4 and read_training(place / "run/checkpoints/best.pt")["step"] == 2
+    state = read_checkpoint(place / "run/checkpoints/latest.pt")
+    assert state["step"] == 4 and read_checkpoint(place / "run/checkpoints/best.pt")["step"] == 2
     assert load_encoder("run/encoder.pt").provenance["stages"][-1]["averaged_steps"] == [3, 4]
     assert run.main(["--out", "run", "--resume"]) == 0  # it has ended, and stays so
-    assert read_training(place / "run/checkpoints/latest.pt")["step"] == 4
+    assert read_checkpoint(place / "run/checkpoints/latest.pt")["step"] == 4
     assert run.main(["--out", "run", "--resume", "patience=3"]) == 0
-    assert read_training(place / "run/checkpoints/latest.pt")["step"] == 5  # the third in a row
+    assert read_checkpoint(place / "run/checkpoints/latest.pt")["step"] == 5  # the third in a row
     assert run.main(["--out", "run", "--resume", "patience=4"]) == 0
     assert (
-        read_training(place / "run/checkpoints/latest.pt")["step"] == 8
-        and read_training(place / "run/checkpoints/best.pt")["step"] == 6
+        read_checkpoint(place / "run/checkpoints/latest.pt")["step"] == 8
+        and read_checkpoint(place / "run/checkpoints/best.pt")["step"] == 6
     )
 
 
 def test_ctc_is_told_and_stays_out_of_the_encoder(place):
     assert midtrain("ctc.weight=0.5", "ctc.vocabulary_size=20", "optim.steps=1") == 0
     assert (
-        "ctc.weight" in read_training(place / "run/checkpoints/latest.pt")["model"]
+        "ctc.weight" in read_checkpoint(place / "run/checkpoints/latest.pt")["model"]
         and (place / "run/transcripts.model").is_file()
     )
     encoder = load_encoder("run/encoder.pt")

@@ -11,10 +11,10 @@ from sacrebleu.metrics import BLEU, CHRF
 
 from mmpt.midtrain import run, translate
 from mmpt.midtrain.corpus import open_corpus
-from mmpt.midtrain.decode import SearchSettings
 from mmpt.midtrain.segments import read_wav
+from mmpt.midtrain.settings import SearchSettings
 from mmpt.midtrain.trained import load_translation
-from mmpt.training.run_folder import read_training
+from mmpt.training.checkpoints import read_checkpoint
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 
 from helpers import mock_must_c
@@ -101,7 +101,7 @@ def test_a_split_is_translated_and_scored(trained, place, capsys):
 
 
 def test_weights_are_what_was_asked_for(place):
-    states = {n: read_training(place / f"run/checkpoints/step_000000{n}.pt")["model"] for n in (20, 25, 30)}
+    states = {n: read_checkpoint(place / f"run/checkpoints/step_000000{n}.pt")["model"] for n in (20, 25, 30)}
     name = "decoder.layers.0.qkv.weight"
     for which, expected in (
         ("average", sum(s[name] for s in states.values()) / 3),
@@ -109,7 +109,7 @@ def test_weights_are_what_was_asked_for(place):
         (None, sum(s[name] for s in states.values()) / 3),
     ):
         assert torch.allclose(load_translation(place / "run", which, CPU).model.state_dict()[name], expected, atol=1e-7)
-    best = read_training(place / "run/checkpoints/best.pt")
+    best = read_checkpoint(place / "run/checkpoints/best.pt")
     found = load_translation(place / "run", "best", CPU)
     assert (
         found.steps == [best["step"]]

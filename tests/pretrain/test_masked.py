@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
-from mmpt.pretrain.masked import MaskedSettings, draw_masks, kept_tokens, normalise_tubelets, wanted_frames
-from mmpt.pretrain.video import VideoSettings, cut_tubelets, join_tubelets, mean_tubelets, motion_of, normalise_pixels
+from mmpt.pretrain.masked import draw_masks, kept_tokens, normalise_tubelets, wanted_frames
+from mmpt.pretrain.settings import MaskedSettings, VideoSettings
+from mmpt.pretrain.video import cut_tubelets, join_tubelets, mean_tubelets, motion_of, normalise_pixels
 from mmpt.training.distributed import Counts
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.conformer import sinusoids

@@ -11,7 +11,7 @@ import pytest
 
 from mmpt.pretrain.run import CONFIGS
 from mmpt.pretrain.run import main as pretrain
-from mmpt.training.run_folder import read_training
+from mmpt.training.checkpoints import read_checkpoint
 from mmpt.upstream.repository import REPOSITORY
 
 from helpers.clip_files import write_manifest
@@ -65,7 +65,7 @@ def test_two_processes_train_as_one(place):
         for name in {"loss", "audio", "video", "clr", "gradient_norm", "audio_error"} & ours.keys():
             assert ours[name] == pytest.approx(reference[name], rel=2e-3, abs=1e-4), (name, reference["step"])
     assert result.stdout.count("Encoder (last)") == 1  # one process speaks for all
-    assert len(read_training(place / "two" / "checkpoints" / "latest.pt")["random"]) == 2
+    assert len(read_checkpoint(place / "two" / "checkpoints" / "latest.pt")["random"]) == 2
     assert pretrain(["--out", str(place / "two"), "--resume"]) == 2  # another number of processes
 
 
@@ -96,7 +96,7 @@ def test_sigterm_saves_although_it_reaches_the_readers_too(place):
     process.terminate()
     said, _ = process.communicate(timeout=240)
     assert "Stopped by signal 15" in said
-    state = read_training(place / "stopped" / "checkpoints" / "latest.pt")
+    state = read_checkpoint(place / "stopped" / "checkpoints" / "latest.pt")
     assert state["step"] >= 3 and len(state["random"]) == 2
 
 
@@ -135,7 +135,7 @@ def test_slurm_script_starts_one_launcher_a_node(place):
     ]
     result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=240)
     assert result.returncode == 0, result.stderr[-2000:]
-    assert len(read_training(place / "slurm" / "checkpoints" / "latest.pt")["random"]) == 2
+    assert len(read_checkpoint(place / "slurm" / "checkpoints" / "latest.pt")["random"]) == 2
     environment["SLURM_RESTART_COUNT"] = "1"  # as when the job was queued again
     again = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=240)
     assert again.returncode == 0 and "Resumed" in again.stdout, again.stderr[-2000:]

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from mmpt.scripts.drill_resume import differences, main, same
-from mmpt.training.run_folder import read_training
+from mmpt.training.checkpoints import read_checkpoint
 
 from helpers.clip_files import write_manifest
 
@@ -26,7 +26,7 @@ def drilled(tmp_path_factory):
 def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(drilled):
     status, out = drilled
     assert status == 0 and differences(out / "killed", out / "unbroken") == []
-    assert read_training(out / "killed" / "checkpoints" / "latest.pt")["step"] == 24
+    assert read_checkpoint(out / "killed" / "checkpoints" / "latest.pt")["step"] == 24
     assert yaml.safe_load((out / "killed" / "config.yaml").read_text()) == yaml.safe_load(
         (out / "unbroken" / "config.yaml").read_text()
     )

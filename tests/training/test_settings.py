@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from mmpt.pretrain.model import build_model
 from mmpt.pretrain.run import CONFIGS
-from mmpt.pretrain.task import PretrainSettings
-from mmpt.training.settings import fill, load_settings, to_plain
+from mmpt.pretrain.settings import PretrainSettings
+from mmpt.training.settings import from_plain, load_settings, to_plain
 from mmpt.upstream.errors import InputError
 
 SAMPLES = CONFIGS / "samples.yaml"
@@ -49,14 +50,14 @@ def test_paper_config_is_the_paper_s():
         "cosine",
     )
     assert (settings.weights.audio, settings.weights.video, settings.weights.clr) == (1, 1, 1)
-    model = settings.build_model()
+    model = build_model(settings)
     assert sum(p.numel() for p in model.encoder.parameters()) == 42_948_352
     assert sum(p.numel() for p in model.video_encoder.blocks.parameters()) == 85_054_464  # ViT-B's twelve blocks
 
 
 def test_stored_settings_read_back_the_same():
     settings = load_settings(PretrainSettings, SAMPLES, ["optim.steps=7"])
-    assert fill(PretrainSettings, to_plain(settings), "") == settings
+    assert from_plain(PretrainSettings, to_plain(settings)) == settings
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ import torch
 from mmpt.pretrain.manifest import read_manifest
 from mmpt.pretrain.manifest import write_manifest as write_clips
 from mmpt.pretrain.run import CONFIGS, main
-from mmpt.pretrain.task import AudioVisualTask, PretrainSettings
+from mmpt.pretrain.settings import PretrainSettings
+from mmpt.pretrain.task import AudioVisualTask
 from mmpt.scripts.export import main as export
+from mmpt.training.checkpoints import Checkpoints, read_checkpoint
 from mmpt.training.distributed import Counts, World
 from mmpt.training.optimizer import learning_rate, make_optimizer
-from mmpt.training.run_folder import RunFolder, read_training
+from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import OptimSettings, load_settings, to_plain
 from mmpt.training.trainer import without_free
 from mmpt.upstream.mmpt_av import load_encoder
@@ -78,7 +80,7 @@ def test_run_folder_has_what_the_design_says(unbroken):
     assert {"loss", "lr", "gradient_norm", "clips_per_s", "data_wait_percent"} <= set(lines[0])
     names = {p.name for p in (unbroken / "checkpoints").iterdir()}
     assert {"latest.pt", "best.pt"} <= names and not any(n.endswith(".tmp") for n in names)
-    assert read_training(unbroken / "checkpoints" / "latest.pt")["step"] == 6
+    assert read_checkpoint(unbroken / "checkpoints" / "latest.pt")["step"] == 6
     assert (unbroken / "pictures" / "retrieval_00000006.png").stat().st_size > 1000
     assert any((unbroken / "tensorboard").iterdir())
     stage = load_encoder(unbroken / "encoder.pt").provenance["stages"][-1]
@@ -86,11 +88,11 @@ def test_run_folder_has_what_the_design_says(unbroken):
 
 
 def test_encoder_and_export_are_the_checkpoint_s(unbroken, tmp_path):
-    trained = read_training(unbroken / "checkpoints" / "latest.pt")["model"]
+    trained = read_checkpoint(unbroken / "checkpoints" / "latest.pt")["model"]
     state = load_encoder(unbroken / "encoder.pt").state_dict()
     assert all(torch.equal(trained["encoder." + name], value) for name, value in state.items())
     assert export([str(unbroken), "--out", str(tmp_path / "e.pt"), "--which", "average"]) == 0
-    kept = [read_training(file)["model"] for file in RunFolder(unbroken).kept()]
+    kept = [read_checkpoint(file)["model"] for file in Checkpoints(unbroken).scheduled()]
     name = "linear.weight"
     mean = torch.stack([c["encoder." + name] for c in kept]).double().mean(0).float()
     assert len(kept) == 3 and torch.equal(load_encoder(tmp_path / "e.pt").state_dict()[name], mean)
@@ -225,7 +227,7 @@ def test_a_kill_between_a_best_checkpoint_and_its_link_is_mended(manifest, unbro
     out = tmp_path / "run"
     assert run(manifest, out, "optim.steps=4") == 0
     checkpoints = out / "checkpoints"
-    assert read_training(checkpoints / "step_00000004.pt")["is_best"]
+    assert read_checkpoint(checkpoints / "step_00000004.pt")["is_best"]
     (checkpoints / "best.pt").unlink()
     (checkpoints / "best.pt").symlink_to("step_00000002.pt")  # as if it had not been moved yet
     (checkpoints / ".step_00000004.pt.half.tmp").write_bytes(b"half")
