@@ -43,7 +43,7 @@ def on_post_build(config: MkDocsConfig) -> None:
 def check(text: str, name: str, root: Path) -> None:
     """Look for each path and command that stands in the text's code."""
     for block, span in CODE.findall(text):
-        code = re.sub(r"\\\n\s*", " ", block or span)
+        code = re.sub(r"\s*\\\n\s*", " ", block or span)
         for path in PATH.findall(code):
             if not NOT_OURS.search(path) and not (root / path).exists():
                 log.warning("%s names %s, which is not in the repository", name, path)
