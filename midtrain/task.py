@@ -21,10 +21,10 @@ from mmpt.midtrain.validation import COUNTED_IN, HeldOutSegments
 from mmpt.midtrain.vocabulary import PAD
 from mmpt.training.device import use_device
 from mmpt.training.distributed import Counts, World
-from mmpt.training.epochs import ranks_share
+from mmpt.training.epochs import batches_of_rank
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import require
-from mmpt.training.unreadable import Unreadable
+from mmpt.training.skipped import SkippedItems
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
 from mmpt.upstream.mmpt_av import Encoder
@@ -42,7 +42,7 @@ class TrainingData:
 
 
 class TranslationTask:
-    """Mid-training for the engine's loop (see engine.Task).
+    """Mid-training for the engine's loop (see training.task.TrainingTask).
 
     Args:
         encoder: where the run starts from; parent: the encoder checkpoint's provenance and hash, where there is one.
@@ -82,8 +82,8 @@ class TranslationTask:
         self.encoder = self.model.encoder
         self.frozen = False
         segments = corpus.train.segments
-        self.data_mark = zlib.crc32("\n".join(f"{s.id} {s.samples} {s.target}" for s in segments).encode())
-        self.unreadable = Unreadable(folder, len(segments), settings.data.max_bad_share, "segments")
+        self.data_checksum = zlib.crc32("\n".join(f"{s.id} {s.samples} {s.target}" for s in segments).encode())
+        self.skipped = SkippedItems(folder, len(segments), settings.data.max_bad_share, "segments")
         parts = world.size * settings.optim.accumulate
         self.part_frames = settings.data.batch_frames // parts
         batches = len(training_batches(segments, max(1, self.part_frames), settings.seed, 0))
@@ -95,7 +95,7 @@ class TranslationTask:
 
     def start(self) -> None:
         """To be called when the run folder is prepared: takes up a resumed run's skipped.jsonl, and says what there is to do."""
-        self.unreadable.start()
+        self.skipped.load()
         if not self.world.is_main:
             return
         segments = self.corpus.train.segments
@@ -115,8 +115,8 @@ class TranslationTask:
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         accumulate = self.settings.optim.accumulate
         order = training_batches(self.corpus.train.segments, self.part_frames, self.settings.seed, epoch)
-        for batch in self.load(ranks_share(order, self.world, accumulate), epoch, skip * accumulate):
-            self.unreadable.meet(batch.unreadable)
+        for batch in self.load(batches_of_rank(order, self.world, accumulate), epoch, skip * accumulate):
+            self.skipped.record(batch.unreadable)
             if not batch.segments:
                 raise InputError(f"several batches in a row cannot be read; the last reason: {batch.unreadable[-1][1]}")
             yield batch
@@ -153,8 +153,7 @@ class TranslationTask:
 
     def features(self, batch: Batch) -> list[Tensor]:
         """Normalised features, list of (frames, n_mels), of waveforms on the device; with SpecAugment in training."""
-        feats, frames = self.encoder.filterbank(batch.wavs)
-        feats = [item[:n] for item, n in zip(feats, frames)]
+        feats = self.encoder.filterbank.separate(batch.wavs)
         if not self.model.training:
             return feats
         seed, epoch = self.settings.seed, batch.epoch
@@ -179,11 +178,11 @@ class TranslationTask:
         batch = batch.to(self.device)
         losses, _ = self.losses(model, batch, self.features(batch))
         losses = {
-            name: value * own[COUNTED_IN[name]] * counts.share(COUNTED_IN[name]) for name, value in losses.items()
+            name: value * own[COUNTED_IN[name]] * counts.scale(COUNTED_IN[name]) for name, value in losses.items()
         }
         total = losses["translation"] + self.settings.ctc.weight * losses.get("ctc", 0.0)
         padding = {
-            name: torch.tensor(100 * (own[f"padded_{unit}"] - own[unit]) * counts.share(f"padded_{unit}"))
+            name: torch.tensor(100 * (own[f"padded_{unit}"] - own[unit]) * counts.scale(f"padded_{unit}"))
             for name, unit in (("padding_percent", "frames"), ("text_padding_percent", "tokens"))
         }
         return {"loss": total, **losses, **padding}
@@ -239,7 +238,7 @@ class TranslationTask:
                     "objective": "translation" + ("+ctc" if self.settings.ctc.weight else ""),
                     "data": self.corpus.name,
                     "language": f"en-{self.settings.target_lang}",
-                    "segments": sum(s.id not in self.unreadable for s in self.corpus.train.segments),
+                    "segments": sum(s.id not in self.skipped for s in self.corpus.train.segments),
                     "steps": step,
                     "seed": self.settings.seed,
                     "revision": self.revision,

@@ -28,7 +28,7 @@ class InfoNCE(nn.Module):
         return (-self.log_scale.detach().clamp(max=math.log(MAX_SCALE))).exp()
 
     def forward(self, audio: Tensor, video: Tensor, counts: Counts) -> Tensor:
-        """The loss, a scalar: this rank's part of the mean over all clips of the update (see Counts.share).
+        """The loss, a scalar: this rank's part of the mean over all clips of the update (see Counts.scale).
 
         Each clip is compared with those of all ranks, gathered with gradient; a rank computes the rows and columns of its own.
 
@@ -46,7 +46,7 @@ class InfoNCE(nn.Module):
             by_audio = audio @ gather_rows(video, sizes).T * scale
             by_video = video @ gather_rows(audio, sizes).T * scale
         total = F.cross_entropy(by_audio, own, reduction="sum") + F.cross_entropy(by_video, own, reduction="sum")
-        return total / 2 * counts.share("clips")
+        return total / 2 * counts.scale("clips")
 
 
 def retrieval(similarity: Tensor, groups: list[str]) -> dict[str, float]:

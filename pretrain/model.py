@@ -62,8 +62,8 @@ class AudioVisualModel(nn.Module):
             audio_error = (made.audio - made.audio_target).square().mean(-1).sum()
             video_error = (made.video - made.video_target).square().mean(-1).sum()
             losses = {
-                "audio": audio_error * counts.share("audio_frames"),
-                "video": video_error * counts.share("video_tubelets"),
+                "audio": audio_error * counts.scale("audio_frames"),
+                "video": video_error * counts.scale("video_tubelets"),
             }
         if "clr" in self.losses:
             seen = encoded if self.masked.clr_sees == "masked" else None

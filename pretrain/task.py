@@ -22,7 +22,7 @@ from mmpt.training.distributed import Counts, World
 from mmpt.training.epochs import EpochBatches
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.stop_signal import leave_signals_to_parent
-from mmpt.training.unreadable import Unreadable
+from mmpt.training.skipped import SkippedItems
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.repository import git_revision
 
@@ -63,7 +63,7 @@ class Collate:
 
 
 class AudioVisualTask:
-    """Pre-training for the engine's loop (see engine.Task).
+    """Pre-training for the engine's loop (see training.task.TrainingTask).
 
     Raises:
         InputError: the manifest does not fit, or holds fewer training clips than a batch or no dev clip.
@@ -101,7 +101,7 @@ class AudioVisualTask:
         self.dev = ClipDataset(
             sorted(dev, key=lambda clip: (clip.group, clip.id)), sampling, settings.seed, settings.data.memory_gb
         )
-        self.unreadable = Unreadable(folder, len(train) + len(dev), settings.data.max_bad_share, "clips")
+        self.skipped = SkippedItems(folder, len(train) + len(dev), settings.data.max_bad_share, "clips")
         self.epoch = 0
         self.revision = git_revision()
 
@@ -109,7 +109,7 @@ class AudioVisualTask:
         """To be called when the run folder is prepared: takes up a resumed run's skipped.jsonl, and fills the clip memory
         where the settings give it room.
         """
-        self.unreadable.start()
+        self.skipped.load()
         if self.world.is_main:
             size = self.settings.data.batch_size
             print(
@@ -121,7 +121,7 @@ class AudioVisualTask:
                 dataset.warm(threads=max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
     @property
-    def data_mark(self) -> int:
+    def data_checksum(self) -> int:
         """Hangs on the training clips and their order, which a resumed run must find again."""
         return zlib.crc32("\n".join(clip.id for clip in self.train.clips).encode())
 
@@ -156,7 +156,7 @@ class AudioVisualTask:
             self.settings.optim.accumulate,
         )
         for batch in self.loader(self.train, order):
-            self.unreadable.meet([(clip.id, clip.reason) for clip in batch.clips.skipped])
+            self.skipped.record([(clip.id, clip.reason) for clip in batch.clips.skipped])
             yield batch if batch.clips.ids else self.stand_in(epoch, batch.clips.skipped)
 
     def stand_in(self, epoch: int, skipped: list[Skipped]) -> Batch:
@@ -183,8 +183,7 @@ class AudioVisualTask:
 
     def features(self, clips: ClipBatch) -> list[Tensor]:
         """Normalised features, list of (4 * T, n_mels), of waveforms on the device."""
-        feats, frames = self.encoder.filterbank(clips.wavs)
-        return [item[:n] for item, n in zip(feats, frames)]
+        return self.encoder.filterbank.separate(clips.wavs)
 
     def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
         batch = batch.to(self.device)
@@ -203,11 +202,11 @@ class AudioVisualTask:
         batches = [[(None, i) for i in range(n, min(n + size, len(self.dev)))] for n in range(0, len(self.dev), size)]
         held_out = HeldOut(self.model)
         for batch in self.loader(self.dev, batches[self.world.rank :: self.world.size]):
-            self.unreadable.meet([(clip.id, clip.reason) for clip in batch.clips.skipped])
+            self.skipped.record([(clip.id, clip.reason) for clip in batch.clips.skipped])
             if batch.clips.ids:
                 batch = batch.to(self.device)
                 held_out.add(self.features(batch.clips), batch.clips, batch.masks)
-        self.unreadable.note([entry for news in self.world.gather(self.unreadable.take()) for entry in news])
+        self.skipped.add([entry for entries in self.world.gather(self.skipped.drain()) for entry in entries])
         held_out.bring_together(self.world.gather(held_out.state()))
         if not held_out.clips:
             raise InputError("not one dev clip can be read; see skipped.jsonl")
@@ -222,7 +221,7 @@ class AudioVisualTask:
                     "stage": "pretrain",
                     "objective": self.settings.objective,
                     "data": self.set,
-                    "clips": sum(clip.id not in self.unreadable for clip in self.train.clips),
+                    "clips": sum(clip.id not in self.skipped for clip in self.train.clips),
                     "steps": step,
                     "seed": self.settings.seed,
                     "revision": self.revision,

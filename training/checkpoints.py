@@ -31,8 +31,8 @@ class Checkpoints:
     def save(self, step: int, content: dict, is_best: bool, is_scheduled: bool, keep: int) -> None:
         """Write a checkpoint, move `latest` (and `best`) to it, and delete all but the last `keep`.
 
-        Checkpoints off the schedule are neither counted nor averaged: an interrupted run then leaves the same encoder as
-        an unbroken one.
+        Checkpoints off the schedule are neither counted nor averaged: an interrupted run then leaves the same encoder
+        as an unbroken one.
         """
         file = self.path / (f"step_{step:08d}.pt" if is_scheduled else f"extra_{step:08d}.pt")
         write_atomically({"format": FORMAT, "version": VERSION, "step": step, **content}, file)

@@ -9,7 +9,7 @@ from mmpt.training.run_folder import RunFolder
 
 
 def add_run_options(parser: argparse.ArgumentParser, default_config: str, default_out: str) -> None:
-    """Add --config, --out, --resume, --resume-if-there, --fresh and the overrides. The defaults are described in the help."""
+    """Add --config, --out, --resume, --resume-if-there, --fresh and the overrides; the help describes the defaults."""
     parser.add_argument("--config", type=Path, metavar="YAML", help=f"settings (default: {default_config})")
     parser.add_argument("--out", type=Path, metavar="RUN", help=f"run folder (default: {default_out})")
     parser.add_argument(
@@ -29,7 +29,7 @@ def add_run_options(parser: argparse.ArgumentParser, default_config: str, defaul
 def choose_run_folder(arguments: argparse.Namespace, default: Callable[[], Path]) -> RunFolder:
     """Return the run folder, checked; turn --resume-if-there into --resume or a new run.
 
-    Every process of a run looks at the folder before any process writes to it: they first meet after this (see launch.py).
+    Every process of a run looks at the folder before any process writes to it: they meet later, in launch.py.
 
     Args:
         arguments: the parsed command line (see add_run_options).

@@ -1,4 +1,4 @@
-"""The processes of a run: one without torchrun; with it one for each GPU (NCCL), or several on a CPU (gloo)."""
+"""The processes of a run: one without torchrun; with it, one for each GPU (NCCL) or several on CPUs (gloo)."""
 
 import os
 from dataclasses import dataclass
@@ -12,14 +12,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmpt.upstream.mmpt_av.conformer import FrameBatchNorm
 
-PATIENCE = timedelta(
-    minutes=30
-)  # of a rank for the others: the first one reads a large manifest, or builds the samples
+# How long ranks wait for each other: the first one reads a large manifest, or builds the samples.
+TIMEOUT = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
 class World:
-    """Who takes part. `control` is a group for small plain values between processors, which no GPU has to wait for."""
+    """The processes of a run, seen from one of them.
+
+    `control` is a process group on CPUs for small Python values: no GPU has to wait for them.
+    """
 
     rank: int = 0
     size: int = 1
@@ -28,61 +30,61 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes and speaks for all."""
+        """Whether this process writes and prints for all."""
         return self.rank == 0
 
     def gather(self, value: Any) -> list:
-        """Every rank's value, in the order of ranks, on all of them."""
+        """Return every rank's value, in the order of ranks, on all ranks."""
         if self.size == 1:
             return [value]
-        everyones = [None] * self.size
-        dist.all_gather_object(everyones, value, group=self.control)
-        return everyones
+        values = [None] * self.size
+        dist.all_gather_object(values, value, group=self.control)
+        return values
 
     def wait(self) -> None:
-        """Until all ranks are here."""
+        """Wait until all ranks have called this."""
         if self.size > 1:
             dist.barrier(group=self.control)
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model whose backward pass averages gradients over the ranks, and whose batch norms see the frames of all."""
+        """Return the model to train: gradients are averaged over ranks, batch norms see the frames of all ranks."""
         if self.size == 1:
             return model
         for module in model.modules():
             if isinstance(module, FrameBatchNorm):
                 module.synchronised = True
-        # Buffers are the same on all ranks already: batch statistics are those of all frames.
+        # Buffers agree on all ranks already: batch statistics are those of all frames.
         return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def close(self) -> None:
-        """Leaves the group."""
+        """Leave the process group."""
         if self.size > 1 and dist.is_initialized():
             dist.destroy_process_group()
 
 
 def join_world() -> World:
-    """The world that torchrun's environment variables describe; one process without them."""
+    """Return the world that torchrun's environment variables describe, or that of one process."""
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1:
         return World()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
-    return World(
-        dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", 0)), dist.new_group(backend="gloo", timeout=PATIENCE)
-    )
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
+    control = dist.new_group(backend="gloo", timeout=TIMEOUT)
+    return World(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", 0)), control)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What one update holds, counted by name on every rank, its micro-batches together."""
+    """The size of one update: its items by name on each rank, all micro-batches together."""
 
     by_rank: list[dict[str, int]]
 
     def of(self, name: str) -> list[int]:
-        """By rank."""
+        """Return the items of this name, rank by rank."""
         return [counts[name] for counts in self.by_rank]
 
-    def share(self, name: str) -> float:
-        """What turns a sum over the own items into this rank's part of the mean over all items of all ranks: DDP averages the
-        ranks' gradients, hence the factor.
+    def scale(self, name: str) -> float:
+        """Return the factor of a rank's sum over its items, such that DDP's mean gradient is that of the global mean.
+
+        DDP averages the gradients of the ranks, hence ranks / items rather than 1 / items.
         """
         return len(self.by_rank) / max(1, sum(self.of(name)))

@@ -1,4 +1,4 @@
-"""Which items an update takes: shuffled by seed and epoch, and split over ranks so that each is seen once an epoch."""
+"""The order of an epoch: items are shuffled by seed and epoch, and split over ranks so that each is seen once."""
 
 import zlib
 from collections.abc import Iterator
@@ -8,32 +8,38 @@ import torch
 
 from mmpt.training.distributed import World
 
-Item = TypeVar("Item")
+MicroBatch = TypeVar("MicroBatch")
 
 
-def ranks_share(batches: list[Item], world: World, accumulate: int) -> list[Item]:
-    """This rank's micro-batches, in order: update n takes `accumulate` of them on each rank. A last incomplete update is left out."""
-    whole = len(batches) // (world.size * accumulate) * world.size * accumulate
-    return batches[world.rank : whole : world.size]
+def batches_of_rank(batches: list[MicroBatch], world: World, accumulate: int) -> list[MicroBatch]:
+    """Return this rank's micro-batches of an epoch, in order.
+
+    An update takes `accumulate` of them on each rank. An incomplete last update is left out.
+    """
+    complete = len(batches) // (world.size * accumulate) * world.size * accumulate
+    return batches[world.rank : complete : world.size]
 
 
 class EpochBatches:
-    """Item numbers of one epoch's micro-batches on one rank. A DataLoader's batch_sampler.
+    """Item numbers, as (epoch, item), of one epoch's micro-batches on one rank; a DataLoader's batch_sampler.
 
     Args:
-        items: in the data set. batch_size: of an update, over all ranks and micro-batches.
-        skip: updates at the epoch's start that are left out, done before an interruption.
+        items: number of items in the data set.
+        batch_size: of an update, over all ranks and micro-batches.
+        seed: of the run.
+        epoch: which order is drawn.
+        skip: updates at the epoch's start that are left out: they were done before an interruption.
+        world: the processes.
+        accumulate: micro-batches of an update on each rank.
     """
 
     def __init__(self, items: int, batch_size: int, seed: int, epoch: int, skip: int, world: World, accumulate: int):
-        order = torch.randperm(
-            items, generator=torch.Generator().manual_seed(zlib.crc32(f"{seed}/{epoch}".encode()))
-        ).tolist()
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{epoch}".encode()))
+        order = torch.randperm(items, generator=generator).tolist()
         size = batch_size // (world.size * accumulate)
         batches = [order[n : n + size] for n in range(0, len(order) - size + 1, size)]
-        self.batches = [
-            [(epoch, i) for i in batch] for batch in ranks_share(batches, world, accumulate)[skip * accumulate :]
-        ]
+        own = batches_of_rank(batches, world, accumulate)[skip * accumulate :]
+        self.batches = [[(epoch, item) for item in batch] for batch in own]
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -1,4 +1,4 @@
-"""Media files opened and decoded by PyAV, whatever is wrong with them."""
+"""Sound and video files, opened and decoded by PyAV; whatever is wrong with a file becomes a MediaError."""
 
 import os
 import stat
@@ -8,20 +8,20 @@ from pathlib import Path
 
 import av
 
-SAME_S = 1e-6  # times nearer than this are one moment
-CUT_S = 1.0  # what may lack at the end, as against the file's header, before the file counts as cut off
+SAME_S = 1e-6  # times nearer to each other than this are the same
+CUT_S = 1.0  # a file that ends so much earlier than its header tells counts as cut off
 STILL = av.stream.Disposition.attached_pic | av.stream.Disposition.still_image | av.stream.Disposition.timed_thumbnails
-# A text file may be a playlist: no file makes a training run wait for somebody's server.
+# A text file may be a playlist of web addresses: training never waits for a server.
 OPEN_OPTIONS = {"protocol_whitelist": "file"}
 
 
 class MediaError(Exception):
-    """A file that gives no usable sound or picture; the message is the reason, one line."""
+    """A file has no usable sound or picture. The message is the reason, in one line."""
 
 
 @contextmanager
 def media_errors(what: str) -> Iterator[None]:
-    """Puts `what` in front of a MediaError's reason, and makes one of whatever PyAV raises for bad files."""
+    """Put `what` in front of a MediaError's reason; turn whatever PyAV raises for bad files into a MediaError."""
     try:
         yield
     except MediaError as error:
@@ -31,16 +31,17 @@ def media_errors(what: str) -> Iterator[None]:
 
 
 def plain(error: Exception) -> str:
-    """What an error says, in one line, without its number and the path."""
+    """Return an error's message in one line, without its number and the path."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())
 
 
 def open_media(path: Path) -> av.container.InputContainer:
-    """The file, opened.
+    """Return the file, opened.
 
     Raises:
-        MediaError: it is not there, no media, or not a regular file: a named pipe or a device could keep the reader waiting for ever.
+        MediaError: the file is missing, is no media file, or is no regular file (a reader of a named pipe could wait
+            forever).
     """
     try:
         status = os.stat(path)
@@ -58,7 +59,7 @@ def open_media(path: Path) -> av.container.InputContainer:
     if status.st_size == 0:
         raise MediaError(f"{path.name}: empty file")
     try:
-        # "file:", as a name with a colon in it would be taken for a protocol.
+        # Without "file:" a name with a colon would be taken for a protocol.
         return av.open(f"file:{path}", options=OPEN_OPTIONS, metadata_errors="replace")
     except PermissionError:
         raise MediaError(f"{path.name}: no permission to read it") from None
@@ -67,10 +68,12 @@ def open_media(path: Path) -> av.container.InputContainer:
 
 
 class MediaStream:
-    """The first sound or video stream of a file, opened; a context. Times are seconds of the file, whose clock starts at its first time
-    stamp, as a player's does.
+    """The first sound or video stream of a file, opened; a context.
+
+    Times are seconds from the file's first time stamp, as in a player.
 
     Args:
+        path: the file.
         kind: "audio" or "video".
 
     Raises:
@@ -102,9 +105,9 @@ class MediaStream:
         self.close()
 
     def decoded(self, from_s: float) -> Iterator[tuple[float, av.frame.Frame]]:
-        """(seconds, frame), beginning at or before `from_s` without decoding all that lies before it.
+        """Yield (seconds, frame), beginning at or before `from_s`, without decoding all that lies before it.
 
-        Some formats (AVI, FLV, MOV, MPEG-TS) seek by decoding time, or by what they guess, and may land after the moment: then the next
+        Some formats (AVI, FLV, MOV, MPEG-TS) seek by decoding time or by a guess, and may land too late: then the next
         try starts further back.
         """
         back_s = 0.0
@@ -117,13 +120,13 @@ class MediaStream:
                     yield from frames
                     return
             back_s = 2 * back_s + 1
-        if not self.is_fresh:  # to seek to its start is not exact either
+        if not self.is_fresh:  # seeking to the start is not exact either
             self.close()
             self.open()
         yield from self.timed(0.0)
 
     def seek(self, to_s: float) -> bool:
-        """To a point at or before `to_s` where decoding can start, as the format thinks; False where it cannot."""
+        """Seek to a point at or before `to_s` where decoding can start; return False if the format cannot."""
         if self.container.format.flags & av.format.Flags.no_timestamps.value:
             return False
         self.is_fresh = False
@@ -134,7 +137,10 @@ class MediaStream:
         return True
 
     def timed(self, first_s: float | None) -> Iterator[tuple[float, av.frame.Frame]]:
-        """(seconds, frame) from where the file stands. A frame without a time stamp follows on the one before, the first on `first_s`."""
+        """Yield (seconds, frame) from the current position.
+
+        A frame without a time stamp begins where the one before it ends; the first one begins at `first_s`.
+        """
         self.is_fresh = False
         time, before = first_s, None
         for frame in self.container.decode(self.stream):
@@ -152,8 +158,9 @@ class MediaStream:
             before = frame
 
     def expected_end(self, to_s: float) -> float:
-        """Until when the stream should go on that is wanted up to `to_s`, in seconds: less than that only where the header says that
-        this stream is shorter than its file is.
+        """Return when a stream that is read up to `to_s` should end, in seconds.
+
+        This is `to_s`, unless the header tells that the stream is shorter than its file.
         """
         file_s = self.container.duration / av.time_base if self.container.duration else to_s
         if file_s < to_s - CUT_S:
@@ -168,8 +175,9 @@ class MediaStream:
 
 
 def pick(streams: Sequence[av.stream.Stream], kind: str) -> av.stream.Stream:
-    """The first stream that moves and can be decoded; MediaError if there is none. One thread decodes it: many files are read at
-    once, and threads inside one only cost.
+    """Return the first stream that moves and can be decoded (MediaError if there is none).
+
+    One thread decodes it: many files are read at once, so more threads for one file would only cost time.
     """
     moving = [stream for stream in streams if not stream.disposition & STILL]
     if not moving:
@@ -182,12 +190,12 @@ def pick(streams: Sequence[av.stream.Stream], kind: str) -> av.stream.Stream:
 
 
 def origin(container: av.container.InputContainer) -> float:
-    """Where a file's clock starts, in seconds. What a codec puts before zero (its priming) is not part of the recording."""
+    """Return a file's first time stamp, in seconds. A codec's priming before zero is not part of the recording."""
     return max(0.0, (container.start_time or 0) / av.time_base)
 
 
 def picture_rate(stream: av.video.stream.VideoStream) -> float:
-    """Pictures a second, on average (MediaError if the file does not tell)."""
+    """Return the mean number of pictures a second (MediaError if the file does not tell)."""
     for rate in (stream.average_rate, stream.guessed_rate):
         if rate and 0 < rate <= 1000:
             return float(rate)

@@ -13,7 +13,11 @@ T = TypeVar("T")
 
 
 class VideoFile:
-    """A file's pictures from `start_s` on; times are counted from there. Close it, or use it as a context.
+    """The pictures of a file from `start_s` on. Close it, or use it as a context.
+
+    Args:
+        path: the file.
+        start_s: the moment that all times are counted from.
 
     Raises:
         MediaError: the file cannot be opened, or has no moving pictures or no frame rate.
@@ -42,13 +46,16 @@ class VideoFile:
         self.stream.close()
 
     def pictures_at(self, times: list[float], short_side: int) -> list[numpy.ndarray]:
-        """What is on screen at each of the ascending times: the last picture that came by then, else the first. Only these are converted.
+        """Return the picture on screen at each of the ascending times; only these are converted.
+
+        The picture on screen is the last one that came by then, or else the first.
 
         Args:
+            times: in seconds.
             short_side: pictures are scaled down to this many pixels on the short side (never up).
 
         Returns:
-            One (H, W, 3) uint8 a time.
+            A picture (H, W, 3) uint8 for each time.
 
         Raises:
             MediaError: the file is damaged, has no picture there, or is cut off before the last time.
@@ -67,7 +74,9 @@ class VideoFile:
             return converted(shown, Converter(short_side))
 
     def pictures(self, seconds: float, short_side: int) -> tuple[list[numpy.ndarray], list[float]]:
-        """All pictures of the next `seconds`, (H, W, 3) uint8, and when each comes on screen; the first may be there from before.
+        """Return all pictures of the first `seconds`, (H, W, 3) uint8, and the time when each comes on screen.
+
+        The first picture may have come before.
 
         Raises:
             MediaError: the file is damaged, has no picture there, or is cut off in it.
@@ -83,14 +92,14 @@ class VideoFile:
             return made, times
 
     def frames(self, from_s: float) -> Iterator[tuple[float, av.VideoFrame]]:
-        """(time, picture), in microseconds and ascending, the first being the one on screen at `from_s` where there is one."""
+        """Yield (time, picture), ascending; first the one on screen at `from_s`, if any. Times are rounded to 1 µs."""
         latest, on_screen = -numpy.inf, None
         for time, frame in self.stream.decoded(self.start_s + from_s):
             time = round(time - self.start_s, 6)
-            if time <= latest:  # in a damaged file: its turn is over
+            if time <= latest:  # in a damaged file
                 continue
             latest = time
-            if time <= from_s + SAME_S:  # on the way from the key frame
+            if time <= from_s + SAME_S:  # between the key frame and `from_s`
                 on_screen = (time, frame)
                 continue
             if on_screen:
@@ -101,7 +110,7 @@ class VideoFile:
             yield on_screen
 
     def check_end(self, found: bool, last_s: float, to_s: float) -> None:
-        """At the file's end: MediaError where it had no picture, or less than it should for pictures up to `to_s`."""
+        """Raise MediaError if the file ended without any picture, or too early for pictures up to `to_s`."""
         end_s = self.start_s + last_s + 1 / self.rate
         if not found:
             raise MediaError(f"no picture from {self.start_s:.2f} s on: is the file cut off or damaged?")
@@ -113,13 +122,14 @@ class VideoFile:
 
 
 class Converter:
-    """Turns frames into RGB (H, W, 3) uint8, upright, scaled down to `short_side` pixels on the short side (never up), all to the
-    first one's size.
+    """Turns frames into upright RGB pictures (H, W, 3) uint8, all of the first one's size.
+
+    That size is scaled down to `short_side` pixels on the short side (never up).
     """
 
     def __init__(self, short_side: int):
         self.short_side = short_side
-        self.scaler = av.video.reformatter.VideoReformatter()  # one for all: a frame's own would set up again each time
+        self.scaler = av.video.reformatter.VideoReformatter()  # shared: a frame's own is set up anew each time
         self.size: tuple[int, int] | None = None  # height and width, upright
 
     def __call__(self, frame: av.VideoFrame) -> numpy.ndarray:
@@ -135,7 +145,7 @@ class Converter:
 
 
 def converted(pictures: Iterable[T], convert: Callable[[T], numpy.ndarray]) -> list[numpy.ndarray]:
-    """Every picture converted; one that stands there several times in a row is converted once."""
+    """Return every picture converted; a picture repeated in a row is converted once."""
     made: list[numpy.ndarray] = []
     before = None
     for picture in pictures:

@@ -12,24 +12,22 @@ from torch import Tensor
 from mmpt.training.media import CUT_S, MediaError, MediaStream, media_errors
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
-PREROLL_S = 0.1  # a decoder's first pieces after a jump are not right yet
-GAP_S = (
-    0.1  # a jump of the time stamps by more than this is a hole in the sound; containers round them, by milliseconds
-)
+PREROLL_S = 0.1  # decoded and dropped before the wanted part: a decoder's first pieces after a seek are wrong
+GAP_S = 0.1  # a larger jump of the time stamps is a hole in the sound; smaller ones are rounding of the container
 
 
 def decode_audio(path: Path, start_s: float, duration_s: float) -> Tensor:
-    """The waveform (samples,) of a part of a file, mixed to mono at 16 kHz, in [-1, 1].
+    """Return the waveform (samples,) of a part of a file, mixed to mono at 16 kHz, in [-1, 1].
 
-    Where sound is missing (it begins after `start_s`, it has a hole) there are zeros, so that it stays in step with the pictures;
-    where it ends early the waveform is shorter.
+    Missing sound (before a late start, in a hole) becomes zeros, so that sound and pictures stay in step. If the sound
+    ends early, the waveform is shorter.
 
     Raises:
         MediaError: the file cannot be opened, has no sound, none in this part, or is cut off in it.
     """
     wav = numpy.zeros(round(duration_s * SAMPLE_RATE), numpy.float32)
     with media_errors("audio"), MediaStream(path, "audio") as stream:
-        begin, end = fill(wav, resampled(stream.decoded(max(0.0, start_s - PREROLL_S)), start_s))
+        begin, end = place_pieces(wav, resampled(stream.decoded(max(0.0, start_s - PREROLL_S)), start_s))
         if begin is None:
             raise MediaError(f"no sound from {start_s:.2f} s on: is the file cut off or damaged?")
         begin_s, end_s = (start_s + samples / SAMPLE_RATE for samples in (begin, end))
@@ -47,7 +45,7 @@ def decode_audio(path: Path, start_s: float, duration_s: float) -> Tensor:
 
 
 def decode_whole(path: Path) -> Tensor:
-    """The waveform (samples,) of all of a file's sound, mixed to mono at 16 kHz, in [-1, 1].
+    """Return the waveform (samples,) of a whole file, mixed to mono at 16 kHz, in [-1, 1].
 
     Raises:
         MediaError: the file cannot be opened, or has no sound.
@@ -57,13 +55,15 @@ def decode_whole(path: Path) -> Tensor:
     wav = numpy.zeros(max((at + len(piece) for at, piece in found), default=0), numpy.float32)
     if not len(wav):
         raise MediaError("audio: holds no sound")
-    fill(wav, iter(found))
+    place_pieces(wav, iter(found))
     return torch.from_numpy(wav).clamp_(-1.0, 1.0)
 
 
-def fill(wav: numpy.ndarray, pieces_at: Iterator[tuple[int, numpy.ndarray]]) -> tuple[int | None, int]:
-    """Puts pieces of sound where they belong in `wav`, until it is full; returns the sample numbers where sound began (None: there
-    is none) and ended, which may lie outside.
+def place_pieces(wav: numpy.ndarray, pieces_at: Iterator[tuple[int, numpy.ndarray]]) -> tuple[int | None, int]:
+    """Copy pieces of sound to their places in `wav`, until it is full.
+
+    Returns:
+        The sample numbers where sound began (None: there was none) and ended; both may lie outside of `wav`.
     """
     begin, end = None, -sys.maxsize
     for at, piece in pieces_at:
@@ -78,9 +78,9 @@ def fill(wav: numpy.ndarray, pieces_at: Iterator[tuple[int, numpy.ndarray]]) -> 
 
 
 def resampled(frames: Iterator[tuple[float, av.AudioFrame]], start_s: float) -> Iterator[tuple[int, numpy.ndarray]]:
-    """(sample number counted from `start_s`, 16 kHz mono samples) of the frames, piece by piece.
+    """Yield the frames as pieces of 16 kHz mono: (number of the first sample, counted from `start_s`; samples).
 
-    A new resampler starts where the sound changes its form (channels, rate) or has a hole.
+    A new resampler starts where the sound changes its format (channels, rate) or has a hole.
     """
     graph, form, at, due_s = None, None, 0, 0.0
     for time, frame in frames:
@@ -100,8 +100,10 @@ def resampled(frames: Iterator[tuple[float, av.AudioFrame]], start_s: float) -> 
 
 
 def mono_graph(frame: av.AudioFrame) -> av.filter.Graph:
-    """A filter from frames like this one to 16 kHz mono. PyAV's own AudioResampler would start a thread for each core, a clip each
-    time, and mix channels to louder than full scale: equal left and right would come out at 1.41 times what they are.
+    """Return a filter graph from frames like this one to 16 kHz mono.
+
+    PyAV's own AudioResampler starts a thread on each core for every clip, and mixes channels to more than full scale:
+    equal left and right channels come out 1.41 times as loud.
     """
     graph = av.filter.Graph()
     graph.threads = 1
@@ -111,12 +113,12 @@ def mono_graph(frame: av.AudioFrame) -> av.filter.Graph:
     resample = graph.add("aresample", rematrix_maxval="1.0")
     form = graph.add("aformat", sample_rates=str(SAMPLE_RATE), sample_fmts="flt", channel_layouts="mono")
     graph.link_nodes(source, resample, form, graph.add("abuffersink")).configure()
-    graph.set_audio_frame_size(SAMPLE_RATE)  # a piece a second: taking them out costs more than making them
+    graph.set_audio_frame_size(SAMPLE_RATE)  # a piece a second: each piece has a cost
     return graph
 
 
 def pieces(graph: av.filter.Graph | None, frame: av.AudioFrame | None) -> Iterator[numpy.ndarray]:
-    """What comes out of the graph when the frame goes in; the rest for None."""
+    """Push a frame into the graph and yield what comes out; None yields the rest."""
     if graph is None:
         return
     graph.push(frame)

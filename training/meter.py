@@ -1,4 +1,4 @@
-"""What the log line says of an interval: losses, rates, waiting, and on a GPU the share of its arithmetic that is used (MFU)."""
+"""Figures of a log line: losses, rates, time spent waiting, and on a GPU the model FLOPs utilisation (MFU)."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmpt.training.distributed import World
 
-# Dense bfloat16 products, TFLOP/s, from the makers' data sheets; the first name that is part of the device's counts.
+# Dense bfloat16 products, TFLOP/s, from the makers' data sheets. The first name found in the device's name counts.
 PEAK_TFLOPS = {
     "GH200": 989,
     "H200": 989,
@@ -35,18 +35,18 @@ PEAK_TFLOPS = {
 
 
 def peak_tflops(device: torch.device) -> float | None:
-    """What the device can do in bfloat16 at most, TFLOP/s; None where it is not known."""
+    """Return the device's peak rate in bfloat16, in TFLOP/s; None if unknown."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
-    return next(
-        (peak for known, peak in PEAK_TFLOPS.items() if re.search(rf"\b{known}\b", name)), None
-    )  # an A100 is no RTX A1000
+    # Whole words: an A100 is no RTX A1000.
+    return next((peak for known, peak in PEAK_TFLOPS.items() if re.search(rf"\b{known}\b", name)), None)
 
 
 class FlopCount:
-    """Floating-point operations of a step, forward and backward, as run (dropped tokens cost none). Counted once, of the first
-    update: `per_unit` is what a unit of its batch (a clip, a frame) took on this rank.
+    """Counts the floating-point operations of the first micro-batch, forward and backward, as they are run.
+
+    Dropped tokens cost none. `per_unit` is the mean over the batch's units (clips, frames) on this rank.
     """
 
     def __init__(self, wanted: bool):
@@ -55,18 +55,18 @@ class FlopCount:
 
     @contextmanager
     def counting(self, units: int) -> Iterator[None]:
-        """Counts what runs inside, where that is wanted and not known yet."""
+        """Count what runs inside, if that is wanted and not known yet."""
         if not self.wanted or self.per_unit is not None:
             yield
             return
-        # Compiled code would pass the counter by.
+        # The counter does not see compiled code.
         with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
             yield
         self.per_unit = counter.get_total_flops() / max(1, units)
 
 
 class Meter:
-    """Sums over an interval; tensors stay on the device until the interval is reported."""
+    """Sums over an interval of updates. Tensors stay on the device until `report`."""
 
     def __init__(self):
         self.losses: dict[str, Tensor] = {}
@@ -77,7 +77,7 @@ class Meter:
     def add(
         self, losses: dict[str, Tensor], norm: Tensor, units: int, waited: float, seconds: float, finite: bool
     ) -> None:
-        """One update of this rank."""
+        """Add one update of this rank."""
         for name, value in losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + value
         self.norm = self.norm + norm
@@ -88,15 +88,22 @@ class Meter:
         self.skipped += not finite
 
     def report(self, unit: str, world: World, flops: FlopCount, peak: float | None) -> dict[str, float]:
-        """Means by name and rates over all ranks, the share of time spent waiting for data, and MFU (per cent; only with `peak`)."""
+        """Return means by name, rates over all ranks, the share of time spent waiting for data, and MFU.
+
+        Args:
+            unit: name of what batches are counted in.
+            world: the processes.
+            flops: the operations of a unit.
+            peak: of the device, in TFLOP/s; None: no MFU.
+        """
         own = {name: float(total) / self.steps for name, total in self.losses.items()}
-        everyones = world.gather({"losses": own, "units": self.units, "waited": self.waited / self.seconds})
+        by_rank = world.gather({"losses": own, "units": self.units, "waited": self.waited / self.seconds})
         figures = {
-            **{name: sum(one["losses"][name] for one in everyones) / world.size for name in own},
+            **{name: sum(one["losses"][name] for one in by_rank) / world.size for name in own},
             "gradient_norm": float(self.norm) / self.steps,
-            f"{unit}_per_s": sum(one["units"] for one in everyones) / self.seconds,
+            f"{unit}_per_s": sum(one["units"] for one in by_rank) / self.seconds,
             "steps_per_s": self.steps / self.seconds,
-            "data_wait_percent": 100 * max(one["waited"] for one in everyones),
+            "data_wait_percent": 100 * max(one["waited"] for one in by_rank),
             "skipped_updates": self.skipped,
         }
         if peak and flops.per_unit:

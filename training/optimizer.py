@@ -9,7 +9,7 @@ from mmpt.training.settings import OptimSettings
 
 
 def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
-    """AdamW; biases, norms and other vectors are not decayed."""
+    """Return AdamW; biases, norms and other vectors get no weight decay."""
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.dim() >= 2], "weight_decay": settings.weight_decay},
@@ -19,7 +19,10 @@ def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Ada
 
 
 def learning_rate(step: int, settings: OptimSettings) -> float:
-    """Linear warm-up, then cosine to zero or the inverse square root (Vaswani et al. 2017). `step` counts from 0."""
+    """Return the learning rate of an update; `step` counts from 0.
+
+    A linear warm-up, then a cosine to zero or the inverse square root of the step (Vaswani et al. 2017).
+    """
     warmup = settings.warmup_steps
     if step < warmup:
         return settings.lr * (step + 1) / warmup

@@ -37,8 +37,8 @@ class RunFolder:
         """Raise InputError unless the folder may be used; call it before anything slow begins.
 
         Raises:
-            InputError: the folder holds a run, and neither `resume` nor `fresh` tells what to do with it; it holds no run
-                to resume; `fresh` would delete something that is no run.
+            InputError: the folder holds a run, and neither `resume` nor `fresh` tells what to do with it; it holds no
+                run to resume; `fresh` would delete something that is no run.
         """
         if resume and fresh:
             raise InputError("--resume continues a run and --fresh starts again: give one of them")
@@ -49,7 +49,8 @@ class RunFolder:
             raise InputError(f"{self.path}: is not empty and not a run folder; name another with --out")
         elif not resume and not fresh:
             raise InputError(
-                f"{self.path}: holds a run already: --resume continues it, --fresh starts again, --out names another folder"
+                f"{self.path}: holds a run already: --resume continues it, --fresh starts again, "
+                "--out names another folder"
             )
 
     def is_run(self) -> bool:
@@ -57,7 +58,7 @@ class RunFolder:
         return (self.path / "config.yaml").is_file() and (self.path / "checkpoints").is_dir()
 
     def require_outside(self, path: Path, option: str) -> Path:
-        """Return `path`, given by a command's option; InputError if it lies in this folder, which --fresh would delete."""
+        """Return the path that an option gives; InputError if it lies in this folder, which --fresh would delete."""
         if path.resolve().is_relative_to(self.path.resolve()):
             raise InputError(
                 f"{path}: {option} lies in the run folder that it would be used for; name another with --out"
@@ -96,7 +97,7 @@ class RunFolder:
             self.board.add_scalar(f"{split}/{name}", value, step)
 
     def cut_log(self, step: int) -> None:
-        """Delete the lines of log.jsonl after `step`, which will be run again, and a line that an interruption cut off."""
+        """Delete log lines of updates after `step`, which will be done again, and a line that a kill cut off."""
         if self.log_file.is_file():
             lines = self.log_file.read_text(encoding="utf-8").splitlines()
             kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]

@@ -96,8 +96,8 @@ def load_settings(kind: type[Settings], path: Path, overrides: list[str]) -> Set
     """Return settings of `kind` from a YAML file and dotted overrides.
 
     Raises:
-        InputError: the file is missing or is not valid YAML; a key is unknown (the error offers the nearest one); a value
-            is of the wrong kind or out of range.
+        InputError: the file is missing or is not valid YAML; a key is unknown (the error offers the nearest one); a
+            value is of the wrong kind or out of range.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such config file")

@@ -1,13 +1,13 @@
-"""SIGTERM and Ctrl-C, remembered until the loop has saved."""
+"""SIGTERM and Ctrl-C, remembered until the trainer has saved."""
 
 import signal
 
 
 class StopSignal:
-    """Remembers SIGTERM and Ctrl-C so that the loop can save first; a second Ctrl-C ends at once."""
+    """A context that remembers SIGTERM and Ctrl-C; a second one raises KeyboardInterrupt at once."""
 
     def __enter__(self) -> "StopSignal":
-        self.received = 0
+        self.received = 0  # number of the signal
         self.before = {number: signal.signal(number, self.receive) for number in (signal.SIGTERM, signal.SIGINT)}
         return self
 
@@ -22,6 +22,9 @@ class StopSignal:
 
 
 def leave_signals_to_parent(worker: int) -> None:
-    """For a process that reads batches: under torchrun SIGTERM reaches all of them, and batches are wanted until the run has saved."""
+    """Ignore SIGTERM and Ctrl-C in a process that reads batches: the trainer needs batches until it has saved.
+
+    Under torchrun SIGTERM reaches these processes too.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

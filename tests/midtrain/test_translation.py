@@ -6,14 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmpt.midtrain.batches import Vocabularies, load, ordered_batches, pad, training_batches
+from mmpt.midtrain.batches import Vocabularies, load_batches, ordered_batches, pad, training_batches
 from mmpt.midtrain.corpus import open_corpus
-from mmpt.midtrain.ctc import CtcSettings
-from mmpt.midtrain.decoder import DecoderSettings, Past
+from mmpt.midtrain.decoder import Past
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
-from mmpt.midtrain.settings import DataSettings, MidtrainSettings
-from mmpt.midtrain.specaugment import SpecAugmentSettings, augment, item_generator
-from mmpt.midtrain.task import Corpus, TranslationTask
+from mmpt.midtrain.settings import CtcSettings, DataSettings, DecoderSettings, MidtrainSettings, SpecAugmentSettings
+from mmpt.midtrain.specaugment import augment, item_generator
+from mmpt.midtrain.task import TrainingData, TranslationTask
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, train_vocabulary
 from mmpt.training.distributed import Counts, World
 from mmpt.training.run_folder import RunFolder
@@ -104,7 +103,7 @@ def test_specaugment_hides_no_more_than_it_may_and_repeats():
 def corpus(tmp_path):
     root = mock_must_c.corpus(tmp_path / "must_c")
     found = open_corpus(root, "it", 3000)
-    return Corpus(found.name, found.read("train"), found.read("dev"))
+    return TrainingData(found.name, found.read("train"), found.read("dev"))
 
 
 def test_batches_hold_every_segment_once_within_the_limit(corpus):
@@ -165,7 +164,7 @@ def test_validation_weighs_tokens_and_shows_translations(corpus, tmp_path, ctc):
         figures = task.validate(7)
         sums, tokens, said = {"nll": 0.0, "ctc": 0.0}, 0, 0
         for segment in corpus.dev.segments:
-            (batch,) = load([[segment]], task.vocabularies, None, 0)
+            (batch,) = load_batches([[segment]], task.vocabularies, None, 0)
             losses = loss_of(task, batch)
             sums = {
                 name: total
@@ -232,7 +231,7 @@ def test_what_cannot_be_read_is_stepped_over(corpus, tmp_path):
     corpus.train.segments[:] = [replace(s, audio=gone) if s in bad[1:] else s for s in corpus.train.segments]
     batches = list(task.batches(0, 0))
     assert len(batches) == len(order) and [s.id for s in batches[1].segments] == [bad[0].id]
-    assert [name for name, _ in task.unreadable.take()] == [s.id for s in bad[1:]] and len(bad) > 1
+    assert [name for name, _ in task.skipped.drain()] == [s.id for s in bad[1:]] and len(bad) > 1
     corpus.train.segments[:] = [replace(s, audio=gone) if s in bad else s for s in corpus.train.segments]
     batches = list(task.batches(0, 0))
     assert [s.id for s in batches[1].segments] == [

@@ -50,6 +50,6 @@ def test_each_clip_once_an_epoch_whatever_the_ranks():
 def test_shares_add_up_to_a_mean():
     counts = Counts([{"clips": 3}, {"clips": 5}])
     assert counts.of("clips") == [3, 5]
-    assert (3 * counts.share("clips") + 5 * counts.share("clips")) / 2 == pytest.approx(
+    assert (3 * counts.scale("clips") + 5 * counts.scale("clips")) / 2 == pytest.approx(
         1.0
     )  # DDP takes the mean over ranks

@@ -19,7 +19,7 @@ from mmpt.training.distributed import Counts, World
 from mmpt.training.optimizer import learning_rate, make_optimizer
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import OptimSettings, load_settings, to_plain
-from mmpt.training.trainer import without_free
+from mmpt.training.resuming import fixed_settings
 from mmpt.upstream.mmpt_av import load_encoder
 
 from helpers.clip_files import write_manifest
@@ -280,7 +280,7 @@ def test_a_part_without_a_readable_clip_gets_a_stand_in(tmp_path):
     task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())
     batches = list(task.batches(0, 0))
     assert len(batches) == 4 and all(len(batch.clips) == 1 and batch.masks for batch in batches)
-    assert [name for name, _ in task.unreadable.take()] == ["t2"]
+    assert [name for name, _ in task.skipped.drain()] == ["t2"]
 
 
 def test_what_may_change_at_a_resume():
@@ -290,11 +290,11 @@ def test_what_may_change_at_a_resume():
             PretrainSettings, CONFIGS / "samples.yaml", ["device=cpu", "log_every=3", "data.workers=0", "peak_tflops=5"]
         )
     )
-    assert settings != other and without_free(settings) == without_free(other)
+    assert settings != other and fixed_settings(settings) == fixed_settings(other)
     for override in ("optim.lr=0.5", "data.batch_size=8", "seed=4"):
-        assert without_free(
+        assert fixed_settings(
             to_plain(load_settings(PretrainSettings, CONFIGS / "samples.yaml", [override]))
-        ) != without_free(settings)
+        ) != fixed_settings(settings)
 
 
 def test_learning_rate_warms_up_and_decays():

@@ -1,0 +1,59 @@
+"""What the trainer asks of a stage: TrainingTask."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from mmpt.training.distributed import Counts
+from mmpt.training.skipped import SkippedItems
+from mmpt.upstream.mmpt_av import Encoder
+
+Batch = Any  # each task has its own
+
+
+class TrainingTask(Protocol):
+    """A stage's model, data and losses."""
+
+    model: nn.Module  # holds the encoder as `model.encoder`
+    encoder: Encoder
+    unit: str  # what batches are counted in: "clips" or "frames"
+    best_metric: str  # of `validate`; the checkpoint where it is lowest becomes `best`
+    data_checksum: int  # of the training data in their order; a resumed run must find the same
+    skipped: SkippedItems  # the task records here what it could not read
+
+    def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
+        """Yield this rank's micro-batches of an epoch, without its first `skip` updates; the same ones at each call."""
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Count a batch by name: `unit`, and whatever the losses are divided by."""
+
+    def freeze(self, step: int) -> bool:
+        """Freeze and unfreeze weights for the update after `step` others; the model is in training mode.
+
+        Return True if the set of trained weights changed.
+        """
+
+    def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+        """Return losses by name; `loss` is the one to minimise.
+
+        Args:
+            model: the task's own, or DDP around it.
+            batch: a micro-batch.
+            counts: of the whole update. Each loss is this batch's part of the mean over all micro-batches and ranks.
+        """
+
+    def gauges(self) -> dict[str, float]:
+        """Return current values for the log, such as a learned temperature."""
+
+    def compile(self) -> None:
+        """Have torch compile the layers that gain from it."""
+
+    def validate(self, step: int) -> dict[str, float]:
+        """Return figures on held-out data by name, the same on all ranks.
+
+        The model is in evaluation mode, and no gradients are computed.
+        """
+
+    def provenance(self, step: int) -> dict:
+        """Return the origin of the encoder's weights after `step` updates (see mmpt_av.checkpoint)."""
