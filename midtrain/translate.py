@@ -181,8 +181,7 @@ def translate_wavs(trained: TrainedModel, wavs: list[Tensor], search: SearchSett
     model, settings = trained.model, trained.settings
     device = next(model.parameters()).device
     with autocast(settings, device):
-        feats, frames = model.encoder.filterbank([wav.to(device) for wav in wavs])
-        found = translate(model, [item[:n] for item, n in zip(feats, frames)], search)
+        found = translate(model, model.encoder.filterbank.separate([wav.to(device) for wav in wavs]), search)
     return [trained.vocabulary.decode(one.tokens) for one in found]
 
 

@@ -1,26 +1,40 @@
-"""What an encoder looks like: the plain numbers that its checkpoint stores."""
+"""The settings of an encoder: the plain numbers that its checkpoint stores. Importing them does not import torch."""
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-SAMPLE_RATE = 16_000  # of every waveform, in samples a second
-HOP_SAMPLES = 640  # under one state of the blocks: 10 ms frames, sub-sampled by four
+SAMPLE_RATE = 16_000  # samples a second of every waveform
+HOP_SAMPLES = 640  # samples under one state of the blocks: 10 ms frames, sub-sampled by four
 FRAME_HOPS = (640, 320)
+WHOLE_NUMBERS = (
+    "n_mels",
+    "conv_channels",
+    "conv_kernel",
+    "d_model",
+    "n_layers",
+    "n_heads",
+    "ffn_dim",
+    "depthwise_kernel",
+)
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Sizes of the front end and the Conformer. Defaults are the paper's (Jain et al. 2024, section 4): 42.95 M parameters.
+    """Sizes of the front end and the Conformer.
+
+    The defaults are the paper's (Jain et al. 2024, section 4): 42.95 M parameters.
 
     Args:
         n_mels: mel bins of the front end.
-        normalisation: "utterance" (over the utterance's own frames) or "global" (feature_mean and feature_std).
+        normalisation: "utterance" (by the utterance's own frames) or "global" (by feature_mean and feature_std).
         feature_mean, feature_std: (n_mels,) statistics of log energies of 16-bit-scaled audio, for "global" only.
         conv_channels: channels between the two sub-sampling convolutions, before their gate.
-        conv_kernel: kernel of both, in frames.
-        d_model, n_layers, n_heads, ffn_dim, depthwise_kernel, dropout: the Conformer's.
-        frame_hop: samples under one state that comes out: 640, or 320 with a state interpolated between each two.
+        conv_kernel: kernel of both convolutions, in frames.
+        d_model, n_layers, n_heads, ffn_dim, depthwise_kernel, dropout: of the Conformer.
+        frame_hop: samples under one output state: 640, or 320 with a state interpolated between each two.
     """
 
     n_mels: int = 80
@@ -37,24 +51,15 @@ class EncoderConfig:
     dropout: float = 0.1
     frame_hop: int = HOP_SAMPLES
 
-    def __post_init__(self):
-        for field in (
-            "n_mels",
-            "conv_channels",
-            "conv_kernel",
-            "d_model",
-            "n_layers",
-            "n_heads",
-            "ffn_dim",
-            "depthwise_kernel",
-        ):
+    def __post_init__(self) -> None:
+        for field in WHOLE_NUMBERS:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{field} must be a whole number of at least 1, got {value!r}")
         if self.d_model % self.n_heads or self.d_model % 2:
             raise ValueError(f"d_model ({self.d_model}) must be even and a multiple of n_heads ({self.n_heads})")
         if self.conv_channels % 2 or self.conv_kernel != 5:
-            # The rule ceil(frames / 4), and the gap that packing leaves, hold for kernel 5 only.
+            # The rule ceil(frames / 4) and the gap between packed utterances hold for kernel 5 only.
             raise ValueError("conv_channels must be even (they are gated in halves) and conv_kernel 5")
         if self.depthwise_kernel % 2 == 0:
             raise ValueError(f"depthwise_kernel must be odd, got {self.depthwise_kernel}")
@@ -64,18 +69,18 @@ class EncoderConfig:
             raise ValueError(f"frame_hop must be 640 or 320 samples, got {self.frame_hop!r}")
         if self.normalisation not in ("utterance", "global"):
             raise ValueError(f"normalisation must be 'utterance' or 'global', got {self.normalisation!r}")
-        statistics = (self.feature_mean, self.feature_std)
+        mean, std = self.feature_mean, self.feature_std
         if self.normalisation == "utterance":
-            if statistics != (None, None):
+            if (mean, std) != (None, None):
                 raise ValueError("feature_mean and feature_std belong to normalisation 'global'")
-        elif not all(are_numbers(s, self.n_mels) for s in statistics) or min(self.feature_std) <= 0:
+        elif not are_numbers(mean, self.n_mels) or not are_numbers(std, self.n_mels) or min(std or (0,)) <= 0:
             raise ValueError(
                 f"normalisation 'global' needs {self.n_mels} numbers each in feature_mean and feature_std (positive)"
             )
 
     @classmethod
     def preset(cls, name: str) -> "EncoderConfig":
-        """ "base" (the paper's) or "tiny" (for the samples, tests and laptops).
+        """Return the sizes "base" (the paper's) or "tiny" (for the samples, tests and laptops).
 
         Raises:
             ValueError: an unknown name.
@@ -84,22 +89,20 @@ class EncoderConfig:
             raise ValueError(f"unknown preset {name!r}: choose from {', '.join(PRESETS)}")
         return cls(**PRESETS[name])
 
-    def to_dict(self) -> dict:
-        """Plain numbers, strings and lists, as stored in checkpoints."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers, strings and lists, as stored in checkpoints."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values: dict) -> "EncoderConfig":
-        """The reverse of `to_dict`, strictly.
+    def from_dict(cls, values: Mapping[str, Any]) -> "EncoderConfig":
+        """Reverse `to_dict`, strictly.
 
         Raises:
             ValueError: keys are missing or unknown, or a value is out of range.
         """
         names = {field.name for field in dataclasses.fields(cls)}
-        wrong = sorted(
-            names.symmetric_difference({"frame_hop", *values}), key=str
-        )  # files of before the choice have none
-        if wrong:
+        # Checkpoints that are older than the option have no frame_hop.
+        if wrong := sorted(names ^ {"frame_hop", *values}, key=str):
             raise ValueError(f"config keys missing or unknown: {', '.join(map(str, wrong))}")
         try:
             return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
@@ -108,7 +111,7 @@ class EncoderConfig:
 
 
 def are_numbers(values: object, count: int) -> bool:
-    """Whether `values` is a sequence of `count` finite numbers."""
+    """Return True if `values` is a tuple or list of `count` finite numbers."""
     return (
         isinstance(values, (tuple, list))
         and len(values) == count
@@ -116,9 +119,9 @@ def are_numbers(values: object, count: int) -> bool:
     )
 
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "base": {},
-    # Without dropout: its random numbers would be a fifth of a training step on a processor.
+    # Without dropout: its random numbers would take a fifth of a training step on a processor.
     "tiny": {
         "conv_channels": 128,
         "d_model": 96,

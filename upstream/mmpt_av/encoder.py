@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,11 @@ from .packing import Doubling, Packing
 
 @dataclass
 class EncoderOutput:
-    """What an encoder returns.
+    """The output of an encoder.
 
-    hidden_states: the input of the first block, then each block's output; each (B, T, C), zero past an item's length.
-    lengths: valid states of each item, (B,).
+    Attributes:
+        hidden_states: the input of the first block, then each block's output; each (B, T, C), zero past an item's end.
+        lengths: valid states of each item, (B,).
     """
 
     hidden_states: tuple[Tensor, ...]
@@ -27,15 +29,18 @@ class EncoderOutput:
 
 
 class Encoder(nn.Module):
-    """Log-mel filterbank, convolutional sub-sampling by four, Conformer blocks. One state every 640 samples (40 ms), or
-    with `frame_hop` 320 and interpolation one every 320.
+    """Log-mel filterbank, convolutional sub-sampling by four, Conformer blocks.
 
-    An utterance's states do not depend on what else is in the batch: padding is never computed on (see packing.py).
+    There is one state every 640 samples (40 ms), or with `frame_hop` 320, by interpolation, one every 320. The states
+    of an utterance do not depend on the rest of the batch: nothing is computed on padding (see packing.py).
 
     >>> encoder = Encoder(EncoderConfig.preset("base")).eval()
     >>> encoder([torch.randn(16000)]).hidden_states[-1].shape
     torch.Size([1, 25, 256])
     """
+
+    provenance: dict[str, Any]
+    """Where the weights come from; `load_encoder` sets it."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
@@ -51,7 +56,7 @@ class Encoder(nn.Module):
 
     @property
     def hop(self) -> int:
-        """Samples of waveform under one state that comes out."""
+        """Samples of waveform under one output state."""
         return self.config.frame_hop
 
     @hop.setter
@@ -59,42 +64,43 @@ class Encoder(nn.Module):
         self.config = dataclasses.replace(self.config, frame_hop=samples)
 
     def compile_feed_forwards(self) -> None:
-        """Has torch compile, at their first use, the layers that look at one frame at a time. Attention and convolution of
-        utterances of many lengths would be compiled anew for each batch.
+        """Let torch compile the feed-forward layers at their first use.
+
+        Attention and convolution depend on the lengths of the utterances and would be compiled anew for each batch.
         """
         for block in self.blocks:
-            block.ffn1.compile(dynamic=True)
-            block.ffn2.compile(dynamic=True)
+            cast(ConformerBlock, block).ffn1.compile(dynamic=True)
+            cast(ConformerBlock, block).ffn2.compile(dynamic=True)
 
     def forward(self, wavs: list[Tensor]) -> EncoderOutput:
-        """States of waveforms.
+        """Encode waveforms.
 
         Args:
             wavs: 1-D float tensors (samples,), 16 kHz, in [-1, 1]; any length from one sample.
 
         Returns:
-            hidden_states of T = ceil(longest / hop) states, and each item's ceil(samples / hop).
+            hidden_states of T = ceil(longest / hop) states, and each item's number of states, ceil(samples / hop).
 
         Raises:
             ValueError: an empty list, or a waveform that is empty or not one-dimensional.
         """
-        feats, frames = self.filterbank(wavs)
-        return self._encode(
-            [item[:n] for item, n in zip(feats, frames)], [math.ceil(len(wav) / self.hop) for wav in wavs]
-        )
+        feats, frames = self.filterbank.packed(wavs)
+        return self._encode(feats, frames, [math.ceil(len(wav) / self.hop) for wav in wavs])
 
     def encode_features(self, feats: list[Tensor]) -> EncoderOutput:
-        """States of normalised features: a list of (frames, n_mels); F frames give ceil(F / 4) states, or ceil(F / 2) at
-        hop 320.
+        """Encode normalised features.
+
+        Args:
+            feats: a tensor (frames, n_mels) of each utterance; F frames give ceil(F / 4) states, at hop 320 ceil(F / 2).
 
         Raises:
-            ValueError: an empty list, or features of no frame or of another number of bins.
+            ValueError: an empty list, or features without a frame or with another number of bins.
         """
-        return self._encode(feats, [math.ceil(len(one) * SHIFT_SAMPLES / self.hop) for one in feats])
+        return self._encode(*self._pack(feats), [math.ceil(len(one) * SHIFT_SAMPLES / self.hop) for one in feats])
 
-    def _encode(self, feats: list[Tensor], lengths: list[int]) -> EncoderOutput:
-        """Every block's states, `lengths` of each utterance."""
-        x, packing = self.embed(feats)
+    def _encode(self, feats: Tensor, frames: Packing, lengths: list[int]) -> EncoderOutput:
+        """Return every block's states, `lengths` of each utterance, of packed features."""
+        x, packing = self._embed(feats, frames)
         finish = packing.unpack
         if self.hop != HOP_SAMPLES:
             doubling = Doubling(packing, lengths)
@@ -106,26 +112,36 @@ class Encoder(nn.Module):
         return EncoderOutput(tuple(states), torch.tensor(lengths, device=x.device))
 
     def embed(self, feats: list[Tensor]) -> tuple[Tensor, Packing]:
-        """The input of the first block, packed (total states, C), and where each utterance lies."""
+        """Return the input of the first block, packed (total states, C), and the places of the utterances.
+
+        Args and errors as of `encode_features`.
+        """
+        return self._embed(*self._pack(feats))
+
+    def _pack(self, feats: list[Tensor]) -> tuple[Tensor, Packing]:
+        """Check the features of each utterance, and pack them."""
         if len(feats) == 0:
             raise ValueError("no features given")
         for one in feats:
             if one.dim() != 2 or one.shape[0] == 0 or one.shape[1] != self.config.n_mels:
                 raise ValueError(f"features must be (frames, {self.config.n_mels}), got shape {tuple(one.shape)}")
-        device = feats[0].device
-        frames = Packing([one.shape[0] for one in feats], device)
-        packing = Packing([math.ceil(n / 4) for n in frames.lengths], device)
-        # Not in half precision on a processor, where this is a twentieth of the work and would double the error of all states.
+        return torch.cat(feats), Packing([one.shape[0] for one in feats], feats[0].device)
+
+    def _embed(self, feats: Tensor, frames: Packing) -> tuple[Tensor, Packing]:
+        """Sub-sample packed features and add positions."""
+        packing = Packing([math.ceil(n / 4) for n in frames.lengths], feats.device)
+        # Full precision on a processor: this is a twentieth of the work, and bfloat16 would double the error of all states.
         with torch.autocast("cpu", enabled=False):
-            x = self.subsampler(torch.cat(feats), frames, packing) * math.sqrt(self.config.d_model)
-            positions = sinusoids(packing.longest, self.config.d_model, device)
+            x = self.subsampler(feats, frames, packing) * math.sqrt(self.config.d_model)
+            positions = sinusoids(packing.longest, self.config.d_model, feats.device)
             x = x + torch.cat([positions[:n] for n in packing.lengths])
             x = self.dropout(self.linear(x))
-        return x.to(self.linear.weight.dtype), packing  # under autocast, too, the blocks add to it in full precision
+        return x.to(self.linear.weight.dtype), packing  # with autocast, too, the blocks add to it in full precision
 
     def encode_packed(self, x: Tensor, packing: Packing) -> Tensor:
-        """Runs the blocks over embedded states (total, C) and returns the last block's output, packed: what training
-        needs, without keeping every block's padded output. A state every 640 samples, whatever `hop` says.
+        """Run the blocks over embedded states (total, C); return the last block's output, packed.
+
+        Training needs no more, and no block's padded output is kept. There is a state every 640 samples, whatever `hop`.
         """
         for block in self.blocks:
             x = block(x, packing)

@@ -1,7 +1,7 @@
 """The front end: waveforms to normalised log-mel filterbank features, batched, on the waveform's own device.
 
-One piece for all three stages. The energies are Kaldi's (25 ms Povey window, 10 ms hop, 80 bins, pre-emphasis 0.97, no
-dither) as `torchaudio.compliance.kaldi.fbank` computes them, but for a whole batch at once and without torchaudio.
+All three stages share it. The energies are Kaldi's (25 ms Povey window, 10 ms hop, 80 bins, pre-emphasis 0.97, no
+dither), as `torchaudio.compliance.kaldi.fbank` computes them, but for a whole batch at once and without torchaudio.
 """
 
 import math
@@ -21,17 +21,17 @@ PRE_EMPHASIS = 0.97
 ENERGY_FLOOR = 1.1920928955078125e-07  # Kaldi's: the float32 epsilon
 VARIANCE_FLOOR = 1e-10
 CHUNK_FRAMES = (
-    8192  # spectra of so many frames of the whole batch are held at once: an hour then costs little more than a minute
+    8192  # frames of the whole batch whose spectra are in memory at once: an hour needs little more than a minute
 )
 
 
 def speech_frames(samples: int) -> int:
-    """Frames that lie wholly inside `samples`, at least one: these are Kaldi's, and they alone are normalised over."""
+    """Return the frames that lie wholly inside `samples`, at least one: Kaldi's frames, which give the statistics."""
     return max(1, 1 + (samples - WINDOW_SAMPLES) // SHIFT_SAMPLES)
 
 
 def mel_banks(n_mels: int) -> Tensor:
-    """Kaldi's triangular mel filters over the FFT's bins: (n_mels, 257), the last (Nyquist) bin unused."""
+    """Return Kaldi's triangular mel filters over the FFT's bins, (n_mels, 257); the last (Nyquist) bin is unused."""
 
     def mel(hz: Tensor) -> Tensor:
         return 1127.0 * torch.log(1.0 + hz / 700.0)
@@ -45,22 +45,27 @@ def mel_banks(n_mels: int) -> Tensor:
 
 
 def povey_window() -> Tensor:
-    """Kaldi's window, a Hann window to the power 0.85: (400,)."""
+    """Return Kaldi's window, a Hann window to the power 0.85: (400,)."""
     return torch.hann_window(WINDOW_SAMPLES, periodic=False, dtype=torch.float64).pow(0.85).float()
 
 
 class Filterbank(nn.Module):
-    """Waveforms in [-1, 1] at 16 kHz to normalised features.
+    """Turn waveforms in [-1, 1] at 16 kHz into normalised features.
 
-    An utterance of N samples is padded with zeros to `640 * ceil(N / 640) + 240`, which gives `4 * ceil(N / 640)` frames.
-    The first `speech_frames(N)` are speech; the few that follow are zero after normalisation and count as valid, so that
-    the encoder's output has exactly ceil(N / 640) states.
+    An utterance of N samples is padded with zeros to `640 * ceil(N / 640) + 240` samples: `4 * ceil(N / 640)` frames.
+    The first `speech_frames(N)` are speech. The few that follow are zero after normalisation and count as valid, so
+    that the encoder gives exactly ceil(N / 640) states.
 
     Args:
         n_mels: number of mel bins.
         hop: samples of waveform under one state of the encoder; features come in multiples of hop / 160 frames.
-        mean, std: fixed statistics (n_mels,) each. Without them every utterance is normalised by its own.
+        mean, std: fixed statistics, (n_mels,) each. Without them each utterance is normalised by its own.
     """
+
+    window: Tensor
+    mel: Tensor
+    mean: Tensor | None
+    std: Tensor | None
 
     def __init__(
         self, n_mels: int, hop: int, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None
@@ -75,9 +80,8 @@ class Filterbank(nn.Module):
         self.register_buffer("mean", None if mean is None else torch.tensor(mean), persistent=False)
         self.register_buffer("std", None if std is None else torch.tensor(std), persistent=False)
 
-    @torch.no_grad()
     def forward(self, wavs: list[Tensor]) -> tuple[Tensor, list[int]]:
-        """Features of a batch.
+        """Compute the features of a batch, padded.
 
         Args:
             wavs: 1-D tensors (samples,), 16 kHz, in [-1, 1], on one device; any length from one sample.
@@ -89,6 +93,22 @@ class Filterbank(nn.Module):
         Raises:
             ValueError: the list is empty, or a waveform is empty or not one-dimensional.
         """
+        feats, frames = self.padded(wavs)
+        return feats, frames.lengths
+
+    def packed(self, wavs: list[Tensor]) -> tuple[Tensor, Packing]:
+        """Compute the features of a batch, packed (total frames, n_mels), and where each item's frames lie."""
+        feats, frames = self.padded(wavs)
+        return frames.pack(feats), frames
+
+    def separate(self, wavs: list[Tensor]) -> list[Tensor]:
+        """Compute the features of each item of a batch, (its frames, n_mels)."""
+        feats, frames = self.packed(wavs)
+        return frames.split(feats)
+
+    @torch.no_grad()
+    def padded(self, wavs: list[Tensor]) -> tuple[Tensor, Packing]:
+        """Compute the features (B, F, n_mels) as `forward` does, and how to pack them."""
         if len(wavs) == 0:
             raise ValueError("no waveform given")
         for wav in wavs:
@@ -96,7 +116,7 @@ class Filterbank(nn.Module):
                 raise ValueError(f"a waveform must be a non-empty 1-D tensor (samples,), got shape {tuple(wav.shape)}")
         samples = [wav.numel() for wav in wavs]
         states = [math.ceil(n / self.hop) for n in samples]
-        # One after another in one long waveform, each followed by at least a window of zeros: no spectrum of padding.
+        # Join them to one waveform, each followed by at least a window of zeros: no spectrum of padding is computed.
         slots = [t + 1 for t in states]
         ends = list(accumulate(slots))
         with torch.autocast(wavs[0].device.type, enabled=False):  # half precision would cost the log energies 3 digits
@@ -109,31 +129,30 @@ class Filterbank(nn.Module):
             places = packing.place([(end - slot) * frames_a_state for end, slot in zip(ends, slots)])
             feats = packing.unpack(self.energies(joined[None] * 32768.0)[0, places])
             speech = torch.tensor([speech_frames(n) for n in samples], device=feats.device)
-            return self.normalise(feats, speech), packing.lengths
+            return self.normalise(feats, speech), packing
 
     def energies(self, batch: Tensor) -> Tensor:
-        """Log-mel energies (B, F, n_mels) of 16-bit-scaled waveforms (B, samples), by Kaldi's framing (whole windows)."""
+        """Compute log-mel energies (B, F, n_mels) of 16-bit-scaled waveforms (B, samples), F whole windows each."""
         frames = batch.unfold(1, WINDOW_SAMPLES, SHIFT_SAMPLES)  # (B, F, 400), a view
-        return torch.cat(
-            [self.frame_energies(chunk) for chunk in frames.split(max(1, CHUNK_FRAMES // len(batch)), dim=1)], dim=1
-        )
+        chunks = torch.split(frames, max(1, CHUNK_FRAMES // len(batch)), dim=1)
+        return torch.cat([self.frame_energies(chunk) for chunk in chunks], dim=1)
 
     def frame_energies(self, frames: Tensor) -> Tensor:
+        """Compute log-mel energies (B, F, n_mels) of windows (B, F, 400)."""
         frames = frames - frames.mean(dim=-1, keepdim=True)
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)  # Kaldi repeats the first sample
         frames = (frames - PRE_EMPHASIS * previous) * self.window
-        power = (
-            torch.view_as_real(torch.fft.rfft(frames, n=FFT_SAMPLES)).square().sum(-1)
-        )  # abs() would take a root first
+        spectra = torch.fft.rfft(frames, n=FFT_SAMPLES)
+        power = torch.view_as_real(spectra).square().sum(-1)  # abs() would take a root first
         return (power @ self.mel).clamp(min=ENERGY_FLOOR).log()
 
     def normalise(self, feats: Tensor, speech: Tensor) -> Tensor:
-        """Zero mean and unit variance over each item's first `speech` frames (B,); everything after them becomes zero."""
+        """Normalise each item over its first `speech` frames (B,), and set all frames after them to zero."""
         mask = (torch.arange(feats.shape[1], device=feats.device)[None] < speech[:, None]).unsqueeze(-1)  # (B, F, 1)
-        if self.mean is not None:
+        if self.mean is not None and self.std is not None:
             return ((feats - self.mean) / self.std).masked_fill(~mask, 0.0)
         count = speech[:, None, None]
-        # Centred twice: of digital silence one pass leaves the mean's rounding, which the variance floor blows up.
+        # Centre twice: one pass leaves the rounding of the mean in digital silence, which the variance floor blows up.
         for _ in range(2):
             mean = feats.masked_fill(~mask, 0.0).sum(dim=1, keepdim=True) / count
             feats = (feats - mean).masked_fill(~mask, 0.0)

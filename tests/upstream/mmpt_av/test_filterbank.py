@@ -203,3 +203,13 @@ def test_a_padded_tensor_of_waveforms_is_a_batch(bank):
 def test_wrong_waveforms(bank, wavs, text):
     with pytest.raises(ValueError, match=text):
         bank(wavs)
+
+
+@pytest.mark.parametrize("samples", [(16000,), (8000, 8000), (1, 24001, 640, 5000)])
+def test_packed_and_separate_features_have_the_bits_of_padded_ones(bank, samples):
+    wavs = [0.1 * torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in samples]
+    padded, lengths = bank(wavs)
+    expected = [item[:n] for item, n in zip(padded, lengths)]
+    packed, frames = bank.packed(wavs)
+    assert torch.equal(packed, torch.cat(expected)) and frames.lengths == lengths
+    assert all(torch.equal(one, other) for one, other in zip(bank.separate(wavs), expected, strict=True))
