@@ -1,6 +1,6 @@
-"""Batches of segments of like length, counted in frames, in the same order each time they are asked for."""
+"""Batches of segments of similar length, limited by their frames, in an order that seed and epoch determine."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -15,63 +15,59 @@ from mmpt.midtrain.vocabulary import BOS, EOS, PAD, Vocabulary
 from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.upstream.errors import InputError
 
-JITTER = 0.1  # lengths are compared within this share, so that an epoch's batches are not those of the last
-STAND_INS = 10  # batches that are tried in place of one of which nothing can be read
+JITTER = 0.1  # lengths are sorted after a random change of up to this share, so that each epoch has other batches
+STAND_INS = 10  # batches to try in place of a batch of which nothing can be read
 
 
 @dataclass
 class Batch:
-    """segments; wavs: list of (samples,); inputs: (B, L) BOS then the text; outputs: (B, L) the text then EOS, PAD after it.
-
-    transcripts: (total,) sub-words of what is said, one utterance after another, of transcript_lengths (B,); for CTC only.
-    epoch is None in validation, where nothing is drawn at random. unreadable: (id, reason) of segments that are left out.
-    """
+    """B segments with their waveforms and texts."""
 
     segments: list[Segment]
-    wavs: list[Tensor]
-    inputs: Tensor
-    outputs: Tensor
-    transcripts: Tensor
-    transcript_lengths: Tensor
-    epoch: int | None
-    unreadable: list[tuple[str, str]]
+    wavs: list[Tensor]  # of (samples,)
+    inputs: Tensor  # (B, L) BOS, then the translation; PAD after it
+    outputs: Tensor  # (B, L) the translation, then EOS; PAD after it
+    transcripts: Tensor  # (total,) sub-words of the transcripts, one after another; empty without CTC
+    transcript_lengths: Tensor  # (B,)
+    epoch: int | None  # None in validation, where nothing is drawn at random
+    unreadable: list[tuple[str, str]]  # id and reason of segments that were left out
 
     @property
     def frames(self) -> int:
-        """Frames of speech."""
+        """Number of frames of speech."""
         return sum(segment.frames for segment in self.segments)
 
     @property
     def padded_frames(self) -> int:
-        """Frames that a model which pads would compute on."""
+        """Number of frames that a model with padding would compute."""
         return max(segment.frames for segment in self.segments) * len(self.segments)
 
-    def map(self, change) -> "Batch":
-        """The same with `change` applied to each tensor."""
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """Return the batch with `change` applied to each tensor."""
         tensors = {
             name: change(getattr(self, name)) for name in ("inputs", "outputs", "transcripts", "transcript_lengths")
         }
         return replace(self, wavs=[change(wav) for wav in self.wavs], **tensors)
 
     def pin_memory(self) -> "Batch":
-        """Has the DataLoader put it where a GPU can copy it from on its own."""
+        """Return the batch in pinned memory, so that copies to a GPU need not be waited for. DataLoader calls it."""
         return self.map(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on a device."""
+        """Return the batch on a device."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
 class Vocabularies:
-    """Of the translations, and for CTC of the transcripts."""
+    """The vocabularies of a run."""
 
-    target: Vocabulary
-    source: Vocabulary | None = None
+    target: Vocabulary  # of the translations
+    source: Vocabulary | None = None  # of the transcripts, with CTC only
 
 
 class BatchDataset(Dataset):
-    """Whole batches as items, so that worker processes read them ahead."""
+    """Whole batches as items, which worker processes read ahead."""
 
     def __init__(self, batches: list[list[Segment]], vocabularies: Vocabularies, epoch: int | None):
         self.batches = batches
@@ -82,29 +78,31 @@ class BatchDataset(Dataset):
         return len(self.batches)
 
     def __getitem__(self, index: int) -> Batch:
-        """The batch; where nothing of it can be read, the next one of which something can: all GPUs must go on together.
+        """Return a batch without its unreadable segments.
 
-        One without segments is left over when STAND_INS of them cannot be read.
+        If all of them are unreadable, the next batch with a readable segment takes its place, because every process
+        needs a batch for every update. After STAND_INS batches without one, the result has no segments.
         """
         unreadable: list[tuple[str, str]] = []
+        readable: list[tuple[Segment, Tensor]] = []
         for number in range(min(STAND_INS, len(self.batches))):
-            read = [
+            readable = [
                 (segment, wav)
                 for segment in self.batches[(index + number) % len(self.batches)]
                 if (wav := wav_or_reason(segment, unreadable)) is not None
             ]
-            if read:
+            if readable:
                 break
-        return self.collate(read, unreadable)
+        return self.collate(readable, unreadable)
 
-    def collate(self, read: list[tuple[Segment, Tensor]], unreadable: list[tuple[str, str]]) -> Batch:
-        """A batch of segments and their waveforms."""
-        tokens = [self.vocabularies.target.encode(segment.target) for segment, _ in read]
+    def collate(self, readable: list[tuple[Segment, Tensor]], unreadable: list[tuple[str, str]]) -> Batch:
+        """Return the batch of segments and their waveforms."""
+        tokens = [self.vocabularies.target.encode(segment.target) for segment, _ in readable]
         source = self.vocabularies.source
-        transcripts = [source.encode(spoken(segment.source)) if source else [] for segment, _ in read]
+        transcripts = [source.encode(spoken(segment.source)) if source else [] for segment, _ in readable]
         return Batch(
-            [segment for segment, _ in read],
-            [wav for _, wav in read],
+            [segment for segment, _ in readable],
+            [wav for _, wav in readable],
             pad([[BOS, *t] for t in tokens]),
             pad([[*t, EOS] for t in tokens]),
             torch.tensor(list(chain(*transcripts)), dtype=torch.int64),
@@ -115,7 +113,7 @@ class BatchDataset(Dataset):
 
 
 def wav_or_reason(segment: Segment, unreadable: list[tuple[str, str]]) -> Tensor | None:
-    """The waveform; None where it cannot be read, and the reason among the `unreadable`."""
+    """Return the segment's waveform; if it is unreadable, None, and add its id and the reason to `unreadable`."""
     try:
         return read_wav(segment)
     except InputError as error:
@@ -124,12 +122,12 @@ def wav_or_reason(segment: Segment, unreadable: list[tuple[str, str]]) -> Tensor
 
 
 def pad(rows: list[list[int]]) -> Tensor:
-    """Rows of unequal length to (B, longest), PAD on the right."""
+    """Return rows of unequal length as (B, longest), with PAD on the right."""
     longest = max(map(len, rows), default=0)
     return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
 
 
-def load(
+def load_batches(
     batches: list[list[Segment]],
     vocabularies: Vocabularies,
     epoch: int | None,
@@ -137,9 +135,9 @@ def load(
     skip: int = 0,
     pin: bool = False,
 ) -> Iterator[Batch]:
-    """The batches without the first `skip`, read from disk in order."""
+    """Read the batches from disk, in order, without the first `skip`; `pin` puts them into pinned memory."""
     dataset = BatchDataset(batches, vocabularies, epoch)
-    # A generator of its own: an iterator draws a number when it is made, which would shift dropout after a resume.
+    # DataLoader draws a number for each iterator. From torch's own generator that would shift dropout after a resume.
     return iter(
         DataLoader(
             dataset,
@@ -154,7 +152,7 @@ def load(
 
 
 def training_batches(segments: list[Segment], batch_frames: int, seed: int, epoch: int) -> list[list[Segment]]:
-    """An epoch: nearly sorted by length, cut, and the batches shuffled, all by seed and epoch."""
+    """Return an epoch's batches: segments roughly sorted by length, cut into batches, and the batches shuffled."""
     generator = item_generator(seed, epoch)
     noise = torch.rand(len(segments), generator=generator, dtype=torch.float64)
     lengths = torch.tensor([segment.frames for segment in segments]) * (1 + JITTER * noise)
@@ -163,15 +161,17 @@ def training_batches(segments: list[Segment], batch_frames: int, seed: int, epoc
 
 
 def ordered_batches(segments: list[Segment], batch_frames: int) -> list[list[Segment]]:
-    """Batches for validation: by length, the same always."""
+    """Return batches for validation: sorted by length, always the same."""
     return cut(sorted(segments, key=lambda s: (s.frames, s.id)), batch_frames)
 
 
 def cut(segments: list[Segment], batch_frames: int) -> list[list[Segment]]:
-    """Cuts a list into batches of at most `batch_frames` frames together, or of one segment that is longer. Frames are
-    summed, not multiplied: the encoder computes on no padding.
+    """Cut a list into batches of at most `batch_frames` frames; a longer segment is a batch of its own.
+
+    The frames of the segments are added up, since the encoder computes no padding.
     """
-    batches, frames = [], batch_frames
+    batches: list[list[Segment]] = []
+    frames = batch_frames
     for segment in segments:
         if frames + segment.frames > batch_frames:
             batches.append([])

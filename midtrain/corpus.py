@@ -1,11 +1,11 @@
-"""Where stage 2 gets its segments from: MuST-C as it is published, or a folder that scripts/prepare/must_c.py made of it."""
+"""The corpora of stage 2: MuST-C as published, or a folder that scripts/prepare/must_c.py made of it."""
 
 import csv
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from mmpt.midtrain.must_c import language_folder, published_splits, read_split
+from mmpt.midtrain.published_must_c import language_folder, published_splits, read_split
 from mmpt.midtrain.segments import TRAIN, Segment, Split
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary
 from mmpt.upstream.errors import InputError
@@ -15,47 +15,51 @@ ABOUT, VOCABULARY = "corpus.json", "vocabulary.model"
 COLUMNS = ("id", "audio", "start", "samples", "flac_bytes", "speaker", "source", "target")
 
 
-class Corpus(ABC):
-    """Segments in splits. name: for logs and provenance; language: translated into; splits: names of those that are there.
+class TranslationCorpus(ABC):
+    """Segments of English speech in splits, each with its translation. `open_corpus` makes one.
 
-    Made by `open_corpus`.
+    Attributes:
+        name: For logs and provenance.
+        language: Of the translations.
+        splits: Names of the splits that are there.
+        folder: Where the corpus lies.
     """
 
-    def __init__(self, language: str, splits: list[str], where: Path):
-        self.name, self.language, self.splits, self.where = f"must_c en-{language}", language, splits, where
+    def __init__(self, language: str, splits: list[str], folder: Path):
+        self.name, self.language, self.splits, self.folder = f"must_c en-{language}", language, splits, folder
 
     def read(self, name: str) -> Split:
-        """A split, checked.
+        """Read and check a split.
 
         Raises:
-            InputError: it is not there, or its files do not fit.
+            InputError: The split is missing, or its files do not fit together.
         """
         if name not in self.splits:
-            raise InputError(f"{self.where}: no split {name!r} here (there is {', '.join(self.splits) or 'none'})")
+            raise InputError(f"{self.folder}: no split {name!r} here (there is {', '.join(self.splits) or 'none'})")
         return self.read_split(name)
 
     @abstractmethod
     def read_split(self, name: str) -> Split:
-        """One of `splits`."""
+        """Read one of `splits`."""
 
     def vocabulary(self, size: int) -> Vocabulary | None:
-        """The one that was prepared, if it was to have `size` sub-words."""
+        """Return the prepared vocabulary if it was made for `size` sub-words, else None."""
         return None
 
 
-class PublishedCorpus(Corpus):
-    """en-xx as it is published."""
+class PublishedCorpus(TranslationCorpus):
+    """A folder en-xx of MuST-C as published."""
 
     def __init__(self, folder: Path, language: str, max_frames: int):
         super().__init__(language, published_splits(folder), folder)
         self.max_frames = max_frames
 
     def read_split(self, name: str) -> Split:
-        return read_split(self.where, self.language, name, self.max_frames)
+        return read_split(self.folder, self.language, name, self.max_frames)
 
 
-class PreparedCorpus(Corpus):
-    """A folder of scripts/prepare/must_c.py."""
+class PreparedCorpus(TranslationCorpus):
+    """A folder that scripts/prepare/must_c.py made."""
 
     def __init__(self, folder: Path, language: str, max_frames: int):
         try:
@@ -77,33 +81,33 @@ class PreparedCorpus(Corpus):
         self.max_frames = max_frames
 
     def read_split(self, name: str) -> Split:
-        segments, changes = read_table(self.where / f"{name}.tsv"), {}
+        table = self.folder / f"{name}.tsv"
+        segments, changes = read_table(table), {}
         for audio in dict.fromkeys(s.audio for s in segments):
             if not audio.is_file():
-                raise InputError(
-                    f"{audio}: no such file, but {self.where / name}.tsv names it; was it moved? Prepare the corpus again"
-                )
+                raise InputError(f"{audio}: no such file, but {table} names it; was it moved? Prepare the corpus again")
         if name == TRAIN:
             long = [s.id for s in segments if s.frames > self.max_frames]
             changes = {f"dropped: longer than {self.max_frames} frames": long} if long else {}
             segments = [s for s in segments if s.frames <= self.max_frames]
         if not segments:
-            raise InputError(f"{self.where / name}.tsv: no segment is left")
+            raise InputError(f"{table}: no segment is left")
         return Split(name, segments, changes)
 
     def vocabulary(self, size: int) -> Vocabulary | None:
-        return load_vocabulary(self.where / VOCABULARY) if size == self.vocabulary_size else None
+        return load_vocabulary(self.folder / VOCABULARY) if size == self.vocabulary_size else None
 
 
-def open_corpus(root: Path, language: str, max_frames: int) -> Corpus:
-    """The corpus of translations into `language` in a folder.
+def open_corpus(root: Path, language: str, max_frames: int) -> TranslationCorpus:
+    """Open the corpus of translations into `language` in a folder.
 
     Args:
-        root: what scripts/prepare/must_c.py made; or the folder that holds MuST-C's en-de, en-it and so on, or one of these.
-        max_frames: longer training segments are dropped.
+        root: A folder made by scripts/prepare/must_c.py, or MuST-C's en-xx, or the folder that holds en-xx.
+        language: Code of the target language.
+        max_frames: Longer training segments are dropped.
 
     Raises:
-        InputError: there is none.
+        InputError: The folder holds no such corpus.
     """
     if (root / ABOUT).is_file():
         return PreparedCorpus(root, language, max_frames)
@@ -111,7 +115,7 @@ def open_corpus(root: Path, language: str, max_frames: int) -> Corpus:
 
 
 def write_table(file: Path, segments: list[Segment]) -> None:
-    """Writes the segments, one a line; audio that lies in the table's folder is named relative to it."""
+    """Write the segments, one per line; audio inside the table's folder is named relative to it."""
     with file.open("w", encoding="utf-8", newline="") as lines:
         table = csv.writer(lines, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
         table.writerow(COLUMNS)
@@ -119,17 +123,16 @@ def write_table(file: Path, segments: list[Segment]) -> None:
         for s in segments:
             audio = s.audio.absolute()
             audio = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
-            texts = (
-                " ".join(text.replace("\r", "\t").split("\t")) for text in (s.speaker, s.source, s.target)
-            )  # a tab would end the column
+            # A tab would end the column.
+            texts = (" ".join(text.replace("\r", "\t").split("\t")) for text in (s.speaker, s.source, s.target))
             table.writerow((s.id, audio, s.start, s.samples, s.flac_bytes, *texts))
 
 
 def read_table(file: Path) -> list[Segment]:
-    """The segments of a table.
+    """Read the segments of a table.
 
     Raises:
-        InputError: there is no such file, or a line does not fit.
+        InputError: There is no such file, or a line does not fit.
     """
     try:
         text = file.read_bytes().decode("utf-8")
@@ -137,14 +140,15 @@ def read_table(file: Path) -> list[Segment]:
         raise InputError(f"{file}: no such file; prepare the corpus again") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 at byte {error.start}") from None
-    header, *lines = text.removesuffix("\n").split("\n")  # a csv reader would end lines at U+2028, too
+    header, *lines = text.removesuffix("\n").split("\n")  # a csv reader would also end lines at U+2028
     if tuple(header.split("\t")) != COLUMNS:
         raise InputError(f"{file}: is not a table of segments: its first line should name {', '.join(COLUMNS)}")
-    segments, files = [], {}
+    segments: list[Segment] = []
+    files: dict[str, Path] = {}  # thousands of segments share the path of a talk
     for number, line in enumerate(lines, start=2):
         try:
-            name, audio, start, samples, flac_bytes, speaker, source, target = line.split("\t")
-            audio = files.setdefault(audio, file.parent / audio)  # thousands of segments share a talk
+            name, audio_name, start, samples, flac_bytes, speaker, source, target = line.split("\t")
+            audio = files.setdefault(audio_name, file.parent / audio_name)
             segments.append(Segment(name, audio, int(start), int(samples), source, target, speaker, int(flac_bytes)))
         except ValueError:
             raise InputError(f"{file}, line {number}: does not fit; prepare the corpus again") from None

@@ -1,29 +1,18 @@
-"""CTC on the transcript (Graves et al. 2006), beside the translation: tells the encoder what was said where. The paper has none."""
+"""CTC on the transcripts (Graves et al. 2006), which teaches the encoder what was said where.
+
+It is a second loss beside translation. The paper does not use it.
+"""
 
 import re
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpt.midtrain.vocabulary import PAD
-from mmpt.training.settings import require
 from mmpt.upstream.mmpt_av.packing import Packing
 
 BLANK = PAD  # no transcript holds it
-
-
-@dataclass(frozen=True)
-class CtcSettings:
-    """weight: of CTC, added to the translation's loss; 0: none. vocabulary_size: sub-words of the transcripts, at most."""
-
-    weight: float = 0.0
-    vocabulary_size: int = 1000
-
-    def __post_init__(self):
-        require(0 <= self.weight < 1e3, f"ctc.weight must not be negative, and finite, got {self.weight:g}")
-        require(self.vocabulary_size >= 1, "ctc.vocabulary_size must be at least 1")
 
 
 class CtcHead(nn.Linear):
@@ -31,29 +20,33 @@ class CtcHead(nn.Linear):
 
 
 def ctc_loss(logits: Tensor, packing: Packing, transcripts: Tensor, lengths: Tensor) -> Tensor:
-    """Negative log-likelihood of the transcripts, in nats, summed over a batch. Those that need more states than there are
-    count nothing.
+    """Return the negative log-likelihood of the transcripts, in nats, summed over a batch.
+
+    A transcript that needs more states than its utterance has adds nothing.
 
     Args:
-        logits: (total states, vocabulary), packed. transcripts: (total sub-words,), one after another, of `lengths` (B,).
+        logits: (total states, vocabulary), packed.
+        packing: How the utterances' states are packed.
+        transcripts: (total sub-words,), one transcript after another.
+        lengths: (B,) sub-words of each transcript.
     """
     log_probs = packing.unpack(logits.float().log_softmax(-1)).transpose(0, 1)
     states = torch.tensor(packing.lengths, device=lengths.device)
     return F.ctc_loss(log_probs, transcripts, states, lengths, blank=BLANK, reduction="sum", zero_infinity=True)
 
 
-def read_off(logits: Tensor, packing: Packing) -> list[list[int]]:
-    """The likeliest sub-word of each state, repetitions and blanks left out: what each utterance says."""
+def read_transcripts(logits: Tensor, packing: Packing) -> list[list[int]]:
+    """Return each utterance's transcript: the likeliest sub-word of each state, without repetitions and blanks."""
     best = logits.argmax(-1).split(packing.lengths)
     return [[token for token in one.unique_consecutive().tolist() if token != BLANK] for one in best]
 
 
 def spoken(transcript: str) -> str:
-    """A transcript as CTC learns it: lower case, without punctuation and what nobody said, such as (Applause)."""
+    """Return a transcript as CTC learns it: lower case, without punctuation and without events such as (Applause)."""
     without_events = re.sub(r"\([^)]*\)|\[[^]]*\]", " ", transcript.lower()).replace("’", "'")
     return " ".join(re.sub(r"[^\w']|_", " ", without_events).split())
 
 
 def states_needed(tokens: list[int]) -> int:
-    """States that CTC needs for a transcript: one a sub-word, and a blank between equal ones."""
+    """Return how many states CTC needs for a transcript: one per sub-word, and a blank between equal neighbours."""
     return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:]))

@@ -1,4 +1,4 @@
-"""Speech translation: the encoder that is being mid-trained, a text decoder on top, and their losses."""
+"""The speech translation model: the encoder to mid-train, a text decoder on top, and their losses."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpt.midtrain.ctc import CtcHead
-from mmpt.midtrain.decoder import Decoder, DecoderSettings, Memory
+from mmpt.midtrain.decoder import Decoder, Memory
+from mmpt.midtrain.settings import DecoderSettings
 from mmpt.midtrain.vocabulary import PAD
 from mmpt.upstream.mmpt_av import Encoder
 from mmpt.upstream.mmpt_av.packing import Packing
@@ -15,21 +16,22 @@ from mmpt.upstream.mmpt_av.packing import Packing
 
 @dataclass
 class Predictions:
-    """logits (tokens, vocabulary) of the tokens (tokens,) of all texts, without padding; ctc (total states, transcript vocabulary),
-    where the model has such a head, packed as `packing` says.
-    """
+    """What the model predicts for a batch, without padding."""
 
-    logits: Tensor
-    tokens: Tensor
-    ctc: Tensor | None
-    packing: Packing
+    logits: Tensor  # (tokens, vocabulary), of the tokens of all texts
+    tokens: Tensor  # (tokens,) the right ones
+    ctc: Tensor | None  # (total states, transcript vocabulary), packed; None for a model without CTC
+    packing: Packing  # of the states
 
 
 class TranslationModel(nn.Module):
-    """An encoder and a decoder of the same width, and for CTC a layer on the encoder's last states.
+    """An encoder and a decoder of the same width, and for CTC a linear layer on the encoder's last states.
 
     Args:
-        vocabulary_size: of the translations; transcript_size: of the transcripts for CTC, 0: no CTC.
+        encoder: The encoder to mid-train.
+        vocabulary_size: Sub-words of the translations.
+        settings: Sizes of the decoder.
+        transcript_size: Sub-words of the transcripts, for CTC; 0: no CTC.
     """
 
     def __init__(self, encoder: Encoder, vocabulary_size: int, settings: DecoderSettings, transcript_size: int = 0):
@@ -39,25 +41,26 @@ class TranslationModel(nn.Module):
         self.ctc = CtcHead(encoder.config.d_model, transcript_size) if transcript_size else None
 
     def states(self, feats: list[Tensor]) -> tuple[Tensor, Packing]:
-        """The encoder's last states, packed (total, C), of normalised features, a list of (frames, n_mels)."""
+        """Return the encoder's last states, packed (total, C), of normalised features, a list of (frames, n_mels)."""
         x, packing = self.encoder.embed(feats)
         return self.encoder.encode_packed(x, packing), packing
 
     def remember(self, states: Tensor, packing: Packing) -> tuple[Memory, Tensor]:
-        """The decoder's memory of packed states, and the lengths (B,)."""
+        """Return the decoder's memory of packed states, and their lengths (B,)."""
         lengths = torch.tensor(packing.lengths, device=states.device)
         return self.decoder.remember(packing.unpack(states), lengths), lengths
 
     def encode(self, feats: list[Tensor]) -> tuple[Memory, Tensor]:
-        """The decoder's memory of features, and the lengths (B,) of their states."""
+        """Return the decoder's memory of features, and the lengths (B,) of their states."""
         return self.remember(*self.states(feats))
 
     def forward(self, feats: list[Tensor], inputs: Tensor, outputs: Tensor) -> Predictions:
-        """What the model says of each token, given those before it.
+        """Predict each token from the speech and the tokens before it.
 
         Args:
             feats: list of (frames, n_mels).
-            inputs: (B, L) BOS then the text. outputs: (B, L) the text then EOS, PAD after it.
+            inputs: (B, L) BOS, then the text; PAD after it.
+            outputs: (B, L) the text, then EOS; PAD after it.
         """
         states, packing = self.states(feats)
         memory, _ = self.remember(states, packing)
@@ -67,12 +70,12 @@ class TranslationModel(nn.Module):
 
 
 def smoothed_loss(logits: Tensor, outputs: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Label-smoothed cross entropy (Szegedy et al. 2016) and plain negative log-likelihood, means over tokens, in nats.
-
-    The share `smoothing` goes evenly to the other V - 1 tokens, as in fairseq.
+    """Return label-smoothed cross entropy (Szegedy et al. 2016) and negative log-likelihood: nats per token.
 
     Args:
-        logits: (tokens, vocabulary). outputs: (tokens,).
+        logits: (tokens, vocabulary).
+        outputs: (tokens,) the right tokens.
+        smoothing: Probability that is spread evenly over the other tokens, as in fairseq.
     """
     log_probs = logits.float().log_softmax(-1)
     nll = F.nll_loss(log_probs, outputs)

@@ -1,4 +1,4 @@
-"""BLEU and chrF by sacrebleu, with the signatures that make them comparable, and examples to look at."""
+"""BLEU and chrF by sacrebleu, with the signatures that make them comparable, and tables of example translations."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from sacrebleu.metrics import BLEU, CHRF
 
 from mmpt.midtrain.segments import Segment
 
-EXAMPLES = 20  # segments in a table
+EXAMPLES = 20  # segments in a table of examples
 
 
 @dataclass(frozen=True)
 class Scores:
-    """bleu, chrf: 0 to 100, of the whole; signatures: how each was computed."""
+    """Scores of a whole split."""
 
-    bleu: float
-    chrf: float
-    signatures: dict[str, str]
-    lines: list[str]  # for people
+    bleu: float  # 0 to 100
+    chrf: float  # 0 to 100
+    signatures: dict[str, str]  # how sacrebleu computed each score
+    lines: list[str]  # scores and signatures, to be printed
 
     def text(self, title: str, segments: list[Segment], hypotheses: list[str]) -> str:
-        """All segments with transcript, reference and hypothesis, under the scores."""
+        """Return a text with the scores, and each segment's transcript, reference and hypothesis."""
         blocks = [
             f"{s.id}\n  en  {s.source}\n  ref {s.target}\n  hyp {hypothesis}"
             for s, hypothesis in zip(segments, hypotheses)
@@ -28,8 +28,8 @@ class Scores:
         return "\n\n".join(["\n".join([title, *self.lines]), *blocks]) + "\n"
 
 
-def score(hypotheses: list[str], references: list[str], language: str) -> Scores:
-    """Scores of translations into `language`, both lists in the same order."""
+def score_translations(hypotheses: list[str], references: list[str], language: str) -> Scores:
+    """Score translations into `language`; both lists have the same order."""
     bleu, chrf = BLEU(tokenize=tokenizer(language)), CHRF()
     found = {
         "BLEU": (bleu.corpus_score(hypotheses, [references]), bleu),
@@ -41,14 +41,14 @@ def score(hypotheses: list[str], references: list[str], language: str) -> Scores
 
 
 def tokenizer(language: str) -> str:
-    """What cuts texts into words for BLEU: 13a, the default, is for scripts with spaces. The signature names it."""
-    if language == "ja":  # MeCab is what the field uses, and an extra of sacrebleu's
+    """Return the name of BLEU's tokenizer; the default, 13a, is for scripts with spaces. The signature names it."""
+    if language == "ja":  # the field uses MeCab, which is an extra of sacrebleu
         return "ja-mecab" if importlib.util.find_spec("MeCab") else "char"
     return "zh" if language == "zh" else "13a"
 
 
-def examples(title: str, scores: Scores, segments: list[Segment], hypotheses: list[str]) -> str:
-    """A page with a table of translations from the best to the worst by chrF, evenly chosen."""
+def example_table(title: str, scores: Scores, segments: list[Segment], hypotheses: list[str]) -> str:
+    """Return a Markdown page with the scores and a table of evenly chosen translations, from best to worst by chrF."""
     chrf = CHRF()
     rated = sorted(
         ((chrf.sentence_score(text, [s.target]).score, s, text) for s, text in zip(segments, hypotheses)),
@@ -78,5 +78,5 @@ def examples(title: str, scores: Scores, segments: list[Segment], hypotheses: li
 
 
 def cell(text: str) -> str:
-    """A text inside a table."""
+    """Return a text as a cell of a Markdown table."""
     return text.replace("|", "\\|") or " "

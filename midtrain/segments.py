@@ -1,4 +1,4 @@
-"""Segments: sentences of talks with their translations, and how their sound is read."""
+"""Segments: sentences of talks with their translations, and reading of their sound."""
 
 import io
 import os
@@ -18,49 +18,50 @@ TRAIN = "train"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A sentence: `samples` samples of a talk's wav from `start` on, its transcript and its translation.
+    """A sentence of a talk.
 
-    Where `flac_bytes` is not 0, `audio` is a tar, and the sound a FLAC file of so many bytes at its byte `start`.
+    Its sound is `samples` samples of the wav `audio` from sample `start` on. If `flac_bytes` is not 0, `audio` is a
+    tar, and the sound is a FLAC file of `flac_bytes` bytes that begins at byte `start` of it.
     """
 
     id: str  # the talk and the segment's number in its split
     audio: Path
     start: int
     samples: int
-    source: str
-    target: str
+    source: str  # transcript
+    target: str  # translation
     speaker: str = ""
     flac_bytes: int = 0
 
     @property
     def frames(self) -> int:
-        """Filterbank frames of speech, what batches are counted in."""
+        """Number of filterbank frames of speech, by which batches are limited."""
         return speech_frames(self.samples)
 
 
 @dataclass(frozen=True)
 class Split:
-    """The segments of a split. changes: ids of those that were changed, left out or are odd, by what it is."""
+    """The segments of a split."""
 
     name: str
     segments: list[Segment]
-    changes: dict[str, list[str]]
+    changes: dict[str, list[str]]  # ids of segments that were changed, dropped or are odd, by what it is
 
     @property
     def hours(self) -> float:
         return sum(s.samples for s in self.segments) / SAMPLE_RATE / 3600
 
     def describe(self) -> str:
-        """One line for people."""
+        """Return one line with the split's size and changes."""
         changes = "".join(f"; {len(ids):,} {what}" for what, ids in self.changes.items())
         return f"{self.name}: {len(self.segments):,} segments, {self.hours:.2f} h{changes}"
 
 
 def read_wav(segment: Segment) -> Tensor:
-    """The segment's waveform (samples,) in [-1, 1]: by seeking in its talk, or by one read out of its tar.
+    """Read the segment's waveform (samples,) in [-1, 1], by seeking in its talk or by one read of its tar.
 
     Raises:
-        InputError: the file is gone, damaged or shorter than when it was looked at.
+        InputError: The file is missing, damaged or shorter than the segment says.
     """
     try:
         if segment.flac_bytes:
@@ -73,13 +74,14 @@ def read_wav(segment: Segment) -> Tensor:
         raise InputError(f"{segment.audio}: segment {segment.id} cannot be read: {error}") from None
     if len(wav) != segment.samples:
         raise InputError(
-            f"{segment.audio}: segment {segment.id} has {len(wav)} samples, {segment.samples} were expected; is the file cut off?"
+            f"{segment.audio}: segment {segment.id} has {len(wav)} samples, {segment.samples} were expected; "
+            "is the file cut off?"
         )
     return torch.from_numpy(wav)
 
 
 def read_bytes(file: Path, start: int, size: int) -> bytes:
-    """A part of a file. It is opened each time, which costs microseconds: no handle is shared with a forked worker."""
+    """Read a part of a file. Opening it each time costs microseconds, and no forked worker shares a handle."""
     handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.pread(handle, size, start)

@@ -1,7 +1,6 @@
-"""What stage 2 makes of held-out segments, added up batch by batch and rank by rank."""
+"""Results of stage 2 on held-out segments, collected batch by batch and rank by rank."""
 
 import math
-from collections import Counter
 
 import jiwer
 from torch import Tensor
@@ -10,14 +9,20 @@ from mmpt.midtrain.batches import Batch
 from mmpt.midtrain.ctc import spoken
 from mmpt.midtrain.segments import Segment
 
-COUNTED_IN = {"translation": "tokens", "nll": "tokens", "ctc": "transcript_tokens"}  # what a loss is a mean over
+# The unit that each loss is a mean over.
+COUNTED_IN = {"translation": "tokens", "nll": "tokens", "ctc": "transcript_tokens"}
 
 
-class HeldOut:
-    """translations: of each segment, by id; transcripts: what CTC read off, likewise."""
+class HeldOutSegments:
+    """Losses, translations and transcripts of held-out segments.
 
-    def __init__(self):
-        self.sums: Counter = Counter()  # of each loss, and of what they are divided by
+    Attributes:
+        translations: The model's translation of each segment, by id.
+        transcripts: The transcript that CTC finds for each segment, by id; empty without CTC.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}  # of each loss, and of the units that they are divided by
         self.translations: dict[str, str] = {}
         self.transcripts: dict[str, str] = {}
 
@@ -29,22 +34,29 @@ class HeldOut:
         translations: list[str],
         transcripts: list[str],
     ) -> None:
-        """A batch: its losses are means. transcripts: none without CTC."""
+        """Add a batch, whose losses are means over its `counts`."""
         names = [segment.id for segment in batch.segments]
         self.translations.update(zip(names, translations))
         self.transcripts.update(zip(names, transcripts))
         for name, value in losses.items():
-            self.sums[name] += value.item() * counts[COUNTED_IN[name]]
-        self.sums.update({unit: counts[unit] for unit in set(COUNTED_IN.values())})
+            self.add_to_sum(name, value.item() * counts[COUNTED_IN[name]])
+        for unit in set(COUNTED_IN.values()):
+            self.add_to_sum(unit, counts[unit])
 
-    def bring_together(self, everyones: list["HeldOut"]) -> None:
-        """Takes over what all ranks have added."""
-        self.sums = sum((one.sums for one in everyones), Counter())
-        self.translations = {name: text for one in everyones for name, text in one.translations.items()}
-        self.transcripts = {name: text for one in everyones for name, text in one.transcripts.items()}
+    def add_to_sum(self, name: str, value: float) -> None:
+        self.sums[name] = self.sums.get(name, 0) + value
+
+    def merge(self, ranks: list["HeldOutSegments"]) -> None:
+        """Take over the results of all ranks."""
+        sums = [rank.sums for rank in ranks]  # one of them may be this object's own
+        self.sums = {}
+        for name, value in (item for one in sums for item in one.items()):
+            self.add_to_sum(name, value)
+        self.translations = {name: text for rank in ranks for name, text in rank.translations.items()}
+        self.transcripts = {name: text for rank in ranks for name, text in rank.transcripts.items()}
 
     def losses(self, ctc_weight: float) -> dict[str, float]:
-        """Means over all tokens, by name; `loss` is what training minimises."""
+        """Return means over all tokens, by name; `loss` is the loss that training minimises."""
         means = {
             name: self.sums[name] / max(1, self.sums[unit]) for name, unit in COUNTED_IN.items() if name in self.sums
         }
@@ -52,10 +64,12 @@ class HeldOut:
         return {"loss": loss, **means, "perplexity": math.exp(min(means["nll"], 50))}
 
     def word_errors(self, segments: list[Segment]) -> dict[str, float]:
-        """Word error rate (%) of the transcripts; nothing without them. Segments in which nobody speaks are left out."""
+        """Return the word error rate (%) of the transcripts, if there are any. Segments without words are left out."""
         pairs = [
             (words, self.transcripts[s.id])
             for s in segments
             if s.id in self.transcripts and (words := spoken(s.source))
         ]
-        return {"transcript_wer": 100 * jiwer.wer(*map(list, zip(*pairs)))} if pairs else {}
+        if not pairs:
+            return {}
+        return {"transcript_wer": 100 * jiwer.wer([words for words, _ in pairs], [found for _, found in pairs])}

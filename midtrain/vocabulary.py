@@ -1,21 +1,21 @@
-"""The target language's sub-words: a SentencePiece unigram model (Kudo 2018), trained on the training texts alone."""
+"""Sub-words of a language: a SentencePiece unigram model (Kudo 2018), learned from training texts alone."""
 
 import io
-import os
 from pathlib import Path
 
 import sentencepiece
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import write_bytes
 
 PAD, BOS, EOS, UNKNOWN = range(4)
 
 
 class Vocabulary:
-    """Texts to numbers and back.
+    """Turns texts into numbers and back.
 
     Args:
-        model: a serialised SentencePiece model with the four special symbols above.
+        model: A serialised SentencePiece model with the four special symbols above.
     """
 
     def __init__(self, model: bytes):
@@ -26,22 +26,24 @@ class Vocabulary:
         return self.processor.get_piece_size()
 
     def encode(self, text: str) -> list[int]:
-        """Sub-words of a text, without BOS and EOS."""
+        """Return the sub-words of a text, without BOS and EOS."""
         return self.processor.encode(text)
 
     def decode(self, tokens: list[int]) -> str:
-        """The text of sub-words; special symbols leave nothing."""
+        """Return the text of sub-words; special symbols are left out."""
         return self.processor.decode([t for t in tokens if t not in (PAD, BOS, EOS)])
 
 
 def train_vocabulary(texts: list[str], size: int, option: str = "data.vocabulary_size") -> Vocabulary:
-    """A vocabulary of `size` sub-words, fewer where the text is too small for as many; the same for the same texts.
+    """Learn a vocabulary; the same texts give the same one.
 
     Args:
-        option: what the user calls `size`.
+        texts: To learn from.
+        size: Number of sub-words; fewer if the texts are too small for so many.
+        option: The user's name for `size`, for the error.
 
     Raises:
-        InputError: `size` is too small for the text's characters.
+        InputError: `size` is too small for the characters of the texts.
     """
     model = io.BytesIO()
     try:
@@ -56,7 +58,7 @@ def train_vocabulary(texts: list[str], size: int, option: str = "data.vocabulary
             bos_id=BOS,
             eos_id=EOS,
             unk_id=UNKNOWN,
-            num_threads=4,  # a fixed number: sums over threads depend on it
+            num_threads=4,  # a fixed number: the result depends on how the threads share the sums
             minloglevel=2,
         )
     except RuntimeError as error:
@@ -65,10 +67,10 @@ def train_vocabulary(texts: list[str], size: int, option: str = "data.vocabulary
 
 
 def load_vocabulary(path: Path) -> Vocabulary:
-    """A vocabulary from its file.
+    """Read a vocabulary from its file.
 
     Raises:
-        InputError: it is damaged or something else.
+        InputError: The file is damaged or something else.
     """
     try:
         return Vocabulary(path.read_bytes())
@@ -77,7 +79,5 @@ def load_vocabulary(path: Path) -> Vocabulary:
 
 
 def save_vocabulary(vocabulary: Vocabulary, path: Path) -> None:
-    """Writes the model's file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(vocabulary.model)
-    os.replace(temporary, path)
+    """Write a vocabulary's file, whole or not at all."""
+    write_bytes(path, vocabulary.model)

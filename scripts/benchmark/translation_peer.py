@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mmpt.midtrain.decoder import DecoderSettings
+from mmpt.midtrain.settings import DecoderSettings
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import EncoderConfig

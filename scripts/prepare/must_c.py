@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
     sys.exit(f"error: {error}; set up with `bash scripts/setup.sh`, then `. .venv/bin/activate`")
 
 from mmpt.midtrain.corpus import ABOUT, FORMAT, VERSION, VOCABULARY, PublishedCorpus, write_table
-from mmpt.midtrain.must_c import language_folder
+from mmpt.midtrain.published_must_c import language_folder
 from mmpt.midtrain.segments import TRAIN, Split
 from mmpt.midtrain.vocabulary import save_vocabulary, train_vocabulary
 from mmpt.scripts.prepare.must_c_report import draw_lengths, shared_texts, write_report

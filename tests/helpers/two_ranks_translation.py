@@ -11,10 +11,8 @@ import torch.distributed as dist
 
 from mmpt.midtrain.batches import BatchDataset, Vocabularies
 from mmpt.midtrain.corpus import open_corpus
-from mmpt.midtrain.ctc import CtcSettings
-from mmpt.midtrain.decoder import DecoderSettings
-from mmpt.midtrain.settings import DataSettings, MidtrainSettings
-from mmpt.midtrain.task import Corpus, TranslationTask
+from mmpt.midtrain.settings import CtcSettings, DataSettings, DecoderSettings, MidtrainSettings
+from mmpt.midtrain.task import TrainingData, TranslationTask
 from mmpt.midtrain.vocabulary import train_vocabulary
 from mmpt.training.distributed import Counts, World, join_world
 from mmpt.training.run_folder import RunFolder
@@ -41,7 +39,7 @@ def small_task(root: Path, world: World) -> TranslationTask:
     torch.manual_seed(0)
     task = TranslationTask(
         settings,
-        Corpus("mock", train, dev),
+        TrainingData("mock", train, dev),
         vocabularies,
         Encoder(SIZES),
         None,

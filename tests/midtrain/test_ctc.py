@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 
-from mmpt.midtrain.ctc import BLANK, CtcSettings, ctc_loss, read_off, spoken, states_needed
+from mmpt.midtrain.ctc import BLANK, ctc_loss, read_transcripts, spoken, states_needed
+from mmpt.midtrain.settings import CtcSettings
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.packing import Packing
 
@@ -53,7 +54,7 @@ def test_what_is_read_off_is_the_likeliest_path_collapsed():
     paths = [[0, 1, 1, 0, 1, 2], [3], [0, 0], [2, 2, 3, 0]]
     logits = torch.nn.functional.one_hot(torch.tensor(sum(paths, [])), 4).float()
     assert (
-        read_off(logits, Packing([len(p) for p in paths], logits.device))
+        read_transcripts(logits, Packing([len(p) for p in paths], logits.device))
         == [collapse(p) for p in paths]
         == [[1, 1, 2], [3], [], [2, 3]]
     )

@@ -6,9 +6,10 @@ import math
 import pytest
 import torch
 
-from mmpt.midtrain.decode import GREEDY, SPARE_TOKENS, SearchSettings, translate
-from mmpt.midtrain.decoder import DecoderSettings, Past
+from mmpt.midtrain.decode import GREEDY, SPARE_TOKENS, translate
+from mmpt.midtrain.decoder import Past
 from mmpt.midtrain.model import TranslationModel
+from mmpt.midtrain.settings import DecoderSettings, SearchSettings
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig

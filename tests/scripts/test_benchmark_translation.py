@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from mmpt.midtrain.decoder import DecoderSettings
+from mmpt.midtrain.settings import DecoderSettings
 from mmpt.midtrain.vocabulary import EOS
 from mmpt.scripts.benchmark import translating, translation_step
 from mmpt.scripts.benchmark.timing import ratios, spread

@@ -1,7 +1,7 @@
-"""MuST-C as it is published (Di Gangi et al. 2019), v1 to v3: segments of talks in a YAML list, beside line-aligned texts.
+"""MuST-C as published (Di Gangi et al. 2019), v1 to v3: a YAML list of segments of talks, and texts line by line.
 
-en-xx/data/{train,dev,tst-COMMON,tst-HE}/{wav/*.wav, txt/SPLIT.yaml, txt/SPLIT.en, txt/SPLIT.xx}. Training segments that cannot
-serve are dropped and reported; of dev and test nothing is dropped, or scores would not be comparable.
+The files are en-xx/data/{train,dev,tst-COMMON,tst-HE}/{wav/*.wav, txt/SPLIT.yaml, txt/SPLIT.en, txt/SPLIT.xx}.
+Unusable training segments are dropped and reported. Dev and tests are kept whole, so that scores are comparable.
 """
 
 from collections.abc import Iterable
@@ -17,18 +17,21 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.filterbank import SHIFT_SAMPLES
 
-HEADERS_AT_ONCE = 16  # wavs: reading a header waits on the disk, not on Python
+HEADERS_AT_ONCE = 16  # wavs to open at the same time: reading a header waits on the disk, not on Python
 
 
 def read_split(folder: Path, language: str, name: str, max_frames: int) -> Split:
-    """The segments of one split.
+    """Read the segments of one split.
 
     Args:
-        folder: en-`language`. max_frames: longer training segments are dropped.
+        folder: The folder en-`language`.
+        language: Of the translations.
+        name: Of the split.
+        max_frames: Longer training segments are dropped.
 
     Raises:
-        InputError: no such split, file or wav; texts and segments differ in number; a segment's entry or a wav's format
-            is not MuST-C's; nothing is left to train on.
+        InputError: The split, a file or a wav is missing; texts and segments differ in number; a segment's entry or a
+            wav's format is not MuST-C's; no segment is left.
     """
     data = folder / "data" / name
     yaml_file = data / "txt" / f"{name}.yaml"
@@ -37,16 +40,16 @@ def read_split(folder: Path, language: str, name: str, max_frames: int) -> Split
     for suffix, lines in (("en", source), (language, target)):
         if len(lines) != len(entries):
             raise InputError(
-                f"{data / 'txt' / name}.{suffix}: {len(lines)} lines, but {yaml_file.name} lists {len(entries)} segments; "
-                "line n must be the text of segment n"
+                f"{data / 'txt' / name}.{suffix}: {len(lines)} lines, but {yaml_file.name} lists {len(entries)} "
+                "segments; line n must be the text of segment n"
             )
     places = [place(entry, f"{yaml_file}, segment {number}") for number, entry in enumerate(entries, start=1)]
     lengths = talk_lengths(data / "wav" / wav for wav, *_ in places)
     segments = [
-        Segment(f"{Path(wav).stem}_{number}", data / "wav" / wav, start, samples, *texts, speaker)
-        for number, ((wav, start, samples, speaker), *texts) in enumerate(zip(places, source, target))
+        Segment(f"{Path(wav).stem}_{number}", data / "wav" / wav, start, samples, transcript, translation, speaker)
+        for number, ((wav, start, samples, speaker), transcript, translation) in enumerate(zip(places, source, target))
     ]
-    kept, changes = fitting(segments, lengths, max_frames if name == TRAIN else None)
+    kept, changes = usable_segments(segments, lengths, max_frames if name == TRAIN else None)
     if not kept:
         raise InputError(
             f"{yaml_file}: no segment is left" + "".join(f"; {len(ids)} {what}" for what, ids in changes.items())
@@ -54,18 +57,29 @@ def read_split(folder: Path, language: str, name: str, max_frames: int) -> Split
     return Split(name, kept, changes)
 
 
-def fitting(
+def usable_segments(
     segments: list[Segment], lengths: dict[Path, int], max_frames: int | None
 ) -> tuple[list[Segment], dict[str, list[str]]]:
-    """The segments that serve, inside their talks; and what was dropped (only with `max_frames`, in training), clipped or is odd."""
-    kept, changes, seen = [], {}, set()
+    """Drop unusable segments and cut the others to their talks.
+
+    Args:
+        segments: As listed.
+        lengths: Samples of each talk.
+        max_frames: Longer segments are dropped; None, outside of training: nothing is dropped.
+
+    Returns:
+        The segments to keep; and the ids of those that were dropped, clipped or are odd, by what it is.
+    """
+    kept: list[Segment] = []
+    changes: dict[str, list[str]] = {}
+    seen: set[tuple[str, str]] = set()
 
     def note(what: str, segment: Segment) -> None:
         changes.setdefault(what, []).append(segment.id)
 
     for segment in segments:
         available = lengths[segment.audio]
-        reason = unfit(segment, available, max_frames) if max_frames is not None else None
+        reason = reason_to_drop(segment, available, max_frames) if max_frames is not None else None
         if reason:
             note(f"dropped: {reason}", segment)
             continue
@@ -82,8 +96,8 @@ def fitting(
     return kept, changes
 
 
-def unfit(segment: Segment, available: int, max_frames: int) -> str | None:
-    """Why a segment is not to be trained on, if so. A frame past the wav's end is rounding."""
+def reason_to_drop(segment: Segment, available: int, max_frames: int) -> str | None:
+    """Return why a segment cannot be trained on, or None. One frame past the wav's end is taken for rounding."""
     if not segment.target:
         return "without translation"
     if segment.samples < 1:
@@ -94,21 +108,22 @@ def unfit(segment: Segment, available: int, max_frames: int) -> str | None:
 
 
 def clip(segment: Segment, available: int) -> Segment:
-    """The segment inside its wav, one sample at least."""
+    """Return the segment cut to its wav of `available` samples; at least one sample is left."""
     start = min(segment.start, available - 1)
     samples = max(1, min(segment.samples, available - start))
     return Segment(segment.id, segment.audio, start, samples, segment.source, segment.target, segment.speaker)
 
 
 def language_folder(root: Path, language: str) -> Path:
-    """en-`language` under `root`, or `root` itself where it is that.
+    """Return the folder en-`language` in `root`, or `root` itself if it is that folder.
 
     Raises:
-        InputError: it is not there; the ones that are get named.
+        InputError: There is no such folder; the error names the languages that are there.
     """
     if not root.is_dir():
         raise InputError(
-            f"{root}: no such folder; it should hold MuST-C's en-de, en-it and so on, or be what scripts/prepare/must_c.py made"
+            f"{root}: no such folder; it should hold MuST-C's en-de, en-it and so on, "
+            "or be a folder that scripts/prepare/must_c.py made"
         )
     if root.resolve().name == f"en-{language}" and (root / "data").is_dir():
         return root
@@ -122,16 +137,16 @@ def language_folder(root: Path, language: str) -> Path:
 
 
 def published_splits(folder: Path) -> list[str]:
-    """Names of the splits in en-xx: train, dev, then the tests."""
+    """Return the names of the splits in en-xx: train, dev, then the tests."""
     there = {path.parent.name for path in folder.glob("data/*/txt") if path.is_dir()}
     return [name for name in (TRAIN, "dev") if name in there] + sorted(there - {TRAIN, "dev"})
 
 
 def read_text(file: Path) -> str:
-    """A text, its lines ended by newlines.
+    r"""Read a text and return it with its lines ended by \n.
 
     Raises:
-        InputError: there is no such file, or it is not UTF-8.
+        InputError: There is no such file, or it is not UTF-8.
     """
     if not file.is_file():
         raise InputError(f"{file}: no such file; a MuST-C split has wav/ and txt/ with .yaml, .en and the translation")
@@ -142,16 +157,16 @@ def read_text(file: Path) -> str:
 
 
 def read_lines(file: Path) -> list[str]:
-    """Lines of a text, stripped. Only newlines end a line: the published texts hold U+2028 and its like inside sentences."""
+    """Return the stripped lines of a text. Only newlines end a line: published sentences hold U+2028 and the like."""
     lines = read_text(file).split("\n")
     return [line.strip() for line in (lines[:-1] if lines[-1] == "" else lines)]
 
 
 def read_entries(file: Path) -> list[dict]:
-    """The YAML list of segments.
+    """Read the YAML list of segments.
 
     Raises:
-        InputError: there is no such file, or it is not a YAML list of mappings.
+        InputError: There is no such file, or it is not a YAML list of mappings.
     """
     try:
         return parse_segment_list(read_text(file))
@@ -162,7 +177,7 @@ def read_entries(file: Path) -> list[dict]:
 
 
 def place(entry: dict, where: str) -> tuple[str, int, int, str]:
-    """Name of the wav, first sample, number of samples and speaker ("" where none is named) of a segment."""
+    """Return a segment's wav, first sample, number of samples, and speaker ("" if the entry names none)."""
     try:
         offset_s, duration_s, wav = float(entry["offset"]), float(entry["duration"]), str(entry["wav"])
         start, samples = round(offset_s * SAMPLE_RATE), round(duration_s * SAMPLE_RATE)
@@ -178,17 +193,17 @@ def place(entry: dict, where: str) -> tuple[str, int, int, str]:
 
 
 def talk_lengths(wavs: Iterable[Path]) -> dict[Path, int]:
-    """Samples of each talk, one look at each."""
+    """Return the number of samples of each talk; each is opened once."""
     talks = list(dict.fromkeys(wavs))
     with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
         return dict(zip(talks, pool.map(wav_samples, talks)))
 
 
 def wav_samples(file: Path) -> int:
-    """Length of a talk.
+    """Return the number of samples of a talk.
 
     Raises:
-        InputError: it is not there, unreadable, empty or not 16 kHz mono.
+        InputError: The wav is missing, unreadable, empty or not 16 kHz mono.
     """
     if not file.is_file():
         raise InputError(f"{file}: no such wav, but the segment list names it")
@@ -198,8 +213,8 @@ def wav_samples(file: Path) -> int:
         raise InputError(f"{file}: cannot be read as audio: {error}") from None
     if info.samplerate != SAMPLE_RATE or info.channels != 1:
         raise InputError(
-            f"{file}: {info.samplerate} Hz, {info.channels} channels; 16000 Hz mono is needed "
-            "(sox IN -r 16000 -c 1 OUT converts)"
+            f"{file}: {info.samplerate} Hz, {info.channels} channels; {SAMPLE_RATE} Hz mono is needed "
+            f"(sox IN -r {SAMPLE_RATE} -c 1 OUT converts)"
         )
     if info.frames < 1:
         raise InputError(f"{file}: holds no audio")
