@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from mmpt.upstream.repository import REPOSITORY
 
 from helpers import lanes

@@ -33,7 +33,6 @@ LOADED = (
     "sacrebleu",
     "sentencepiece",
     "submitit.core._submit",
-    "submitit.local._local",
     "s3prl.hub",
     "s3prl.run_downstream",
     "s3prl.downstream.asr.expert",

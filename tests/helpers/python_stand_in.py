@@ -10,6 +10,7 @@ import sys
 from socket import AF_UNIX, socket
 
 PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGALRM")
+NAMES_ITS_NUMBER = "submitit.local._local"  # its log's name has the number of its process: it must be this one
 
 
 def main(address: str) -> None:
@@ -29,8 +30,8 @@ def main(address: str) -> None:
 
 def can_be_forked(argv: list[str]) -> bool:
     """Return True for `[-u] (-c CODE | -m MODULE | FILE) ...`; another option needs an interpreter of its own."""
-    first = next((word for word in argv if word != "-u"), "-")
-    return first in ("-c", "-m") or not first.startswith("-")
+    first, *rest = [word for word in argv if word != "-u"] or ["-"]
+    return first == "-c" or (first == "-m" and rest[0] != NAMES_ITS_NUMBER) or not first.startswith("-")
 
 
 def send_request(server: socket, request: list) -> None:
