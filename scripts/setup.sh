@@ -4,11 +4,12 @@
 #   bash scripts/setup.sh [--floor]        PYTHON=python3.12 bash scripts/setup.sh
 set -euo pipefail
 unset CDPATH PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET  # of other projects
+unset PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX  # importing torch without byte code takes twice as long
 cd "$(dirname "$0")/.."
 
 case "${1:-}" in
-    "") venv=.venv stack=reference ;;
-    --floor) venv=.venv-floor stack=floor ;;
+    "") venv=.venv stack=reference extras=all ;;
+    --floor) venv=.venv-floor stack=floor extras=training,superb,test ;;
     *) echo "usage: bash scripts/setup.sh [--floor]" >&2; exit 2 ;;
 esac
 if [ -e "$venv" ] && [ ! -e "$venv/made-by-setup" ]; then
@@ -41,15 +42,25 @@ case "$made" in
        mkdir "$venv"; echo "unfinished" > "$venv/made-by-setup"
        "$python" -m venv "$venv" ;;
 esac
-# Byte code is written at first use, of what is used: all of it would take half a minute.
+# Compiling all packages would take half a minute; the last step below compiles what is used.
 # On a terminal pip shows each download's rate and time left; in a log it would fill pages.
 quiet=--quiet; if [ -t 1 ]; then quiet=--progress-bar=on; fi
 "$venv/bin/python" -m pip install --disable-pip-version-check "$quiet" --no-compile \
-    --constraint "constraints/$stack.txt" --editable ".[test]"
+    --constraint "constraints/$stack.txt" --editable ".[$extras]"
 
 # Editors and type checkers do not follow pip's editable finder. They do follow links: mmpt/upstream is ./upstream, and so on.
 packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 rm -rf "$packages/mmpt"
 mkdir "$packages/mmpt"
 for marker in */py.typed; do ln -s "$PWD/${marker%/*}" "$packages/mmpt/"; done
+
+# Byte code of what commands load, so that it is there even where PYTHONDONTWRITEBYTECODE is set later. What cannot be
+# imported is left to the command that needs it.
+"$venv/bin/python" - >/dev/null 2>&1 <<'IMPORTS' || true
+import mmpt.midtrain.task, mmpt.pretrain.task, mmpt.training.trainer, mmpt.upstream.mmpt_av.expert
+from mmpt.upstream.s3prl_runner import registration, repairs
+repairs.apply()
+registration.register(None)
+import s3prl.run_downstream
+IMPORTS
 echo "$wanted" > "$venv/made-by-setup"
