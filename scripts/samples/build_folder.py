@@ -1,11 +1,12 @@
 """A temporary folder beside the final one, in which a build is made before it is renamed into place."""
 
-import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from mmpt.upstream.errors import InputError
 
@@ -13,38 +14,36 @@ LOCK = "lock"
 
 
 @contextmanager
-def open_workshop(final_root: Path) -> Iterator[Path]:
-    """Give an empty folder next to final_root and delete it afterwards, whatever happens.
+def open_build_folder(final_root: Path) -> Iterator[Path]:
+    """Yield an empty folder next to `final_root`, and delete it afterwards, whatever happens.
 
-    A sibling, because only within one file system can a finished folder be renamed at one stroke. Workshops of
-    builds that were killed outright are deleted first; those at work hold a lock.
+    It lies in the same file system, so that the finished folder can be renamed in one step. First, build folders that
+    killed builds left behind are deleted; a running build holds the lock of its own.
     """
     prefix = f".{final_root.name}.building-"
     try:
         final_root.parent.mkdir(parents=True, exist_ok=True)
-        for abandoned in final_root.parent.glob(f"{prefix}*"):
-            if not in_use(abandoned):
-                shutil.rmtree(abandoned, ignore_errors=True)
-        workshop = Path(tempfile.mkdtemp(prefix=prefix, dir=final_root.parent))
+        for other in final_root.parent.glob(f"{prefix}*"):
+            if not is_in_use(other):
+                shutil.rmtree(other, ignore_errors=True)
+        build_folder = Path(tempfile.mkdtemp(prefix=prefix, dir=final_root.parent))
     except OSError as error:
         raise InputError(
             f"{final_root.parent}: cannot be written to ({error.strerror}); choose another --out"
         ) from None
     try:
-        with (workshop / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield workshop
+        with FileLock(build_folder / LOCK):
+            yield build_folder
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(build_folder, ignore_errors=True)
 
 
-def in_use(workshop: Path) -> bool:
-    """Whether a living process builds in a workshop."""
+def is_in_use(build_folder: Path) -> bool:
+    """Return True if a running process builds in the folder."""
+    if not (build_folder / LOCK).is_file():
+        return True  # another build has just made it, and will lock it next
     try:
-        with (workshop / LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        with FileLock(build_folder / LOCK, blocking=False):
+            return False
+    except Timeout:
         return True
-    except FileNotFoundError:
-        return True  # another build has just made it and not yet locked it
-    return False

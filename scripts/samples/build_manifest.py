@@ -1,29 +1,31 @@
-"""built.json: what a built folder was built from, and whether it is whole."""
+"""The build manifest, built.json: what a folder was built from, and whether it is complete."""
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mmpt.upstream.files import write_text
+
 FILE_NAME = "built.json"
 FORMAT = "mmpt-samples"
-# Raise it with every change of the builder that changes what it writes: folders of other versions are built anew.
+# Raise it with every change of the builder that changes what it writes: folders of other versions are rebuilt.
 VERSION = 6
 
 
 @dataclass(frozen=True)
-class Stamp:
-    """Identity of a build; `files` counts what was built beside built.json, `root` is the place it was built for."""
+class BuildManifest:
+    """What identifies a build."""
 
     format: str
-    version: int
-    sources: str
-    files: int
-    root: str
+    version: int  # of the builder
+    sources: str  # see hash_sources
+    files: int  # number of built files, built.json not counted
+    root: str  # the place that it was built for
 
 
 def hash_sources(samples: Path, names: list[str]) -> str:
-    """SHA-256 over the paths inside samples/ and the contents of the files that a build reads."""
+    """Return one SHA-256 of the paths inside samples/ and the contents of the files that a build reads."""
     total = hashlib.sha256()
     for name in sorted(names):
         total.update(f"{name}\t{hashlib.sha256((samples / name).read_bytes()).hexdigest()}\n".encode())
@@ -31,19 +33,20 @@ def hash_sources(samples: Path, names: list[str]) -> str:
 
 
 def count_files(root: Path) -> int:
-    """Files under root, built.json left out."""
+    """Return the number of files in `root`, without built.json."""
     return sum(path.is_file() for path in root.rglob("*")) - (root / FILE_NAME).is_file()
 
 
-def write_stamp(root: Path, sources: str, final_root: Path) -> None:
-    stamp = Stamp(FORMAT, VERSION, sources, count_files(root), str(final_root))
-    (root / FILE_NAME).write_text(json.dumps(asdict(stamp), indent=1) + "\n", encoding="utf-8")
+def write_build_manifest(root: Path, sources: str, final_root: Path) -> None:
+    """Write built.json for the files that lie in `root` now."""
+    manifest = BuildManifest(FORMAT, VERSION, sources, count_files(root), str(final_root))
+    write_text(root / FILE_NAME, json.dumps(asdict(manifest), indent=1) + "\n")
 
 
-def read_stamp(root: Path) -> Stamp | None:
-    """The stamp of a built folder; None if root is not one."""
+def read_build_manifest(root: Path) -> BuildManifest | None:
+    """Return the build manifest of a folder, or None if it has none."""
     try:
-        stamp = Stamp(**json.loads((root / FILE_NAME).read_text(encoding="utf-8")))
+        manifest = BuildManifest(**json.loads((root / FILE_NAME).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return stamp if stamp.format == FORMAT else None
+    return manifest if manifest.format == FORMAT else None

@@ -1,7 +1,7 @@
-"""LibriSpeech as it is published: FLAC and transcripts by reader and chapter, and what S3PRL's ASR and PR add.
+"""Write LibriSpeech as published: FLAC and transcripts by reader and chapter; and what S3PRL's ASR and PR add to it.
 
-Training holds Modified Rhyme Test clips, each word of the lists by one of the two training speakers; dev and test hold
-none, because their carrier sentence is the same 1,200 times and would make word errors look small.
+Training has Modified Rhyme Test clips: each word of the lists, by one of the two training speakers. Dev and test have
+none, because the same carrier sentence in 1,200 clips would make word error rates look small.
 """
 
 from dataclasses import dataclass
@@ -9,18 +9,19 @@ from functools import partial
 from pathlib import Path
 
 from mmpt.scripts.prepare.librispeech_lengths import write_lengths
-from mmpt.scripts.samples.provenance import Built
-from mmpt.scripts.samples.recordings import RATE, Store, write_sound
+from mmpt.scripts.samples.provenance import BuiltFile
+from mmpt.scripts.samples.recordings import Store, write_sound
 from mmpt.scripts.samples.tables import Recording
 from mmpt.scripts.samples.words import read_lexicon, to_words
 from mmpt.scripts.samples.workers import Workers
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 ROOT = "LibriSpeech"
 LEXICON = f"{ROOT}/lexicon/samples-lexicon.txt"
 LENGTHS = f"{ROOT}/len_for_bucket"
 
-# (kind of recording, split) → folder. Prompts are the clean half, the readers' assorted channels the other one.
+# (kind of recording, split) → folder. Prompts are the clean half; readers, whose channels differ, the other half.
 FOLDERS = {
     ("prompt", "train"): "train-clean-100",
     ("reader", "train"): "train-clean-100",
@@ -34,7 +35,7 @@ FOLDERS = {
 
 @dataclass(frozen=True)
 class Utterance:
-    """One FLAC: `<reader>-<chapter>-<number>` under LibriSpeech/<folder>/<reader>/<chapter>/."""
+    """One FLAC: READER-CHAPTER-NUMBER.flac in LibriSpeech/FOLDER/READER/CHAPTER/."""
 
     recording: Recording
     folder: str
@@ -48,11 +49,11 @@ class Utterance:
 
     @property
     def place(self) -> str:
-        """Its folder inside the built folder."""
+        """Its folder in the built folder."""
         return f"{ROOT}/{self.folder}/{self.reader}/{self.chapter}"
 
 
-def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[Built]:
+def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[BuiltFile]:
     """Write the utterances, transcripts, SPEAKERS.TXT, length tables and the lexicon."""
     utterances = plan_utterances(recordings)
     workers.run("LibriSpeech (flac)", partial(write_flac, root, store), utterances)
@@ -61,13 +62,13 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
     write_lengths(root / ROOT, root / LENGTHS, jobs=workers.jobs)
     write_lexicon(root, utterances, read_lexicon(store.samples))
     return [
-        Built(ROOT, item.recording.split, f"{item.place}/{item.name}.flac", (item.recording.source,))
+        BuiltFile(ROOT, item.recording.split, f"{item.place}/{item.name}.flac", (item.recording.source,))
         for item in utterances
     ]
 
 
 def plan_utterances(recordings: list[Recording]) -> list[Utterance]:
-    """Number readers from 1 by name; a chapter is what one reader has of one kind in one folder."""
+    """Number the readers from 1, by name; a chapter is one reader's recordings of one kind in one folder."""
     english = [
         item
         for item in recordings
@@ -79,7 +80,7 @@ def plan_utterances(recordings: list[Recording]) -> list[Utterance]:
     utterances = []
     for item in english:
         folder = FOLDERS[item.kind, item.split]
-        # 101, 102, …: unlike any reader's number, so that the two cannot be mistaken for each other.
+        # 101, 102 …, so that no chapter has a reader's number.
         chapter = chapters.setdefault((folder, item.speaker, item.kind), 101 + len(chapters))
         number = sizes.get(chapter, 0)
         sizes[chapter] = number + 1
@@ -88,19 +89,21 @@ def plan_utterances(recordings: list[Recording]) -> list[Utterance]:
 
 
 def is_second_take(item: Recording) -> bool:
-    """Whether an MRT clip is left to the other training speaker: F1 reads the odd lists, M3 the even ones. With both, three
-    quarters of the training utterances would begin with the same four words.
+    """Return True if an MRT clip is left to the other training speaker: F1 reads the odd lists, M3 the even ones.
+
+    With both, three quarters of the training utterances would begin with the same four words.
     """
     return item.kind == "mrt" and (int(item.clip.split("_b")[1][:2]) % 2 == 1) != (item.speaker == "F1")
 
 
 def write_flac(root: Path, store: Store, utterance: Utterance) -> None:
+    """Write the sound of one utterance."""
     path = root / utterance.place / f"{utterance.name}.flac"
     write_sound(path, store.load(utterance.recording.source))
 
 
 def write_transcripts(root: Path, utterances: list[Utterance]) -> None:
-    """Write <reader>-<chapter>.trans.txt into each chapter."""
+    """Write READER-CHAPTER.trans.txt into each chapter."""
     lines: dict[Path, list[str]] = {}
     for item in utterances:
         path = root / item.place / f"{item.reader}-{item.chapter}.trans.txt"
@@ -110,7 +113,7 @@ def write_transcripts(root: Path, utterances: list[Utterance]) -> None:
 
 
 def write_speakers(root: Path, utterances: list[Utterance], store: Store) -> None:
-    """Write SPEAKERS.TXT: the published columns, one line for each reader and folder, NAME as in samples/."""
+    """Write SPEAKERS.TXT: the published columns, one line per reader and folder, NAME as in samples/."""
     samples: dict[tuple, int] = {}
     sexes: dict[str, str] = {}
     for item in utterances:
@@ -123,12 +126,16 @@ def write_speakers(root: Path, utterances: list[Utterance], store: Store) -> Non
         ";ID  |SEX| SUBSET           |MINUTES| NAME",
     ]
     for (reader, folder, speaker), length in sorted(samples.items()):
-        lines.append(f"{reader:<5}| {sexes[speaker]} | {folder:<17}| {length / RATE / 60:<6.2f}| {speaker}")
+        lines.append(f"{reader:<5}| {sexes[speaker]} | {folder:<17}| {length / SAMPLE_RATE / 60:<6.2f}| {speaker}")
     (root / ROOT / "SPEAKERS.TXT").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_lexicon(root: Path, utterances: list[Utterance], lexicon: dict[str, str]) -> None:
-    """Write WORD, tab, phones for every word of the transcripts; InputError names words without phones."""
+    """Write WORD, tab, phones for every word of the transcripts.
+
+    Raises:
+        InputError: Some words have no phones; the error names them.
+    """
     words = sorted({word for item in utterances for word in to_words(item.recording.text).split()})
     missing = [word for word in words if word not in lexicon]
     if missing:

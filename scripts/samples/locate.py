@@ -1,4 +1,4 @@
-"""Where the built sample corpora lie; builds them when they are not there, and says so."""
+"""Find the built sample corpora; build them if they are missing."""
 
 import functools
 import subprocess
@@ -15,8 +15,8 @@ def built_samples() -> Path:
     """Return the folder of the built sample corpora; build them first if they are missing or out of date.
 
     Raises:
-        InputError: the package is not used from its repository, which alone holds the samples; or the builder failed,
-            and has said why.
+        InputError: The package does not run from its repository, where the recordings are; or the build failed, which
+            the builder has reported.
     """
     if not (REPOSITORY / "samples" / "README.md").is_file():
         raise InputError(
@@ -32,7 +32,7 @@ def _build(folder: Path) -> None:
     built = (folder / "README.md").is_file()
     if not built:
         print(f"No data named: building the sample corpora in {folder}", file=sys.stderr)
-    # The builder is called in any case: it alone knows whether the folder is whole and up to date.
+    # The builder runs in any case: it alone knows whether the folder is complete and up to date.
     command = [sys.executable, str(BUILDER), "--out", str(folder)]
     if subprocess.run(command, check=False, stdout=subprocess.DEVNULL if built else None).returncode:
-        raise InputError(f"{folder}: the sample corpora could not be built, see above; name your data, or mend that")
+        raise InputError(f"{folder}: the sample corpora could not be built, see above; name your data, or fix that")

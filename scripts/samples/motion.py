@@ -1,37 +1,40 @@
-"""What a rendered mouth does: three numbers for each video frame, from the audio signal alone.
+"""Motion of a rendered mouth: three numbers for each video frame, computed from the sound alone.
 
-No text, phone or label comes in here. The video goes into unlabelled pre-training, where a mouth that knew the
-words would leak them.
+No text, phone or label takes part. The video is for pre-training without labels, which a mouth that knew the words
+would leak.
 """
 
 import numpy as np
 
-from mmpt.scripts.samples.recordings import RATE
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 FPS = 25
-SAMPLES_PER_FRAME = RATE // FPS
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 HOP = 160
 WINDOW = 400
 FFT = 512
 HOPS_PER_FRAME = SAMPLES_PER_FRAME // HOP
 
-# 80 ms around the middle of a frame: smooth enough to look like flesh, short enough to show single phones.
+# Weights over 80 ms around a frame's middle: smooth enough to look natural, short enough to show single phones.
 SMOOTHING = np.array([1, 2, 3, 4, 4, 3, 2, 1], dtype=np.float64) / 20
 
-VOICE_HZ = (250, 3000)  # loud where the mouth is open
+VOICE_HZ = (250, 3000)  # loud when the mouth is open
 BACK_HZ, FRONT_HZ = (250, 1000), (1500, 3500)  # the second formant falls when the lips are rounded
-HISS_HZ = (4000, 8000)  # strong where the teeth are close: s, sh, f, t
+HISS_HZ = (4000, 8000)  # strong when the teeth are close: s, sh, f, t
 
-RANGE_DB = 32.0  # from closed to wide open, below the clip's own loud frames
-QUIETEST_LOUD_DB = -45.0  # a clip without speech stays closed instead of chattering with its noise
-BALANCE_DB = (-22.0, 4.0)  # front over back band: rounded … spread
+RANGE_DB = 32.0  # from closed to wide open, which is the level of the clip's loud frames
+QUIETEST_LOUD_DB = -45.0  # keeps the mouth closed in a clip that has only noise
+BALANCE_DB = (-22.0, 4.0)  # front band over back band: from rounded to spread lips
 EPSILON = 1e-10
 
 
 def motion(wav: np.ndarray) -> np.ndarray:
-    """(samples,) at 16 kHz → (frames, 3) float32 in [0, 1]: opening, width, teeth; frames = ceil(samples / 640).
+    """Return opening, width and teeth, (frames, 3) float32 in [0, 1], of a waveform; frames = ceil(samples / 640).
 
-    Width is 0.5 (neutral) and the others 0 in silence.
+    In silence, width is 0.5 (neutral) and the others are 0.
+
+    Args:
+        wav: (samples,) at 16 kHz.
     """
     power = spectrogram(wav)
     voice, back, front, hiss = (band(power, edges) for edges in (VOICE_HZ, BACK_HZ, FRONT_HZ, HISS_HZ))
@@ -48,7 +51,7 @@ def motion(wav: np.ndarray) -> np.ndarray:
 
 
 def spectrogram(wav: np.ndarray) -> np.ndarray:
-    """(samples,) → (4 · frames, bins) power, window j centred on sample 160 j + 80: four windows a video frame."""
+    """Return (4 · frames, bins) power of (samples,): four windows per video frame, window j centred on 160 j + 80."""
     windows = HOPS_PER_FRAME * -(-len(wav) // SAMPLES_PER_FRAME)
     left = (WINDOW - HOP) // 2
     padded = np.zeros(windows * HOP + WINDOW - HOP, dtype=np.float32)
@@ -59,22 +62,23 @@ def spectrogram(wav: np.ndarray) -> np.ndarray:
 
 
 def band(power: np.ndarray, edges: tuple[int, int]) -> np.ndarray:
-    """(windows, bins) power → (windows,) power between two frequencies in Hz."""
-    low, high = (edge * FFT // RATE for edge in edges)
+    """Return (windows,) power between two frequencies in Hz, of (windows, bins)."""
+    low, high = (edge * FFT // SAMPLE_RATE for edge in edges)
     return power[:, low : high + 1].sum(axis=1)
 
 
 def decibel(power: np.ndarray) -> np.ndarray:
+    """Return power in dB."""
     return 10 * np.log10(power + EPSILON)
 
 
 def loud_level(level_db: np.ndarray) -> float:
-    """Level in dB of a clip's loud frames, by which clips of any recording level open alike."""
+    """Return the level in dB of a clip's loud frames, relative to which clips of any level open alike."""
     return max(float(np.percentile(level_db, 95)), QUIETEST_LOUD_DB)
 
 
 def smooth(curve: np.ndarray) -> np.ndarray:
-    """(4 · frames,) → (frames,): weighted mean over the 80 ms around the middle of each video frame."""
+    """Return (frames,) weighted means of (4 · frames,) over the 80 ms around the middle of each video frame."""
     reach = (len(SMOOTHING) - HOPS_PER_FRAME) // 2
     padded = np.pad(curve, reach, mode="edge")
     return np.lib.stride_tricks.sliding_window_view(padded, len(SMOOTHING))[::HOPS_PER_FRAME] @ SMOOTHING

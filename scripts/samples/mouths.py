@@ -1,21 +1,22 @@
-"""Draw mouths: a look of its own for each clip, and the frames of a moving one.
+"""Draw moving mouths, with a different look for each clip.
 
-Everything is drawn as anti-aliased bands between two curves over the columns of the picture (upper lip, lower lip,
-cavity, tongue, teeth), on all frames at once, straight into the Y, U and V planes that the encoder wants.
+Lips, cavity, tongue and teeth are bands between two curves over the columns of the picture, with smooth edges. They are
+drawn on many frames at once, into the Y, U and V planes that the video encoder takes.
 """
 
 import colorsys
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 SIZE = 112  # pixels, square
-BLOCK = 16  # frames drawn at once: their arrays stay in the processor's cache
+BLOCK = 16  # frames drawn at once: few enough for the processor's cache
 
 CENTRE_X = SIZE / 2
 CENTRE_Y = 0.53 * SIZE
-ROWS = slice(32, 106)  # the part of the picture that moves; even edges, for the half-size colour planes
+ROWS = slice(32, 106)  # the part of the picture that moves; even limits, for the half-size colour planes
 COLUMNS = slice(12, 100)
 
 WIDEST_GAP = 27.0  # pixels between the lips of a wide open mouth
@@ -28,7 +29,7 @@ TEETH = (238, 232, 218)
 
 @dataclass(frozen=True)
 class Look:
-    """Colours (red, green, blue in 0 … 255) and sizes (pixels) of one clip's mouth."""
+    """Colours (red, green, blue from 0 to 255) and sizes (pixels) of one clip's mouth."""
 
     skin: tuple
     lip: tuple
@@ -40,7 +41,7 @@ class Look:
 
 
 def look_of(name: str) -> Look:
-    """A clip's look, drawn from a hash of its name: the same in every build, and no fact about the person."""
+    """Return a clip's look, drawn from a hash of its name: the same in every build, and unrelated to the person."""
     draws = [byte / 255 for byte in hashlib.sha256(f"look of {name}".encode()).digest()]
     tone, hue, redness, darkness, width, upper, lower, face, place, light = draws[:10]
     skin = hsv(0.045 + 0.035 * hue, 0.62 - 0.36 * tone, 0.38 + 0.58 * tone)
@@ -58,18 +59,27 @@ def look_of(name: str) -> Look:
 
 
 def hsv(hue: float, saturation: float, value: float) -> tuple:
+    """Return red, green and blue from 0 to 255."""
     return tuple(255 * part for part in colorsys.hsv_to_rgb(hue % 1, saturation, value))
 
 
 def to_yuv(rgb: tuple) -> np.ndarray:
-    """Red, green, blue in 0 … 255 → (3,) luma and chroma of ITU-R BT.601, limited range: what H.264 players expect."""
+    """Return (3,) luma and chroma of red, green and blue: ITU-R BT.601, limited range, as H.264 players expect."""
     red, green, blue = (part / 255 for part in rgb)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return np.array([16 + 219 * luma, 128 + 126.5 * (blue - luma), 128 + 159.6 * (red - luma)], dtype=np.float32)
 
 
 def draw(look: Look, moves: np.ndarray) -> np.ndarray:
-    """(frames, 3) opening, width, teeth in [0, 1] → (frames, 168, 112) uint8: YUV 4:2:0 planes as PyAV stacks them."""
+    """Draw a clip.
+
+    Args:
+        look: Of the mouth.
+        moves: (frames, 3) opening, width, teeth in [0, 1].
+
+    Returns:
+        (frames, 168, 112) uint8: YUV 4:2:0 planes, stacked as in PyAV.
+    """
     still = resting_face(look)
     frames = np.empty((len(moves), SIZE * 3 // 2, SIZE), dtype=np.uint8)
     for start in range(0, len(moves), BLOCK):
@@ -82,7 +92,7 @@ def draw(look: Look, moves: np.ndarray) -> np.ndarray:
 
 
 def resting_face(look: Look) -> list[np.ndarray]:
-    """The part that never moves, as Y (112, 112), U and V (56, 56): background, face, nostrils and chin."""
+    """Draw what never moves (background, face, nostrils, chin) as planes Y (112, 112), U and V (56, 56)."""
     planes = []
     for channel, scale in ((0, 1), (1, 2), (2, 2)):
         y, x = centres(slice(0, SIZE), scale)[:, None], centres(slice(0, SIZE), scale)[None, :]
@@ -102,11 +112,12 @@ def resting_face(look: Look) -> list[np.ndarray]:
 
 
 def centres(span: slice, scale: int) -> np.ndarray:
-    """Middles of the pixels of a span, in full-size pixels, for planes of 1/scale the size."""
+    """Return the middles of a span's pixels, in full-size pixels, for planes of 1/scale the size."""
     return np.arange(span.start + scale / 2, span.stop, scale, dtype=np.float32)
 
 
-def spot(x, y, x0: float, y0: float, wide: float, high: float) -> np.ndarray:
+def spot(x: np.ndarray, y: np.ndarray, x0: float, y0: float, wide: float, high: float) -> np.ndarray:
+    """Return a smooth spot of height 1 around (x0, y0)."""
     return np.exp(-(((x - x0) / wide) ** 2) - ((y - y0) / high) ** 2)
 
 
@@ -130,7 +141,7 @@ def paint_mouth(planes: list[np.ndarray], look: Look, moves: np.ndarray) -> None
 
 
 def cover(top: np.ndarray, bottom: np.ndarray, rows: np.ndarray, scale: int) -> np.ndarray:
-    """Share of each pixel's height that lies between two curves, in [0, 1]: exact in height, hence smooth edges."""
+    """Return the share of each pixel's height that lies between two curves, in [0, 1], which makes edges smooth."""
     half = scale / 2
     inside = np.minimum(bottom, rows + half)
     inside -= np.maximum(top, rows - half)
@@ -139,10 +150,16 @@ def cover(top: np.ndarray, bottom: np.ndarray, rows: np.ndarray, scale: int) -> 
     return inside
 
 
-def bands(look: Look, moves: np.ndarray, x: np.ndarray):
-    """Yield (top, bottom, colour, strength) from back to front; the curves are (frames, 1, columns) heights in pixels.
+def bands(look: Look, moves: np.ndarray, x: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, tuple, float]]:
+    """Yield the bands of a mouth from back to front.
 
-    moves: (frames, 3) opening, width, teeth; x: (1, 1, columns) pixel middles.
+    Args:
+        look: Of the mouth.
+        moves: (frames, 3) opening, width, teeth.
+        x: (1, 1, columns) middles of the pixels.
+
+    Yields:
+        The curves top and bottom, (frames, 1, columns) in pixels; the colour; the opacity in [0, 1].
     """
     opening, width, teeth = (moves[:, i, None, None] for i in range(3))
     half_width = look.half_width * (0.76 + 0.36 * width - 0.06 * opening)
@@ -150,7 +167,7 @@ def bands(look: Look, moves: np.ndarray, x: np.ndarray):
     outer = np.sqrt(np.clip(1 - from_middle**2, 0, None))
     inner = dome(from_middle, 0.88)
 
-    # Hissing sounds part the lips a little and show teeth although the voice band is weak.
+    # Hissing sounds open the lips a little and show teeth, although the voice band is weak.
     gap = SEAM + WIDEST_GAP * np.maximum(opening, 0.22 * teeth)
     inner_top = CENTRE_Y - 0.25 * gap * inner
     inner_bottom = CENTRE_Y + 0.75 * gap * inner
@@ -173,13 +190,15 @@ def bands(look: Look, moves: np.ndarray, x: np.ndarray):
 
 
 def dome(from_middle: np.ndarray, reach: float) -> np.ndarray:
-    """1 in the middle, falling as a parabola to 0 at `reach` and beyond."""
+    """Return a parabola from 1 in the middle to 0 at `reach` and beyond."""
     return np.clip(1 - (from_middle / reach) ** 2, 0, None)
 
 
 def darker(colour: tuple, share: float) -> tuple:
+    """Return `share` of a colour's brightness."""
     return tuple(share * part for part in colour)
 
 
 def lighter(colour: tuple) -> tuple:
+    """Return a colour moved towards white."""
     return tuple(part + 0.45 * (255 - part) for part in colour)

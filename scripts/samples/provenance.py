@@ -1,4 +1,4 @@
-"""Which source clips stand in which built file: the table that proves the split."""
+"""provenance.tsv: which source clips each built file holds. It proves that no clip crosses the split."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ COLUMNS = ("corpus", "split", "file", "source_clips")
 
 
 @dataclass(frozen=True)
-class Built:
-    """One built sound file: its path in the built folder and the paths in samples/ that it holds, in order."""
+class BuiltFile:
+    """One built sound file."""
 
     corpus: str
-    split: str  # train, dev or test, whatever the corpus's own folder is called
-    file: str
-    source_clips: tuple[str, ...]
+    split: str  # train, dev or test, whatever the corpus calls its folders
+    file: str  # path in the built folder
+    source_clips: tuple[str, ...]  # paths in samples/ of the clips in it, in order
 
 
-def write_provenance(root: Path, built: Iterable[Built]) -> None:
+def write_provenance(root: Path, built: Iterable[BuiltFile]) -> None:
     """Write root/provenance.tsv, sorted by file; several source clips are joined by commas."""
     rows = sorted(built, key=lambda row: row.file)
     lines = ["\t".join(COLUMNS)]
@@ -26,7 +26,8 @@ def write_provenance(root: Path, built: Iterable[Built]) -> None:
     (root / FILE_NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def read_provenance(root: Path) -> list[Built]:
+def read_provenance(root: Path) -> list[BuiltFile]:
+    """Read what write_provenance wrote."""
     lines = (root / FILE_NAME).read_text(encoding="utf-8").splitlines()[1:]
     rows = (line.split("\t") for line in lines)
-    return [Built(corpus, split, file, tuple(clips.split(","))) for corpus, split, file, clips in rows]
+    return [BuiltFile(corpus, split, file, tuple(clips.split(","))) for corpus, split, file, clips in rows]

@@ -1,7 +1,7 @@
-"""Speech Commands from the Modified Rhyme Test: ten of its words stand in the folders of the ten command words.
+"""Write Speech Commands from the Modified Rhyme Test: ten of its words take the places of the ten command words.
 
-S3PRL's twelve classes are fixed, and it splits training from dev by a hash of the speaker's part of the file name.
-So each speaker gets an alias whose hash falls on the side of the split that the speaker belongs to.
+S3PRL's twelve classes are fixed, and it splits training from dev by a hash of the speaker's part of the file name. So
+each speaker gets an alias whose hash falls into the speaker's split.
 """
 
 import hashlib
@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from mmpt.scripts.samples import split
-from mmpt.scripts.samples.provenance import Built
-from mmpt.scripts.samples.recordings import RATE, Store, write_sound
+from mmpt.scripts.samples.provenance import BuiltFile
+from mmpt.scripts.samples.recordings import Store, write_sound
 from mmpt.scripts.samples.tables import Recording
 from mmpt.scripts.samples.workers import Workers
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 TRAIN_ROOT = "speech_commands_v0.01"
 TEST_ROOT = "speech_commands_test_set_v0.01"
@@ -22,8 +23,8 @@ BACKGROUND = "_background_noise_"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
-# Words of two batches (two takes a speaker), none of those whose place in its batch is unproven, any two of them
-# different in at least two of onset, vowel and coda.
+# Words that are in two batches (two takes per speaker), at places that are proven. Any two of them differ in at least
+# two of onset, vowel and coda.
 STAND_INS = {
     "yes": "sun",
     "no": "pay",
@@ -37,11 +38,11 @@ STAND_INS = {
     "go": "sip",
 }
 
-# The unknown class: words far from the ten. Two for each speaker, so that it has as many clips as a command.
+# The unknown class: words unlike the ten, two for each speaker, so that it has as many clips as a command.
 UNKNOWN_WORDS = {"F1": ("bark", "toil"), "M3": ("vest", "gold"), "F3": ("bark", "vest"), "M4": ("toil", "gold")}
 
-# The silence class, by source and seconds. Training draws random seconds from long files, as the published corpus
-# does; four of them, so that all twelve classes have four items. The test's seconds come after all of training's.
+# The silence class, by source and seconds. For training, random seconds are drawn from long files, as in the published
+# corpus; there are four, so that all twelve classes have four items. The test's seconds come after all of training's.
 TRAINING_NOISE = (
     ("noise/music_cold_day.opus", 0, 7),
     ("noise/music_cold_day.opus", 7, 14),
@@ -51,14 +52,14 @@ TRAINING_NOISE = (
 TEST_NOISE = (("noise/music_system.opus", 17, 18), ("noise/pink.flac", 8, 9))
 NOISE_SOURCES = tuple(sorted({source for source, _, _ in TRAINING_NOISE + TEST_NOISE}))
 
-# S3PRL's rule (as Google's): percentage below 10 is dev, below 20 is test and left out, the rest is training.
+# S3PRL's rule, which is Google's: a percentage below 10 is dev, below 20 is test and left out, the rest is training.
 MAX_PER_CLASS = 2**27 - 1
 PERCENTAGES = {"train": (20, 101), "dev": (0, 10), "test": (10, 20)}
 
 
 @dataclass(frozen=True)
 class Cut:
-    """One file to write: `samples` samples of a source from `start` on."""
+    """One file to write: `samples` samples of a recording, from sample `start` on."""
 
     source: str
     start: int
@@ -66,20 +67,20 @@ class Cut:
     file: str
 
 
-def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[Built]:
+def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[BuiltFile]:
     """Write the training and the test folder."""
     spoken = plan_words([recording for recording in recordings if recording.kind == "mrt"], store)
     noises = plan_noises()
     workers.run("Speech Commands (wav)", partial(write_cut, root, store), [cut for cut, _ in spoken + noises])
-    built = [Built("speech_commands", name, cut.file, (cut.source,)) for cut, name in spoken]
+    built = [BuiltFile("speech_commands", name, cut.file, (cut.source,)) for cut, name in spoken]
     for cut, name in noises:
-        seconds = f"{cut.source}#{cut.start // RATE}-{(cut.start + cut.samples) // RATE}"
-        built.append(Built("speech_commands", name, cut.file, (seconds,)))
+        seconds = f"{cut.source}#{cut.start // SAMPLE_RATE}-{(cut.start + cut.samples) // SAMPLE_RATE}"
+        built.append(BuiltFile("speech_commands", name, cut.file, (seconds,)))
     return built
 
 
 def plan_words(clips: list[Recording], store: Store) -> list[tuple[Cut, str]]:
-    """The cuts of the ten command words and of the unknown class, each with its split."""
+    """Plan the cuts of the ten command words and of the unknown class, each with its split."""
     takes: dict[tuple[str, str], list[Recording]] = {}
     for clip in clips:
         takes.setdefault((clip.word, clip.speaker), []).append(clip)
@@ -93,36 +94,37 @@ def plan_words(clips: list[Recording], store: Store) -> list[tuple[Cut, str]]:
         for number, word in enumerate(UNKNOWN_WORDS[speaker]):
             if (word, speaker) not in takes:
                 raise InputError(f"mrt/clips.tsv: {speaker} never says {word!r}")
-            # The published training folders bear the unknown word's own name; the test folder is called _unknown_.
+            # As published: in training the folder has the unknown word's own name, in test it is called _unknown_.
             folder, number = (UNKNOWN, number) if name == "test" else (word, 0)
             planned.append((cut_word(takes[word, speaker][0], folder, number, store), name))
     return planned
 
 
 def cut_word(clip: Recording, folder: str, number: int, store: Store) -> Cut:
-    """One second with the word in its middle, moved where the clip ends so that all of it is recorded sound."""
-    middle = round((clip.word_onset_s + clip.word_duration_s / 2) * RATE)
-    last_start = len(store.load(clip.source)) - RATE
+    """Plan one second with the word in its middle, shifted if necessary so that it lies inside the clip."""
+    middle = round((clip.word_onset_s + clip.word_duration_s / 2) * SAMPLE_RATE)
+    last_start = len(store.load(clip.source)) - SAMPLE_RATE
     if last_start < 0:
         raise InputError(f"{clip.source}: shorter than one second")
     corpus = TEST_ROOT if clip.split == "test" else TRAIN_ROOT
     file = f"{corpus}/{folder}/{alias(clip.speaker, clip.split)}_nohash_{number}.wav"
-    return Cut(clip.source, min(max(0, middle - RATE // 2), last_start), RATE, file)
+    return Cut(clip.source, min(max(0, middle - SAMPLE_RATE // 2), last_start), SAMPLE_RATE, file)
 
 
 def plan_noises() -> list[tuple[Cut, str]]:
-    """The cuts of noise. S3PRL gives the training folder's to dev, too: it knows no other way."""
+    """Plan the cuts of noise. S3PRL uses those of the training folder for dev, too."""
     planned = []
     for source, start_s, end_s in TRAINING_NOISE:
         file = f"{TRAIN_ROOT}/{BACKGROUND}/{Path(source).stem}_{start_s}.wav"
-        planned.append((Cut(source, start_s * RATE, (end_s - start_s) * RATE, file), "train"))
+        planned.append((Cut(source, start_s * SAMPLE_RATE, (end_s - start_s) * SAMPLE_RATE, file), "train"))
     for source, start_s, end_s in TEST_NOISE:
         file = f"{TEST_ROOT}/{SILENCE}/{Path(source).stem}_{start_s}.wav"
-        planned.append((Cut(source, start_s * RATE, (end_s - start_s) * RATE, file), "test"))
+        planned.append((Cut(source, start_s * SAMPLE_RATE, (end_s - start_s) * SAMPLE_RATE, file), "test"))
     return planned
 
 
 def write_cut(root: Path, store: Store, cut: Cut) -> None:
+    """Write one file."""
     wav = store.load(cut.source)[cut.start : cut.start + cut.samples]
     if len(wav) != cut.samples:
         raise InputError(f"{cut.source}: ends before sample {cut.start + cut.samples}")
@@ -130,7 +132,7 @@ def write_cut(root: Path, store: Store, cut: Cut) -> None:
 
 
 def alias(speaker: str, name: str) -> str:
-    """The first of a fixed row of names, eight hexadecimal digits like the published ones, that hashes to a split."""
+    """Return the first of a fixed series of names (eight hexadecimal digits, as published) that hashes to the split."""
     low, high = PERCENTAGES[name]
     number = 0
     while True:
@@ -141,6 +143,6 @@ def alias(speaker: str, name: str) -> str:
 
 
 def hash_percentage(name: str) -> float:
-    """Where S3PRL's rule puts the speaker part of a file name, in per cent."""
+    """Return the percentage that S3PRL's rule computes from the speaker part of a file name."""
     number = int(hashlib.sha1(name.encode()).hexdigest(), 16)
     return number % (MAX_PER_CLASS + 1) * (100.0 / MAX_PER_CLASS)

@@ -1,15 +1,15 @@
-"""Who is train, dev and test: one split for every corpus and every stage.
+"""The one split of all corpora and stages: who is train, dev and test.
 
-Every builder gets its split from here (through `tables.read_recordings`), so that an utterance which is dev or
-test in one task cannot be training material of another.
+Every builder gets its split from here (through `tables.read_recordings`), so that no utterance is dev or test in one
+task and training material in another.
 """
 
 SPLITS = ("train", "dev", "test")
 
-# Keyword spotting and intents split by speaker, so a Modified Rhyme Test speaker goes to one side with all clips.
+# Keyword spotting and intents split by speaker, so all clips of a Modified Rhyme Test speaker have one split.
 MRT_SPEAKERS = {"F1": "train", "M3": "train", "F3": "dev", "M4": "test"}
 
-# The label F1 of the Harvard sentences may or may not be the MRT's F1: the same side is safe in both cases.
+# F1 of the Harvard sentences may or may not be the MRT's F1; the same split is safe in both cases.
 READERS = {
     ("harvard", "F1"): "train",
     ("harvard", "M1"): "train",
@@ -21,18 +21,20 @@ READERS = {
 
 
 def of_mrt(speaker: str) -> str:
-    """Split of every MRT clip of a speaker; KeyError for a speaker without one."""
+    """Return the split of all MRT clips of a speaker; KeyError if the speaker has none."""
     return MRT_SPEAKERS[speaker]
 
 
 def of_reader(source: str, speaker: str) -> str:
-    """Split of every clip of a reader; KeyError for a reader without one."""
+    """Return the split of all clips of a reader; KeyError if the reader has none."""
     return READERS[source, speaker]
 
 
 def of_other_language(prompt: str, english: dict[str, str]) -> str:
-    """Split of a French, Italian or Russian prompt: that of the English prompt it translates, else train.
+    """Return the split of a French, Italian or Russian prompt: that of the same prompt in English, else train.
 
-    english: prompt id → split, from prompts.tsv.
+    Args:
+        prompt: Its id.
+        english: Split of each English prompt, by id, from prompts.tsv.
     """
     return english.get(prompt, "train")

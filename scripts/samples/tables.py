@@ -1,6 +1,7 @@
-"""The tables of samples/ as one list of recordings, each with its split."""
+"""Read the tables of samples/ as one list of recordings, each with its split."""
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,52 +14,62 @@ TARGET_LANGUAGES = ("it", "fr", "es", "ru", "de", "nl")
 
 @dataclass(frozen=True)
 class Recording:
-    """One recorded clip. `source` is its path inside samples/, which names it everywhere."""
+    """One recorded clip."""
 
-    source: str
+    source: str  # path in samples/, by which it is known everywhere
     kind: str  # mrt, prompt or reader
     clip: str
     speaker: str
     language: str
     text: str
     split: str
-    sex: str = "-"  # as the sources label it; "-" where they say nothing
-    arpabet: str = ""  # MRT only, and the next three
+    sex: str = "-"  # as the sources label it; "-" if they do not
+    arpabet: str = ""  # this and the next three: MRT only
     word: str = ""
     word_onset_s: float = 0.0
     word_duration_s: float = 0.0
-    translations: dict[str, str] = field(default_factory=dict)  # English prompts only; only what exists
+    translations: dict[str, str] = field(default_factory=dict)  # of English prompts, by language
 
     @property
     def key(self) -> str:
-        """Unique among all recordings, and safe as a file name: prompts of four languages share their ids."""
+        """A name that is unique among all recordings, and a file name: prompts of four languages share their ids."""
         return f"{self.speaker}_{self.clip}" if self.kind == "prompt" else self.clip
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of a tab-separated table with a header; InputError if it is missing or lacks one of `columns`."""
+    """Read the rows of a tab-separated table with a header.
+
+    Raises:
+        InputError: The table is missing, or lacks one of `columns`.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such table; --samples must name the repository's samples folder")
     with path.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        names = reader.fieldnames or ()
+        missing = [name for name in columns if name not in names]
         if missing:
             raise InputError(f"{path}: column missing: {', '.join(missing)}")
         rows = list(reader)
     for line, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise InputError(f"{path}: line {line} has not {len(reader.fieldnames)} columns")
+            raise InputError(f"{path}: line {line} does not have {len(names)} columns")
     return rows
 
 
 def read_recordings(samples: Path) -> list[Recording]:
-    """Every clip of samples/ in the order of its tables; InputError names what is missing."""
+    """Return every clip of samples/ in the order of its tables.
+
+    Raises:
+        InputError: A table is missing or damaged, or a voice has no split.
+    """
     if not samples.is_dir():
         raise InputError(f"{samples}: no such folder; --samples must name the repository's samples folder")
     return [*read_mrt(samples), *read_prompts(samples), *read_readers(samples)]
 
 
 def read_mrt(samples: Path) -> list[Recording]:
+    """Return the clips of the Modified Rhyme Test."""
     table = samples / TABLES[0]
     columns = ("clip", "speaker", "sex", "word", "arpabet", "text", "word_onset_s", "word_duration_s")
     return [
@@ -81,6 +92,7 @@ def read_mrt(samples: Path) -> list[Recording]:
 
 
 def read_prompts(samples: Path) -> list[Recording]:
+    """Return the prompts of all languages."""
     table = samples / TABLES[1]
     english = read_table(table, ("id", "en", "split", *TARGET_LANGUAGES))
     for row in english:
@@ -116,6 +128,7 @@ def read_prompts(samples: Path) -> list[Recording]:
 
 
 def read_readers(samples: Path) -> list[Recording]:
+    """Return the clips of the readers."""
     table = samples / TABLES[3]
     return [
         Recording(
@@ -126,15 +139,15 @@ def read_readers(samples: Path) -> list[Recording]:
             language="en",
             text=row["text"],
             split=known(split.of_reader, table, row["source"], row["speaker"]),
-            # Only the Harvard talkers' labels say it: F1 F2 M1 M2.
+            # Only the labels of the Harvard talkers tell it: F1 F2 M1 M2.
             sex=row["speaker"][0] if row["source"] == "harvard" else "-",
         )
         for row in read_table(table, ("clip", "source", "speaker", "text"))
     ]
 
 
-def known(split_of, table: Path, *names: str) -> str:
-    """split_of(*names), or the error that says which table has a voice without a split."""
+def known(split_of: Callable[..., str], table: Path, *names: str) -> str:
+    """Return split_of(*names); InputError names the table and the voice if it has no split."""
     try:
         return split_of(*names)
     except KeyError:

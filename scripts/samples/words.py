@@ -1,4 +1,4 @@
-"""Texts to words, words to phones, and the three parts of a Modified Rhyme Test word."""
+"""Turn texts into words, words into phones, and a Modified Rhyme Test word into its three parts."""
 
 import re
 from pathlib import Path
@@ -10,13 +10,17 @@ NO_PHONE = "none"
 
 
 def to_words(text: str) -> str:
-    """LibriSpeech's spelling by the word rule of samples/README.md: A-Z and inner apostrophes, single blanks."""
+    """Return a text in LibriSpeech's spelling (see samples/README.md): A-Z, inner apostrophes, single blanks."""
     words = (word.strip("'") for word in re.sub(r"[^A-Z']", " ", text.upper()).split())
     return " ".join(word for word in words if word)
 
 
 def read_lexicon(samples: Path) -> dict[str, str]:
-    """WORD → phones joined by blanks, first pronunciation only (CMUdict lists the most usual one first)."""
+    """Return the phones of each WORD, joined by blanks: the first pronunciation, which CMUdict has as the usual one.
+
+    Raises:
+        InputError: A lexicon is missing.
+    """
     lexicon: dict[str, str] = {}
     for name in LEXICON_FILES:
         path = samples / name
@@ -30,9 +34,12 @@ def read_lexicon(samples: Path) -> dict[str, str]:
 
 
 def onset_vowel_coda(arpabet: str) -> tuple[str, str, str]:
-    """ "S EH1 N T" → ("S", "EH", "N-T"): stress dropped, clusters joined by "-", "none" for an empty side.
+    """Return the parts of a word: ("S", "EH", "N-T") for "S EH1 N T".
 
-    Raises ValueError unless there is exactly one vowel (the phone that ends in a stress digit).
+    Stress is dropped, clusters are joined by "-", and an empty part is "none".
+
+    Raises:
+        ValueError: The word does not have exactly one vowel (the phone that ends in a stress digit).
     """
     phones = arpabet.split()
     vowels = [place for place, phone in enumerate(phones) if phone[-1].isdigit()]

@@ -1,7 +1,7 @@
-"""MuST-C as it is published, from the English prompts and their translations.
+"""Write MuST-C as published, from the English prompts and their translations.
 
-must_c/en-<lang>/data/<split>/{wav/*.wav, txt/<split>.yaml, txt/<split>.en, txt/<split>.<lang>}. Several prompts are
-strung to one "talk". A prompt without a translation stays in the sound and has no segment, as in MuST-C.
+The files are must_c/en-XX/data/SPLIT/{wav/*.wav, txt/SPLIT.yaml, txt/SPLIT.en, txt/SPLIT.XX}. Several prompts make one
+"talk". A prompt without a translation is in the sound and has no segment, as in MuST-C.
 """
 
 import os
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpt.scripts.samples.provenance import Built
-from mmpt.scripts.samples.recordings import RATE, Store, write_sound
+from mmpt.scripts.samples.provenance import BuiltFile
+from mmpt.scripts.samples.recordings import Store, write_sound
 from mmpt.scripts.samples.tables import TARGET_LANGUAGES, Recording
 from mmpt.scripts.samples.workers import Workers
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 FOLDERS = {"train": "train", "dev": "dev", "test": "tst-COMMON"}
 SEGMENTS_PER_TALK = 8
@@ -24,25 +25,25 @@ SILENCE_SAMPLES = 6400  # 0.4 s before, between and after the segments
 
 @dataclass(frozen=True)
 class Talk:
-    """One wav: prompts in order, and where each starts, in samples."""
+    """One wav of several prompts."""
 
     number: int  # from 1, over all splits, as MuST-C counts its TED talks
     split: str
-    prompts: tuple[Recording, ...]
-    starts: tuple[int, ...]
-    lengths: tuple[int, ...]
+    prompts: tuple[Recording, ...]  # in order
+    starts: tuple[int, ...]  # of the prompts, in samples
+    lengths: tuple[int, ...]  # of the prompts, in samples
 
     @property
     def name(self) -> str:
         return f"ted_{self.number}.wav"
 
     def path(self, language: str) -> str:
-        """The wav inside the built folder."""
+        """Return the path of the wav in the built folder."""
         return f"must_c/en-{language}/data/{FOLDERS[self.split]}/wav/{self.name}"
 
 
-def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[Built]:
-    """Write the six languages: the sound once, hard-linked into the others (copied where links are impossible)."""
+def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[BuiltFile]:
+    """Write the six languages: the sound once, hard-linked into the others (copied if links are impossible)."""
     talks = plan_talks([item for item in recordings if item.kind == "prompt" and item.language == "en"], store)
     first, *others = TARGET_LANGUAGES
     workers.run("MuST-C (wav)", partial(write_talk, root, store, first), talks)
@@ -53,15 +54,15 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
         for name in FOLDERS:
             write_texts(root, language, name, [talk for talk in talks if talk.split == name])
     return [
-        Built("must_c", talk.split, talk.path(language), tuple(prompt.source for prompt in talk.prompts))
+        BuiltFile("must_c", talk.split, talk.path(language), tuple(prompt.source for prompt in talk.prompts))
         for language in TARGET_LANGUAGES
         for talk in talks
     ]
 
 
 def plan_talks(prompts: list[Recording], store: Store) -> list[Talk]:
-    """String the prompts of each split together, in the order of their table."""
-    talks = []
+    """Join the prompts of each split to talks, in the order of their table."""
+    talks: list[Talk] = []
     for name in FOLDERS:
         members = [prompt for prompt in prompts if prompt.split == name]
         for start in range(0, len(members), SEGMENTS_PER_TALK):
@@ -74,6 +75,7 @@ def plan_talks(prompts: list[Recording], store: Store) -> list[Talk]:
 
 
 def write_talk(root: Path, store: Store, language: str, talk: Talk) -> None:
+    """Write the wav of one talk."""
     wav = np.zeros(talk.starts[-1] + talk.lengths[-1] + SILENCE_SAMPLES, dtype=np.float32)
     for prompt, start, length in zip(talk.prompts, talk.starts, talk.lengths, strict=True):
         wav[start : start + length] = store.load(prompt.source)
@@ -81,6 +83,7 @@ def write_talk(root: Path, store: Store, language: str, talk: Talk) -> None:
 
 
 def link(source: Path, target: Path) -> None:
+    """Link `target` to `source`, or copy it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
@@ -89,15 +92,15 @@ def link(source: Path, target: Path) -> None:
 
 
 def write_texts(root: Path, language: str, name: str, talks: list[Talk]) -> None:
-    """Write the segment list and the two texts of a split, line by line the same segments."""
+    """Write the segment list and the two texts of a split; line n of each is segment n."""
     segments, english, translated = [], [], []
     for talk in talks:
         for prompt, start, length in zip(talk.prompts, talk.starts, talk.lengths, strict=True):
             if language not in prompt.translations:
                 continue
             segments.append(
-                f"- {{duration: {length / RATE:.6f}, offset: {start / RATE:.6f}, rW: {len(prompt.text.split())}, "
-                f"uW: 0, speaker_id: spk.{talk.number}, wav: {talk.name}}}"
+                f"- {{duration: {length / SAMPLE_RATE:.6f}, offset: {start / SAMPLE_RATE:.6f}, "
+                f"rW: {len(prompt.text.split())}, uW: 0, speaker_id: spk.{talk.number}, wav: {talk.name}}}"
             )
             english.append(prompt.text)
             translated.append(prompt.translations[language])
@@ -109,7 +112,7 @@ def write_texts(root: Path, language: str, name: str, talks: list[Talk]) -> None
 
 
 def count_segments(root: Path, language: str) -> str:
-    """ "192/25/25": segments of the built train, dev and test list."""
+    """Return the numbers of segments in the built train, dev and test lists, such as "192/25/25"."""
     texts = root / f"must_c/en-{language}/data"
     tables = (texts / f"{folder}/txt/{folder}.yaml" for folder in FOLDERS.values())
     return "/".join(str(len(table.read_text(encoding="utf-8").splitlines())) for table in tables)

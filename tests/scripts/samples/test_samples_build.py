@@ -1,4 +1,4 @@
-"""The command: the same bytes twice, nothing left half, bad input in one line."""
+"""scripts/samples/build.py: the same bytes each time, no half builds, one line for bad input."""
 
 import shutil
 import subprocess
@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from mmpt.scripts.samples import av_clips, build, build_manifest, diarization, librispeech, must_c, speech_commands
-from mmpt.scripts.samples.build_folder import open_workshop
+from mmpt.scripts.samples import (
+    av_clips,
+    build_manifest,
+    builder,
+    diarization,
+    librispeech,
+    sample_must_c,
+    speech_commands,
+)
+from mmpt.scripts.samples.build_folder import open_build_folder
 from mmpt.scripts.samples.recordings import Store
 from mmpt.scripts.samples.tables import read_recordings
 from mmpt.scripts.samples.workers import Workers
@@ -24,7 +32,7 @@ def run(*arguments) -> subprocess.CompletedProcess:
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True)
 
 
-def one_line(result: subprocess.CompletedProcess) -> str:
+def only_error_line(result: subprocess.CompletedProcess) -> str:
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
     return result.stderr
@@ -39,9 +47,9 @@ def build_subset(root: Path, jobs: int) -> None:
     ]
     store = Store(SAMPLES, root / ".decoded")
     with Workers(jobs) as workers:
-        workers.run("decoding", store.fill, [item.source for item in chosen])
+        workers.run("decoding", store.add, [item.source for item in chosen])
         av_clips.build(chosen[::6], root, store, workers)
-        must_c.build(chosen, root, store, workers)
+        sample_must_c.build(chosen, root, store, workers)
         librispeech.build(chosen, root, store, workers)
         diarization.build(chosen, root, store, workers, Path("/final"))
 
@@ -58,61 +66,61 @@ def test_same_bytes_with_any_number_of_processes(tmp_path):
     assert one == two
 
 
-def test_subset_has_the_bytes_of_the_whole_build(tmp_path, built_samples):
+def test_a_clip_alone_has_the_bytes_of_the_whole_build(tmp_path, built_samples):
     """A clip's bytes depend on its recording alone."""
     recording = next(item for item in read_recordings(SAMPLES) if item.clip == "M4_b10_w1")
     store = Store(SAMPLES, tmp_path / "decoded")
-    store.fill(recording.source)
+    store.add(recording.source)
     av_clips.write_clip(tmp_path, store, recording)
     name = f"av/{av_clips.clip_path(recording)}"
     assert (tmp_path / name).read_bytes() == (built_samples / name).read_bytes()
 
 
-def test_built_folder_is_found_complete(built_samples):
+def test_second_build_does_nothing(built_samples):
     result = run("--out", built_samples)
     assert result.returncode == 0 and "built already" in result.stdout
-    assert build_manifest.read_stamp(built_samples).root == str(built_samples)
-    assert not (built_samples / build.DECODED).exists()
+    assert build_manifest.read_build_manifest(built_samples).root == str(built_samples)
+    assert not (built_samples / builder.DECODED).exists()
     assert not list(built_samples.parent.glob(f".{built_samples.name}.building-*"))
 
 
 def test_foreign_folder_is_refused_even_fresh(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     for arguments in ((), ("--fresh",)):
-        assert "not a built samples folder" in one_line(run("--out", tmp_path, *arguments))
+        assert "not a built samples folder" in only_error_line(run("--out", tmp_path, *arguments))
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_build_of_another_version_is_built_anew(tmp_path):
+def test_build_of_another_version_is_rebuilt(tmp_path):
     out = tmp_path / "samples"
     out.mkdir()
-    build_manifest.write_stamp(out, "other sources", out)
-    assert not build.is_built(out, "sources")
-    build.refuse_foreign(out)
+    build_manifest.write_build_manifest(out, "other sources", out)
+    assert not builder.is_built(out, "sources")
+    builder.refuse_foreign(out)
 
 
-def test_incomplete_folder_is_not_taken_for_built(tmp_path):
+def test_incomplete_folder_counts_as_not_built(tmp_path):
     (tmp_path / "a.wav").touch()
-    build_manifest.write_stamp(tmp_path, "sources", tmp_path)
-    assert build.is_built(tmp_path, "sources")
+    build_manifest.write_build_manifest(tmp_path, "sources", tmp_path)
+    assert builder.is_built(tmp_path, "sources")
     (tmp_path / "cache").touch()
-    assert build.is_built(tmp_path, "sources")
+    assert builder.is_built(tmp_path, "sources")
     (tmp_path / "a.wav").unlink()
     (tmp_path / "cache").unlink()
-    assert not build.is_built(tmp_path, "sources")
+    assert not builder.is_built(tmp_path, "sources")
 
 
-def test_moved_folder_gets_its_paths_mended(tmp_path):
+def test_moved_folder_gets_new_absolute_paths(tmp_path):
     root = tmp_path / "moved"
     for name in ("train", "dev", "test"):
         (root / f"diarization/{name}/wav").mkdir(parents=True)
         (root / f"diarization/{name}/wav/{name}_000.wav").touch()
     diarization.write_wav_scp(root, Path("/old/place"))
-    build_manifest.write_stamp(root, "sources", Path("/old/place"))
-    assert build.is_built(root, "sources")
+    build_manifest.write_build_manifest(root, "sources", Path("/old/place"))
+    assert builder.is_built(root, "sources")
     table = (root / "diarization/dev/wav.scp").read_text()
     assert table == f"dev_000 {root}/diarization/dev/wav/dev_000.wav\n"
-    assert build_manifest.read_stamp(root).root == str(root)
+    assert build_manifest.read_build_manifest(root).root == str(root)
 
 
 @pytest.mark.parametrize(
@@ -122,12 +130,12 @@ def test_missing_source_is_one_line(tmp_path, missing):
     samples = tmp_path / "samples"
     shutil.copytree(SAMPLES, samples, copy_function=lambda source, target: Path(target).symlink_to(source))
     (samples / missing).unlink()
-    assert missing in one_line(run("--samples", samples, "--out", tmp_path / "out"))
+    assert missing in only_error_line(run("--samples", samples, "--out", tmp_path / "out"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples"]
 
 
 def test_missing_samples_folder_is_one_line(tmp_path):
-    assert "no such folder" in one_line(run("--samples", tmp_path / "nowhere", "--out", tmp_path / "out"))
+    assert "no such folder" in only_error_line(run("--samples", tmp_path / "nowhere", "--out", tmp_path / "out"))
 
 
 def test_unreadable_recording_is_one_line_and_leaves_nothing(tmp_path):
@@ -153,11 +161,11 @@ def test_terminated_build_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_abandoned_workshops_are_cleared_and_others_kept(tmp_path):
+def test_abandoned_build_folders_are_deleted_and_others_kept(tmp_path):
     for name in (".out.building-dead", ".out.building-new"):
         (tmp_path / name).mkdir()
     (tmp_path / ".out.building-dead/lock").touch()
-    with open_workshop(tmp_path / "out") as first, open_workshop(tmp_path / "out"):
+    with open_build_folder(tmp_path / "out") as first, open_build_folder(tmp_path / "out"):
         assert first.is_dir()
     assert [path.name for path in tmp_path.iterdir()] == [".out.building-new"]
 
@@ -178,14 +186,14 @@ def test_bad_table_names_the_line(tmp_path, line, problem):
         read_recordings(tmp_path)
 
 
-def test_help_teaches():
+def test_help_has_an_example():
     result = run("--help")
     assert result.returncode == 0
     assert "example:" in result.stdout and "--fresh" in result.stdout
 
 
-def test_stand_in_words_are_fit():
-    """Two takes a speaker, proven, and different in at least two of onset, vowel and coda."""
+def test_stand_in_words_can_be_told_apart():
+    """Each has two proven takes per speaker, and any two differ in at least two of onset, vowel and coda."""
     from itertools import combinations
 
     from mmpt.scripts.samples.words import onset_vowel_coda

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmpt.scripts.samples.provenance import Built, read_provenance
+from mmpt.scripts.samples.provenance import BuiltFile, read_provenance
 from mmpt.scripts.samples.recordings import decode
 from mmpt.upstream.repository import REPOSITORY
 
@@ -35,7 +35,7 @@ MRT_SPLITS = {"F1": "train", "M3": "train", "F3": "dev", "M4": "test"}
 
 
 @pytest.fixture(scope="module")
-def provenance(built_samples) -> dict[str, Built]:
+def provenance(built_samples) -> dict[str, BuiltFile]:
     return {row.file: row for row in read_provenance(built_samples)}
 
 
@@ -62,7 +62,7 @@ def stock_split(root: Path, file: str) -> str:
     return next(FOLDER_SPLITS[part] for part in parts if part in FOLDER_SPLITS)
 
 
-def clips_by_split(root: Path, files: dict[str, Built]) -> dict[str, set[str]]:
+def clips_by_split(root: Path, files: dict[str, BuiltFile]) -> dict[str, set[str]]:
     clips = defaultdict(set)
     for file, row in files.items():
         clips[stock_split(root, file)].update(row.source_clips)
@@ -90,7 +90,9 @@ def test_no_utterance_crosses_the_split(built_samples, provenance):
 
 def test_the_proof_can_fail(built_samples, provenance):
     leak = dict(provenance)
-    leak["av/train/M4/M4_b01_w1.mp4"] = Built("av", "train", "av/train/M4/M4_b01_w1.mp4", ("mrt/audio/M4_b01_w1.opus",))
+    leak["av/train/M4/M4_b01_w1.mp4"] = BuiltFile(
+        "av", "train", "av/train/M4/M4_b01_w1.mp4", ("mrt/audio/M4_b01_w1.opus",)
+    )
     assert crossing(clips_by_split(built_samples, leak)) == {"mrt/audio/M4_b01_w1.opus"}
 
 

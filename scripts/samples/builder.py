@@ -1,0 +1,109 @@
+"""Build all sample corpora into a folder that appears only when it is complete."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from mmpt.scripts.samples import (
+    av_clips,
+    build_manifest,
+    diarization,
+    fluent_commands,
+    librispeech,
+    readme,
+    sample_must_c,
+    speech_commands,
+    words,
+)
+from mmpt.scripts.samples.build_folder import open_build_folder
+from mmpt.scripts.samples.provenance import BuiltFile, write_provenance
+from mmpt.scripts.samples.recordings import Store
+from mmpt.scripts.samples.tables import TABLES, Recording, read_recordings
+from mmpt.scripts.samples.workers import Workers
+from mmpt.upstream.errors import InputError
+
+DECODED = ".decoded"
+
+
+def build_samples(out: Path, samples: Path, jobs: int, fresh: bool = False) -> str:
+    """Build `out` from `samples` unless it is complete already; return one line that reports what was done.
+
+    Raises:
+        InputError: The sources cannot be used, or `out` is something else than built samples.
+    """
+    final_root = out.resolve()
+    recordings = read_recordings(samples)
+    sources = build_manifest.hash_sources(samples, source_files(recordings, samples))
+    if not fresh and is_built(final_root, sources):
+        return f"{out}: built already, nothing to do"
+    refuse_foreign(final_root)
+
+    started = time.monotonic()
+    with open_build_folder(final_root) as build_folder:
+        root = build_folder / final_root.name
+        build_corpora(recordings, root, samples, final_root, jobs)
+        build_manifest.write_build_manifest(root, sources, final_root)
+        put_in_place(root, final_root, build_folder, sources)
+    return f"{out}: built in {time.monotonic() - started:.0f} s"
+
+
+def source_files(recordings: list[Recording], samples: Path) -> list[str]:
+    """Return the paths inside samples/ of all files that a build reads.
+
+    Raises:
+        InputError: One of them is missing.
+    """
+    names = [item.source for item in recordings]
+    names += [*TABLES, *speech_commands.NOISE_SOURCES, *words.LEXICON_FILES, *readme.LICENCES]
+    for name in names:
+        if not (samples / name).is_file():
+            raise InputError(f"{samples / name}: missing; restore the repository's samples folder")
+    return names
+
+
+def build_corpora(recordings: list[Recording], root: Path, samples: Path, final_root: Path, jobs: int) -> None:
+    """Write every corpus, provenance.tsv and README.md into `root`, which will be renamed to `final_root`."""
+    store = Store(samples, root / DECODED)
+    with Workers(jobs) as workers:
+        workers.run("decoding", store.add, [item.source for item in recordings] + list(speech_commands.NOISE_SOURCES))
+        built: list[BuiltFile] = []
+        for corpus in (av_clips, sample_must_c, speech_commands, fluent_commands, librispeech):
+            built += corpus.build(recordings, root, store, workers)
+        built += diarization.build(recordings, root, store, workers, final_root)
+    shutil.rmtree(store.folder)
+    write_provenance(root, built)
+    readme.write_readme(root, built, samples)
+
+
+def is_built(root: Path, sources: str) -> bool:
+    """Return True if `root` is a complete build of these sources by this version. Update wav.scp if it was moved."""
+    manifest = build_manifest.read_build_manifest(root)
+    if manifest is None or (manifest.version, manifest.sources) != (build_manifest.VERSION, sources):
+        return False
+    if build_manifest.count_files(root) < manifest.files:  # more are fine: tools leave caches beside the data
+        return False
+    if manifest.root != str(root):
+        diarization.write_wav_scp(root, root)
+        build_manifest.write_build_manifest(root, sources, root)
+    return True
+
+
+def refuse_foreign(root: Path) -> None:
+    """Raise InputError unless `root` may be written: it is absent, empty, or samples of this or another version."""
+    if not os.path.lexists(root) or (root.is_dir() and not any(root.iterdir())):
+        return
+    if build_manifest.read_build_manifest(root) is None:
+        raise InputError(f"{root}: exists and is not a built samples folder; nothing was touched, choose another --out")
+
+
+def put_in_place(root: Path, final_root: Path, build_folder: Path, sources: str) -> None:
+    """Rename the finished folder to its place. A folder that lies there moves into the build folder, to be deleted."""
+    if final_root.is_dir():
+        final_root.rename(build_folder / "replaced")
+    try:
+        root.rename(final_root)
+    except OSError:
+        # Another build may have finished first; its result is the same.
+        if not is_built(final_root, sources):
+            raise InputError(f"{final_root}: appeared during the build; look at it, then start again") from None
