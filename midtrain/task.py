@@ -1,6 +1,5 @@
 """Stage 2's task for the training loop: speech in, text of another language out."""
 
-import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from mmpt.training.skipped import SkippedItems
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
 from mmpt.upstream.mmpt_av import Encoder
-from mmpt.upstream.mmpt_av.config import HOP_SAMPLES
+from mmpt.upstream.mmpt_av.config import state_count
 from mmpt.upstream.repository import git_revision
 
 
@@ -105,7 +104,7 @@ class TranslationTask:
         )
         if self.vocabularies.source:
             long = sum(
-                states_needed(self.vocabularies.source.encode(spoken(s.source))) > math.ceil(s.samples / HOP_SAMPLES)
+                states_needed(self.vocabularies.source.encode(spoken(s.source))) > state_count(s.samples)
                 for s in segments
             )
             print(

@@ -1,4 +1,4 @@
-"""Clips as training wants them: a waveform and 16 pictures, cropped and flipped at random but the same each time asked."""
+"""Clips as training uses them: a waveform and some pictures, cropped and flipped at random, and batches of them."""
 
 import dataclasses
 import zlib
@@ -15,20 +15,30 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from mmpt.pretrain.clip_source import open_clip, used_s
-from mmpt.pretrain.manifest import Clip
-from mmpt.pretrain.shards import ShardClip
+from mmpt.pretrain.clip_reader import ClipReader
+from mmpt.pretrain.file_reader import FileReader
+from mmpt.pretrain.manifest import Clip, used_s
+from mmpt.pretrain.shard_index import ShardClip
+from mmpt.pretrain.shard_reader import ShardReader
 from mmpt.training.media import SAME_S, MediaError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 
+def open_clip(clip: Clip | ShardClip) -> ClipReader:
+    """Return a clip of a manifest or of a shard, opened for reading (MediaError if it cannot be read)."""
+    return ShardReader(clip) if isinstance(clip, ShardClip) else FileReader(clip)
+
+
 @dataclass(frozen=True)
 class Sampling:
-    """How a clip is cut.
+    """What is taken of a clip.
 
-    size: side of a picture in pixels. frames, stride: pictures a clip, and every which one is taken.
-    crop_min: smallest share that a random crop, a square, keeps of the largest square's area.
-    sound: "clip" (all of it, up to 10 s), or "pictures" (the stretch that the pictures cover).
+    Args:
+        size: side of a picture, in pixels.
+        frames: number of pictures.
+        stride: every which picture of the source is taken.
+        crop_min: smallest share of the largest square's area that a random crop, a square, keeps.
+        sound: "clip" (all of it, up to 10 s) or "pictures" (the stretch that the pictures cover).
     """
 
     size: int
@@ -39,7 +49,7 @@ class Sampling:
 
 
 class ClipItem(NamedTuple):
-    """A clip as it was cut for an epoch (None: for validation). wav: (samples,). video: (frames, size, size, 3) uint8."""
+    """A clip as drawn for an epoch (None: for validation). wav: (samples,). video: (frames, size, size, 3) uint8."""
 
     id: str
     epoch: int | None
@@ -49,8 +59,8 @@ class ClipItem(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A clip that could not be read, and why."""
+class SkippedClip:
+    """A clip that could not be read, and the reason."""
 
     id: str
     reason: str
@@ -59,10 +69,11 @@ class Skipped:
 
 @dataclass
 class ClipBatch:
-    """Clips of one epoch (None: of validation) that could be read, and those that could not.
+    """The readable clips of a batch of one epoch (None: of validation), and those that were skipped.
 
-    samples: (total,) float32, all waveforms one after the other; lengths: of each. One tensor is pinned and sent as one.
-    video: (B, 3, frames, size, size) uint8, in memory with the colours of a pixel side by side, as decoders and convolutions have it.
+    samples: (total,) float32, all waveforms one after the other: one tensor is pinned and copied at once.
+    lengths: samples of each waveform.
+    video: (B, 3, frames, size, size) uint8; in memory the colours of a pixel lie together (channels last).
     """
 
     ids: list[str]
@@ -71,7 +82,7 @@ class ClipBatch:
     lengths: list[int]
     video: Tensor
     groups: list[str]
-    skipped: list[Skipped]
+    skipped: list[SkippedClip]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -82,18 +93,18 @@ class ClipBatch:
         return list(self.samples.split(self.lengths)) if self.lengths else []
 
     def pin_memory(self) -> "ClipBatch":
-        """This batch in pinned memory; DataLoader calls it."""
+        """Pin this batch's memory and return it; DataLoader calls this."""
         self.samples, self.video = self.samples.pin_memory(), self.video.pin_memory()
         return self
 
     def to(self, device: torch.device | str) -> "ClipBatch":
-        """The batch on a device; the copy goes on in the background if the batch is pinned."""
+        """Return the batch on a device; a pinned batch is copied in the background."""
         samples, video = (tensor.to(device, non_blocking=True) for tensor in (self.samples, self.video))
         return dataclasses.replace(self, samples=samples, video=video)
 
 
-def collate(items: list[ClipItem | Skipped]) -> ClipBatch:
-    """A batch of what could be read; its video is (0, 3, 0, 0, 0) if nothing could."""
+def collate(items: list[ClipItem | SkippedClip]) -> ClipBatch:
+    """Return a batch of what could be read; if nothing could, its video is (0, 3, 0, 0, 0)."""
     good = [item for item in items if isinstance(item, ClipItem)]
     video = torch.stack([item.video for item in good]) if good else torch.zeros(0, 0, 0, 0, 3, dtype=torch.uint8)
     return ClipBatch(
@@ -103,12 +114,12 @@ def collate(items: list[ClipItem | Skipped]) -> ClipBatch:
         lengths=[len(item.wav) for item in good],
         video=video.permute(0, 4, 1, 2, 3),
         groups=[item.group for item in good],
-        skipped=[item for item in items if isinstance(item, Skipped)],
+        skipped=[item for item in items if isinstance(item, SkippedClip)],
     )
 
 
 class Decoded(NamedTuple):
-    """What was read of a clip. frames: N of (H, W, 3) uint8, on screen from times (N,) on, in seconds from the clip's start."""
+    """A decoded clip: its pictures (H, W, 3) uint8, on screen from `times` (N,) on, in seconds from its start."""
 
     wav: Tensor
     rate: float
@@ -117,10 +128,15 @@ class Decoded(NamedTuple):
 
 
 class ClipDataset(Dataset):
-    """Clips in files or shards. An item is asked for by (epoch, index), epoch None meaning validation: centre, no crop, no flip.
+    """Clips in files or shards. Items are (epoch, index); epoch None is validation: centred, without crop or flip.
+
+    Random draws depend on seed, epoch and the clip's id alone: they are the same in any worker, and after a resume.
 
     Args:
-        memory_gb: decoded clips of this data set are kept in memory up to this size. A corpus that fits is decoded once, not once an epoch.
+        clips: of a manifest or an index of shards.
+        sampling: what is taken of each.
+        seed: of the run.
+        memory_gb: size up to which decoded clips are kept in memory. A corpus that fits is decoded once.
     """
 
     def __init__(self, clips: Sequence[Clip | ShardClip], sampling: Sampling, seed: int, memory_gb: float):
@@ -129,76 +145,68 @@ class ClipDataset(Dataset):
         self.seed = seed
         self.room_bytes = int(memory_gb * 1e9)  # 0 once a clip did not fit
         self.kept: dict[int, Decoded] = {}
-        self.keeping = Lock()
+        self.lock = Lock()
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, item: tuple[int | None, int]) -> ClipItem | Skipped:
+    def __getitem__(self, item: tuple[int | None, int]) -> ClipItem | SkippedClip:
         epoch, index = item
         clip = self.clips[index]
         generator = None
-        if epoch is not None:  # by name, not by position: the same draw on any number of workers, and after a resume
+        if epoch is not None:
             generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed}/{epoch}/{clip.id}".encode()))
-        share = torch.rand(1, generator=generator).item() if generator else 0.5
+        position = torch.rand(1, generator=generator).item() if generator else 0.5
         try:
-            wav, frames = self.read(clip, index, share)
+            wav, frames = self.read(clip, index, position)
         except MediaError as error:
-            return Skipped(clip.id, str(error), epoch)
+            return SkippedClip(clip.id, str(error), epoch)
         return ClipItem(clip.id, epoch, wav, self.crop(frames, generator), clip.group)
 
-    def read(self, clip: Clip | ShardClip, index: int, share: float) -> tuple[Tensor, list[numpy.ndarray]]:
-        """The waveform, and the pictures (H, W, 3) that begin at `share` of the room there is (MediaError: it cannot be read)."""
+    def read(self, clip: Clip | ShardClip, index: int, position: float) -> tuple[Tensor, list[numpy.ndarray]]:
+        """Return a clip's waveform and pictures (H, W, 3), taken at `position` (see `picture_times`)."""
         decoded = self.kept.get(index)
         if not decoded:
-            short_side = round(self.sampling.size * 1.25)  # crops enlarge: some detail to spare
+            short_side = round(self.sampling.size * 1.25)  # detail to spare: crops are enlarged
             with open_clip(clip) as media:
                 wav = media.audio()
                 if not self.room_bytes:
-                    wanted = self.picture_times(clip, media.rate, share)
-                    return self.cut_sound(wav, wanted[0].item(), media.rate), media.pictures_at(
-                        wanted.tolist(), short_side
-                    )
+                    wanted = self.picture_times(clip, media.rate, position)
+                    pictures = media.pictures_at(wanted.tolist(), short_side)
+                    return self.cut_sound(wav, wanted[0].item(), media.rate), pictures
                 frames, times = media.pictures(short_side)
                 decoded = Decoded(wav, media.rate, frames, numpy.array(times))
             self.keep(index, decoded)
-        wanted = self.picture_times(clip, decoded.rate, share)
+        wanted = self.picture_times(clip, decoded.rate, position)
         shown = numpy.searchsorted(decoded.times, wanted + SAME_S, side="right") - 1
-        return self.cut_sound(decoded.wav, wanted[0].item(), decoded.rate), [
-            decoded.frames[number] for number in shown.clip(min=0)
-        ]
+        pictures = [decoded.frames[number] for number in shown.clip(min=0)]
+        return self.cut_sound(decoded.wav, wanted[0].item(), decoded.rate), pictures
+
+    def picture_times(self, clip: Clip | ShardClip, rate: float, position: float) -> numpy.ndarray:
+        """Return the times of the pictures (frames,), in seconds from the clip's start.
+
+        Pictures are `stride` apart. `position` in [0, 1] places them in the used part of the clip, from as early to as
+        late as possible. In a clip too short for the stride they are spread evenly.
+        """
+        number, stride = self.sampling.frames, self.sampling.stride
+        seconds = used_s(clip.duration_s)
+        room = seconds - ((number - 1) * stride + 1) / rate
+        if room < 0:
+            return numpy.linspace(0, max(seconds - 1 / rate, 0.0), number)
+        return position * room + numpy.arange(number) * stride / rate
 
     def cut_sound(self, wav: Tensor, start_s: float, rate: float) -> Tensor:
-        """The sound that goes with pictures from `start_s` on: all of it, or what they cover; a clip too short for them keeps all."""
+        """Return the sound of pictures from `start_s` on: all of it, or what they cover; a clip too short keeps all."""
         if self.sampling.sound == "clip":
             return wav
         length = round(self.sampling.frames * self.sampling.stride / rate * SAMPLE_RATE)
         start = max(0, min(round(start_s * SAMPLE_RATE), len(wav) - length))
         return wav[start : start + length]
 
-    def keep(self, index: int, decoded: Decoded) -> None:
-        """Keeps a clip in memory if there is room; none is kept after the first for which there was not."""
-        size = decoded.wav.nbytes + sum(frame.nbytes for frame in decoded.frames)
-        with self.keeping:
-            if size <= self.room_bytes:
-                self.room_bytes -= size
-                self.kept[index] = decoded
-            else:
-                self.room_bytes = 0
-
-    def picture_times(self, clip: Clip | ShardClip, rate: float, share: float) -> numpy.ndarray:
-        """When the pictures are taken (frames,), seconds from the clip's start: at `stride`, inside what is used of the clip, after
-        `share` of the room there is; a shorter clip spreads them evenly.
-        """
-        number, stride = self.sampling.frames, self.sampling.stride
-        room = used_s(clip) - ((number - 1) * stride + 1) / rate
-        if room < 0:
-            return numpy.linspace(0, max(used_s(clip) - 1 / rate, 0.0), number)
-        return share * room + numpy.arange(number) * stride / rate
-
     def crop(self, frames: list[numpy.ndarray], generator: torch.Generator | None) -> Tensor:
-        """Pictures (H, W, 3) to (T, size, size, 3) uint8: one random resized crop and flip for all of them, or the largest
-        centred square.
+        """Return pictures (H, W, 3) as (T, size, size, 3) uint8.
+
+        All get the same random resized crop and flip; without a generator, the largest centred square.
         """
         height, width, _ = frames[0].shape
         side = min(height, width)
@@ -218,17 +226,22 @@ class ClipDataset(Dataset):
         )
         return (video.flip(-1) if flip else video).permute(0, 2, 3, 1)
 
-    def warm(self, threads: int) -> None:
-        """Reads the clips that are kept in memory, with a progress bar, before the first epoch needs them."""
+    def keep(self, index: int, decoded: Decoded) -> None:
+        """Keep a clip in memory if there is room; after the first that did not fit, keep no more."""
+        size = decoded.wav.nbytes + sum(frame.nbytes for frame in decoded.frames)
+        with self.lock:
+            if size <= self.room_bytes:
+                self.room_bytes -= size
+                self.kept[index] = decoded
+            else:
+                self.room_bytes = 0
+
+    def fill_memory(self, threads: int) -> None:
+        """Read the clips that are kept in memory, with a progress bar, before the first epoch needs them."""
         with ThreadPoolExecutor(threads) as pool:
             items = [(None, index) for index in range(len(self.clips))]
-            for _ in tqdm(
-                pool.map(self.__getitem__, items),
-                total=len(items),
-                unit="clip",
-                desc="reading clips",
-                dynamic_ncols=True,
-            ):
+            read = pool.map(self.__getitem__, items)
+            for _ in tqdm(read, total=len(items), unit="clip", desc="reading clips", dynamic_ncols=True):
                 if self.room_bytes <= 0:
                     pool.shutdown(cancel_futures=True)
                     break

@@ -14,8 +14,10 @@ MAX_SCALE = 100.0  # CLIP's bound on 1 / temperature
 
 
 class InfoNCE(nn.Module):
-    """Symmetric InfoNCE with a learned temperature (Radford et al. 2021): cross entropy of each sound against all pictures
-    of the batch, and of each picture against all sounds, averaged.
+    """Symmetric InfoNCE with a learned temperature (Radford et al. 2021).
+
+    The loss is the mean of two cross entropies: of each sound against all pictures of the batch, and of each picture
+    against all sounds.
     """
 
     def __init__(self, temperature: float = 0.07, learned: bool = True):
@@ -24,24 +26,26 @@ class InfoNCE(nn.Module):
 
     @property
     def temperature(self) -> Tensor:
-        """The temperature in use, a scalar without gradient."""
+        """The current temperature, a scalar without gradient."""
         return (-self.log_scale.detach().clamp(max=math.log(MAX_SCALE))).exp()
 
     def forward(self, audio: Tensor, video: Tensor, counts: Counts) -> Tensor:
-        """The loss, a scalar: this rank's part of the mean over all clips of the update (see Counts.scale).
+        """Return the loss, a scalar: this rank's part of the mean over all clips of the update (see Counts.scale).
 
-        Each clip is compared with those of all ranks, gathered with gradient; a rank computes the rows and columns of its own.
+        Each clip is compared with the clips of all ranks, which are gathered with gradient. A rank computes the rows
+        and columns of its own clips.
 
         Args:
-            audio, video: (B, C) unit vectors, row i of both from one clip, float32 or wider.
-            counts: with `clips`, of this update.
+            audio: (B, C) unit vectors of sounds, float32 or wider.
+            video: (B, C) unit vectors of pictures; row i is from the same clip as row i of `audio`.
+            counts: of this update, with `clips`.
         """
-        with torch.no_grad():  # in place: beyond a clamp the gradient would be zero and the parameter never come back
+        with torch.no_grad():  # in place: outside a clamp the gradient is zero, and the parameter would stay
             self.log_scale.clamp_(max=math.log(MAX_SCALE))
         sizes = counts.of("clips")
         first = sum(sizes[: dist.get_rank()]) if len(sizes) > 1 else 0
         own = torch.arange(first, first + len(audio), device=audio.device)
-        with torch.autocast(audio.device.type, enabled=False):  # in half precision neighbours would tie
+        with torch.autocast(audio.device.type, enabled=False):  # in half precision near values would tie
             scale = self.log_scale.exp()
             by_audio = audio @ gather_rows(video, sizes).T * scale
             by_video = video @ gather_rows(audio, sizes).T * scale
@@ -50,18 +54,19 @@ class InfoNCE(nn.Module):
 
 
 def retrieval(similarity: Tensor, groups: list[str]) -> dict[str, float]:
-    """How often the clip's own other half is among the best 1, 5 and 10, both ways, over all clips and inside each group.
+    """Return retrieval figures: how often a clip's other half is among the 1, 5 and 10 most similar ones.
 
     Args:
-        similarity: (N, N), rows are sounds, columns are pictures, the diagonal belongs together.
-        groups: of each clip; groups of fewer than 20 clips are too easy and stand out of the `within` figures.
+        similarity: (N, N); rows are sounds, columns are pictures, and the diagonal belongs together.
+        groups: of each clip. `within` figures compare inside groups and leave out those of fewer than 20 clips.
 
     Returns:
-        shares in [0, 1]: `audio_to_video_r1` …, `within_…` (over clips), and `chance_r1`, `within_chance_r1` beside them.
+        Shares in [0, 1]: `audio_to_video_r1` …, `within_audio_to_video_r1` …, and the chance levels `chance_r1` and
+        `within_chance_r1`.
     """
     everything = torch.arange(len(groups))
     members = [torch.tensor([i for i, g in enumerate(groups) if g == name]) for name in sorted(set(groups))]
-    figures = {}
+    figures: dict[str, float] = {}
     for prefix, sets in (("", [everything]), ("within_", [m for m in members if len(m) >= 20])):
         clips = sum(len(m) for m in sets)
         if not clips:
@@ -74,6 +79,6 @@ def retrieval(similarity: Tensor, groups: list[str]) -> dict[str, float]:
 
 
 def rank_of_own(similarity: Tensor) -> Tensor:
-    """How many others score at least as high as the own one (N,): ties count against it."""
+    """Return how many others score at least as high as the own one, (N,): ties count against it."""
     own = similarity.diagonal()[:, None]
     return (similarity >= own).sum(1) - 1

@@ -1,4 +1,4 @@
-"""The list of audio-visual clips that pre-training reads, whatever corpus they come from."""
+"""Manifests: lists of audio-visual clips for pre-training, from any corpus. Imports no torch."""
 
 import csv
 import math
@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import replacing
 
 COLUMNS = ("id", "video", "audio", "start_s", "duration_s", "split", "set", "group")
 SPLITS = ("train", "dev", "test")
+USED_S = 10.0  # of a clip, from its start: the paper's 1000 frames
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One clip: `start_s` and `duration_s` of a video file and an audio file (often the same one).
+    """A clip: `duration_s` from `start_s` on of a video file and an audio file (often the same file).
 
-    `group` is what clips have in common beside the moment, a speaker or an action: retrieval is also scored inside it.
+    A `group` holds the clips of a speaker or an action: retrieval is also scored inside groups.
     """
 
     id: str
@@ -30,16 +32,24 @@ class Clip:
     group: str
 
 
+def used_s(duration_s: float) -> float:
+    """Return the seconds that are used of a clip of this duration."""
+    return min(duration_s, USED_S)
+
+
 def read_manifest(path: Path) -> list[Clip]:
-    """Clips of a manifest: UTF-8, tab separated, one header line with the names in COLUMNS in any order; files relative to
-    the manifest's folder.
+    """Return the clips of a manifest.
+
+    A manifest is UTF-8 text, tab separated, with a header of the names in COLUMNS in any order. Files are relative to
+    its folder.
 
     Raises:
-        InputError: there is no such file, a column is missing, or a line does not fit (named by its number).
+        InputError: there is no such file, a column is missing, or a line does not fit (the error gives its number).
     """
     if not path.is_file():
         raise InputError(f"{path}: no such manifest")
-    clips, ids = [], set()
+    clips: list[Clip] = []
+    ids: set[str] = set()
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(readable(file, path), delimiter="\t", quoting=csv.QUOTE_NONE)
         missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
@@ -48,7 +58,7 @@ def read_manifest(path: Path) -> list[Clip]:
         for row in rows:
             where = f"{path}, line {rows.line_num}"
             if None in row or None in row.values():
-                raise InputError(f"{where}: does not have {len(rows.fieldnames)} columns")
+                raise InputError(f"{where}: does not have {len(rows.fieldnames or ())} columns")
             start_s, duration_s = (seconds(row[name], where, name) for name in ("start_s", "duration_s"))
             video = path.parent / row["video"]
             audio = video if row["audio"] == row["video"] else path.parent / row["audio"]
@@ -60,57 +70,41 @@ def read_manifest(path: Path) -> list[Clip]:
 
 
 def write_manifest(path: Path, clips: Iterable[Clip]) -> int:
-    """Writes a manifest as read_manifest reads it, in the order of the clips, and returns how many there are.
+    """Write a manifest, in the order of the clips and whole or not at all; return the number of clips.
 
-    A file inside the manifest's folder is written relative to it, so that the folder can be moved as a whole; any other file
-    is written with its absolute path, so that the manifest can be moved. Seconds have 6 decimals. The manifest appears
-    under its name when it is whole.
+    A file inside the manifest's folder is written relative to it, so that the folder can be moved as a whole; any other
+    file is written with its absolute path, so that the manifest can be moved. Seconds have 6 decimals.
 
     Raises:
-        InputError: a clip that read_manifest would refuse; a tab, a line break or a byte that is not UTF-8 in a name.
+        InputError: read_manifest would refuse a clip, or a name holds a tab, a line break or a byte that is not UTF-8.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
     folder = f"{path.parent.absolute()}{os.sep}"
-    ids = set()
-    try:
-        with half.open("w", encoding="utf-8", newline="") as file:
-            file.write("\t".join(COLUMNS) + "\n")
-            for clip in clips:
-                where = f"{path}: clip {clip.id!r}"
-                check(clip, ids, where)
-                files = (str(name.absolute()).removeprefix(folder) for name in (clip.video, clip.audio))
-                fields = (
-                    clip.id,
-                    *files,
-                    f"{clip.start_s:.6f}",
-                    f"{clip.duration_s:.6f}",
-                    clip.split,
-                    clip.set,
-                    clip.group,
-                )
-                file.write(tab_separated(fields, where))
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    ids: set[str] = set()
+    with replacing(path, sync=True) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write("\t".join(COLUMNS) + "\n")
+        for clip in clips:
+            where = f"{path}: clip {clip.id!r}"
+            check(clip, ids, where)
+            files = (str(name.absolute()).removeprefix(folder) for name in (clip.video, clip.audio))
+            times = (f"{clip.start_s:.6f}", f"{clip.duration_s:.6f}")
+            file.write(tab_separated((clip.id, *files, *times, clip.split, clip.set, clip.group), where))
     return len(ids)
 
 
 def check(clip: Clip, ids: set[str], where: str) -> None:
-    """Adds a clip's id to `ids`; InputError, which begins with `where`, if the clip has no place in a manifest."""
+    """Add a clip's id to `ids`; raise InputError, which begins with `where`, if the clip does not fit a manifest."""
     if not (0 <= clip.start_s < math.inf and 0 < round(clip.duration_s, 6) < math.inf):
         raise InputError(f"{where}: start_s {clip.start_s:g} and duration_s {clip.duration_s:g} are no part of a file")
     if clip.split not in SPLITS:
         raise InputError(f"{where}: split is {clip.split!r}, one of {', '.join(SPLITS)} was expected")
     if clip.id in ids:
-        raise InputError(f"{where}: id {clip.id!r} stands there twice")
+        raise InputError(f"{where}: id {clip.id!r} is listed twice")
     ids.add(clip.id)
 
 
 def tab_separated(fields: tuple[str, ...], where: str) -> str:
-    """A line; InputError if a field cannot stand in one."""
+    """Return fields as a line; raise InputError if one of them would break it."""
     line = "\t".join(fields)
     try:
         line.encode("utf-8")
@@ -125,7 +119,7 @@ def tab_separated(fields: tuple[str, ...], where: str) -> str:
 
 
 def readable(lines: Iterator[str], path: Path) -> Iterator[str]:
-    """The lines; InputError at the first that is not UTF-8 text."""
+    """Yield the lines; raise InputError at the first that is not UTF-8 text."""
     try:
         yield from lines
     except UnicodeDecodeError:
@@ -133,7 +127,7 @@ def readable(lines: Iterator[str], path: Path) -> Iterator[str]:
 
 
 def seconds(text: str, where: str, name: str) -> float:
-    """A finite number of seconds."""
+    """Return a finite number of seconds (InputError if the text is none)."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The audio-visual model: both encoders, and what each objective puts on top of them."""
+"""The audio-visual model: both encoders, and the parts of each objective on top of them."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpt.pretrain.contrastive import InfoNCE
-from mmpt.pretrain.masked import FRAMES_A_TOKEN, Masks, SharedDecoder, normalise_tubelets, pick_tokens
+from mmpt.pretrain.masking import Masks, frames_of
 from mmpt.pretrain.settings import PretrainSettings
-from mmpt.pretrain.video import VideoEncoder, cut_tubelets, normalise_pixels
+from mmpt.pretrain.shared_decoder import SharedDecoder
+from mmpt.pretrain.tubelets import cut_tubelets, normalise_pixels, normalise_tubelets, pick_tokens
+from mmpt.pretrain.video_encoder import VideoEncoder
 from mmpt.training.distributed import Counts
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.packing import Packing
@@ -17,7 +19,7 @@ from mmpt.upstream.mmpt_av.packing import Packing
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What the decoder made of a batch's wanted places, and what is there."""
+    """The reconstruction of a batch's wanted frames and tubelets, and its targets."""
 
     audio: Tensor  # (W, n_mels) frames
     audio_target: Tensor
@@ -49,14 +51,16 @@ class AudioVisualModel(nn.Module):
             self.decoder = SharedDecoder(masked, video, encoder.config.d_model, encoder.config.n_mels)
 
     def forward(self, feats: list[Tensor], video: Tensor, masks: Masks | None, counts: Counts) -> dict[str, Tensor]:
-        """Losses by name and their weighted sum `loss`: a batch's part of the mean over the update (see engine.Task.loss).
+        """Return losses by name and their weighted sum `loss`: a batch's part of the mean over the update.
 
         Args:
-            feats: list of (4 * T, n_mels) normalised features. video: (B, 3, frames, size, size) uint8.
+            feats: normalised features (4 * T, n_mels) of each clip.
+            video: (B, 3, frames, size, size) uint8.
             masks: None without a masked objective.
-            counts: of the update, with `clips`, `audio_frames` and `video_tubelets`.
+            counts: of the update, with `clips`, `audio_frames` and `video_tubelets` (see TrainingTask.loss).
         """
-        losses, encoded = {}, None
+        losses: dict[str, Tensor] = {}
+        encoded = None
         if masks is not None:
             made, encoded = self.reconstruct(feats, video, masks)
             audio_error = (made.audio - made.audio_target).square().mean(-1).sum()
@@ -71,26 +75,30 @@ class AudioVisualModel(nn.Module):
         return {"loss": sum(getattr(self.weights, name) * value for name, value in losses.items()), **losses}
 
     def compile_blocks(self) -> None:
-        """Has torch compile, at their first use, the layers whose inputs keep their shape."""
+        """Let torch compile the layers whose inputs keep their shape, at their first use."""
         self.encoder.compile_feed_forwards()
         for block in (*self.video_encoder.blocks, *(self.decoder.blocks if "audio" in self.losses else [])):
             block.compile()
 
     def embed(self, feats: list[Tensor], video: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit vectors (B, projection) of sounds and of pictures, without masks."""
+        """Return unit vectors (B, projection) of sounds and of pictures, without masks."""
         x, packing = self.encoder.embed(feats)
         audio = mean_states(self.encoder.encode_packed(x, packing), packing)
         return self.project(audio, self.video_encoder.pool(video))
 
     def project(self, audio: Tensor, video: Tensor) -> tuple[Tensor, Tensor]:
-        """Means over time (B, d) of both to unit vectors (B, projection)."""
-        projected = self.audio_projection(audio), self.video_projection(video)
-        return tuple(F.normalize(widen(one), dim=-1) for one in projected)
+        """Project means over time (B, d) of both modalities to unit vectors (B, projection)."""
+        audio, video = self.audio_projection(audio), self.video_projection(video)
+        return F.normalize(widen(audio), dim=-1), F.normalize(widen(video), dim=-1)
 
     def reconstruct(
         self, feats: list[Tensor], video: Tensor, masks: Masks
     ) -> tuple[Reconstruction, tuple[Tensor, Tensor] | None]:
-        """What is made of the masked places; and, where contrastive learning is to see them, the masked encodings' unit vectors."""
+        """Reconstruct the masked tokens.
+
+        Returns:
+            The reconstruction; unit vectors of the masked encodings, if contrastive learning is to see these.
+        """
         states, packing = self.encode_seen(feats, masks)
         tubelets = cut_tubelets(video, self.video)
         video_states = self.video_encoder.encode(pick_tokens(tubelets, masks.video_seen), masks.video_seen)
@@ -108,13 +116,10 @@ class AudioVisualModel(nn.Module):
         return made, self.project(mean_states(states, packing), video_states.mean(1))
 
     def encode_seen(self, feats: list[Tensor], masks: Masks) -> tuple[Tensor, Packing]:
-        """The audio encoder's last states of the seen tokens, packed (sum of audio_seen_lengths, d_model)."""
+        """Return the audio encoder's last states of the encoded tokens, packed (sum of audio_seen_lengths, d_model)."""
         if self.masked.audio_mask_at == "features":
-            frames = (
-                masks.audio_hidden[:, None] * FRAMES_A_TOKEN
-                + torch.arange(FRAMES_A_TOKEN, device=masks.audio_hidden.device)
-            ).flatten()
-            feats = list(torch.cat(feats).index_fill(0, frames, 0.0).split([len(one) for one in feats]))
+            zeroed = torch.cat(feats).index_fill(0, frames_of(masks.audio_hidden), 0.0)
+            feats = list(zeroed.split([len(one) for one in feats]))
         x, packing = self.encoder.embed(feats)
         if self.masked.audio_mask == "drop":
             x, packing = x[masks.audio_seen], Packing(masks.audio_seen_lengths, x.device)
@@ -124,12 +129,12 @@ class AudioVisualModel(nn.Module):
 
 
 def mean_states(x: Tensor, packing: Packing) -> Tensor:
-    """The mean over time of each clip: packed (total, C) to (B, C)."""
+    """Return the mean over time of each clip: packed (total, C) to (B, C)."""
     if packing.dense:  # nothing to send to the device
         return packing.unpack(x).mean(1)
     return packing.unpack(x).sum(1) / torch.tensor(packing.lengths, device=x.device)[:, None]
 
 
 def widen(x: Tensor) -> Tensor:
-    """Half precision to float32: losses are not summed in it."""
+    """Convert half precision to float32, in which losses are summed."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -1,4 +1,4 @@
-"""Settings of stage 1: a run folder's config.yaml is enough to repeat a run. Imports no torch (see training/settings.py)."""
+"""Settings of stage 1, stored in a run's config.yaml, which is enough to repeat it. Imports no torch."""
 
 from dataclasses import dataclass, field
 

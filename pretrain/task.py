@@ -1,8 +1,8 @@
-"""Stage 1 for the training loop: its settings, its batches, and its figures on held-out clips."""
+"""Stage 1's task for the trainer: its batches, its losses, and its figures on held-out clips."""
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,44 +10,45 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from mmpt.pretrain.clips import ClipBatch, ClipDataset, Sampling, Skipped, collate
-from mmpt.pretrain.manifest import read_manifest
-from mmpt.pretrain.masked import Masks, draw_masks
+from mmpt.pretrain.clips import ClipBatch, ClipDataset, Sampling, SkippedClip, collate
+from mmpt.pretrain.manifest import Clip, read_manifest
+from mmpt.pretrain.masking import Masks, draw_masks
 from mmpt.pretrain.model import build_model
 from mmpt.pretrain.settings import PretrainSettings
-from mmpt.pretrain.shards import read_index
-from mmpt.pretrain.validation import HeldOut
+from mmpt.pretrain.shard_index import ShardClip, read_index
+from mmpt.pretrain.validation import HeldOutClips
 from mmpt.training.device import use_device
 from mmpt.training.distributed import Counts, World
 from mmpt.training.epochs import EpochBatches
 from mmpt.training.run_folder import RunFolder
-from mmpt.training.stop_signal import leave_signals_to_parent
+from mmpt.training.settings import require
 from mmpt.training.skipped import SkippedItems
+from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.repository import git_revision
 
-STAND_INS = 100  # clips that are tried in place of an unreadable part of a batch
+MAX_STAND_INS = 100  # clips that are tried in place of a micro-batch without a readable clip
 
 
 @dataclass
 class Batch:
-    """Clips, and what is masked of them (None without a masked objective)."""
+    """Clips and their masks (None without a masked objective)."""
 
     clips: ClipBatch
     masks: Masks | None
 
     def pin_memory(self) -> "Batch":
-        """Has the DataLoader put it where a GPU can copy it from on its own."""
+        """Return the batch in pinned memory; DataLoader calls this."""
         return Batch(self.clips.pin_memory(), self.masks and self.masks.pin_memory())
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on a device."""
+        """Return the batch on a device; a pinned batch is copied in the background."""
         return Batch(self.clips.to(device), self.masks and self.masks.to(device))
 
 
 @dataclass(frozen=True)
 class Collate:
-    """Makes a batch in the worker that read its clips, masks included."""
+    """Makes a batch and draws its masks, in the worker that read its clips."""
 
     settings: PretrainSettings
 
@@ -63,10 +64,16 @@ class Collate:
 
 
 class AudioVisualTask:
-    """Pre-training for the engine's loop (see training.task.TrainingTask).
+    """Pre-training, as the trainer runs it (see TrainingTask).
+
+    Args:
+        settings: of the run.
+        manifest: the clips, or a folder of shards.
+        folder: of the run.
+        world: the processes.
 
     Raises:
-        InputError: the manifest does not fit, or holds fewer training clips than a batch or no dev clip.
+        InputError: the manifest does not fit, holds fewer training clips than a batch, or fewer than two dev clips.
     """
 
     unit = "clips"
@@ -78,96 +85,87 @@ class AudioVisualTask:
         self.model = build_model(settings).to(self.device)
         self.encoder = self.model.encoder
         clips = read_index(manifest) if manifest.is_dir() else read_manifest(manifest)
-        self.set = "+".join(sorted({clip.set for clip in clips}))
+        self.corpus = "+".join(sorted({clip.set for clip in clips}))
         train, dev = ([clip for clip in clips if clip.split == name] for name in ("train", "dev"))
-        size = settings.data.batch_size
-        if len(train) < size or len(dev) < 2:
-            raise InputError(
-                f"{manifest}: {len(train)} training and {len(dev)} dev clips; "
-                f"data.batch_size={size} needs as many in training, and dev at least 2"
-            )
-        parts = world.size * settings.optim.accumulate
-        if size % parts or size // parts < 1:
-            raise InputError(
-                f"data.batch_size={size} cannot be divided among {world.size} processes and {settings.optim.accumulate} parts each"
-            )
-        # Whole groups as far as may be: retrieval inside a speaker or label needs several clips of one.
-        dev = sorted(dev, key=lambda clip: (zlib.crc32(clip.group.encode()), zlib.crc32(clip.id.encode())))[
-            : settings.data.dev_clips
-        ]
-        video = settings.video
-        sampling = Sampling(video.size, video.frames, video.stride, video.crop_min, settings.data.sound)
-        self.train = ClipDataset(train, sampling, settings.seed, settings.data.memory_gb)
-        self.dev = ClipDataset(
-            sorted(dev, key=lambda clip: (clip.group, clip.id)), sampling, settings.seed, settings.data.memory_gb
-        )
+        self.check_batch_size(manifest, len(train), len(dev))
+        self.train, self.dev = self.dataset(train), self.dataset(choose_dev(dev, settings.data.dev_clips))
+        self.data_checksum = zlib.crc32("\n".join(clip.id for clip in train).encode())
         self.skipped = SkippedItems(folder, len(train) + len(dev), settings.data.max_bad_share, "clips")
         self.epoch = 0
         self.revision = git_revision()
 
+    def check_batch_size(self, manifest: Path, train: int, dev: int) -> None:
+        """Raise InputError if there are too few clips, or if processes cannot share a batch."""
+        size, accumulate = self.settings.data.batch_size, self.settings.optim.accumulate
+        require(
+            train >= size and dev >= 2,
+            f"{manifest}: {train} training and {dev} dev clips; "
+            f"data.batch_size={size} needs as many in training, and dev at least 2",
+        )
+        require(
+            size % (self.world.size * accumulate) == 0,
+            f"data.batch_size={size} cannot be divided among {self.world.size} processes and {accumulate} parts each",
+        )
+
+    def dataset(self, clips: Sequence[Clip | ShardClip]) -> ClipDataset:
+        """Return clips as the settings have them read."""
+        video, data = self.settings.video, self.settings.data
+        sampling = Sampling(video.size, video.frames, video.stride, video.crop_min, data.sound)
+        return ClipDataset(clips, sampling, self.settings.seed, data.memory_gb)
+
     def start(self) -> None:
-        """To be called when the run folder is prepared: takes up a resumed run's skipped.jsonl, and fills the clip memory
-        where the settings give it room.
-        """
+        """Load a resumed run's skipped.jsonl, and the clips that are kept in memory; call this on a prepared folder."""
         self.skipped.load()
         if self.world.is_main:
             size = self.settings.data.batch_size
             print(
-                f"{len(self.train):,} clips of {self.set}: {len(self.train) // size:,} updates of {size} an epoch; "
-                f"{self.left_over} clips, others each time, are left out of it"
+                f"{len(self.train):,} clips of {self.corpus}: {len(self.train) // size:,} updates of {size} an epoch, "
+                f"which leaves out {self.left_over} clips, others each time"
             )
         if self.settings.data.memory_gb:
             for dataset in (self.train, self.dev):
-                dataset.warm(threads=max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
-
-    @property
-    def data_checksum(self) -> int:
-        """Hangs on the training clips and their order, which a resumed run must find again."""
-        return zlib.crc32("\n".join(clip.id for clip in self.train.clips).encode())
+                dataset.fill_memory(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
     @property
     def left_over(self) -> int:
         """Clips that an epoch leaves out, fewer than a batch."""
         return len(self.train) % self.settings.data.batch_size
 
-    def loader(self, dataset: ClipDataset, batches) -> DataLoader:
-        """Batches read ahead by worker processes."""
-        # A generator of its own: a loader draws its workers' seed when it starts, and a resumed epoch starts elsewhere.
+    def loader(self, dataset: ClipDataset, batches: Iterable) -> DataLoader:
+        """Return batches that worker processes read ahead."""
         return DataLoader(
             dataset,
             batch_sampler=batches,
             collate_fn=Collate(self.settings),
             num_workers=self.settings.data.workers,
             pin_memory=self.device.type == "cuda",
+            # Its own generator: a loader draws a seed when it starts, and a resumed run starts it at another point.
             generator=torch.Generator(),
             worker_init_fn=leave_signals_to_parent,
         )
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
-        data = self.settings.data
+        data, accumulate = self.settings.data, self.settings.optim.accumulate
         self.epoch = epoch
-        order = EpochBatches(
-            len(self.train),
-            data.batch_size,
-            self.settings.seed,
-            epoch,
-            skip,
-            self.world,
-            self.settings.optim.accumulate,
-        )
+        order = EpochBatches(len(self.train), data.batch_size, self.settings.seed, epoch, skip, self.world, accumulate)
         for batch in self.loader(self.train, order):
-            self.skipped.record([(clip.id, clip.reason) for clip in batch.clips.skipped])
+            self.record_skipped(batch)
             yield batch if batch.clips.ids else self.stand_in(epoch, batch.clips.skipped)
 
-    def stand_in(self, epoch: int, skipped: list[Skipped]) -> Batch:
-        """A part of a batch in place of one that has no readable clip: the next one that can be read, since all ranks must go on
-        together and one bad clip must not be fatal, however small the parts.
+    def record_skipped(self, batch: Batch) -> None:
+        """Record the clips of a batch that could not be read."""
+        self.skipped.record([(clip.id, clip.reason) for clip in batch.clips.skipped])
+
+    def stand_in(self, epoch: int, skipped: list[SkippedClip]) -> Batch:
+        """Return the next readable clip as a micro-batch, in place of one that has none.
+
+        All ranks must continue together, and one bad clip must not end the run, however small the micro-batches are.
         """
         start = zlib.crc32(skipped[0].id.encode())
-        items = (self.train[epoch, (start + n) % len(self.train)] for n in range(STAND_INS))
-        found = next((item for item in items if not isinstance(item, Skipped)), None)
+        items = (self.train[epoch, (start + n) % len(self.train)] for n in range(MAX_STAND_INS))
+        found = next((item for item in items if not isinstance(item, SkippedClip)), None)
         if found is None:
-            raise InputError(f"{STAND_INS} clips in a row cannot be read; the last reason: {skipped[-1].reason}")
+            raise InputError(f"{MAX_STAND_INS} clips in a row cannot be read; the last reason: {skipped[-1].reason}")
         return Collate(self.settings)([found])
 
     def counts(self, batch: Batch) -> dict[str, int]:
@@ -181,13 +179,10 @@ class AudioVisualTask:
     def freeze(self, step: int) -> bool:
         return False  # all weights are trained from the first update
 
-    def features(self, clips: ClipBatch) -> list[Tensor]:
-        """Normalised features, list of (4 * T, n_mels), of waveforms on the device."""
-        return self.encoder.filterbank.separate(clips.wavs)
-
     def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
         batch = batch.to(self.device)
-        return model(self.features(batch.clips), batch.clips.video, batch.masks, counts)
+        feats = self.encoder.filterbank.separate(batch.clips.wavs)
+        return model(feats, batch.clips.video, batch.masks, counts)
 
     def gauges(self) -> dict[str, float]:
         gauges = {"left_out_clips": self.epoch * self.left_over}
@@ -197,17 +192,17 @@ class AudioVisualTask:
         self.model.compile_blocks()
 
     def validate(self, step: int) -> dict[str, float]:
-        """Errors of reconstruction, contrastive loss and retrieval, with pictures (see HeldOut)."""
+        """Return reconstruction errors, contrastive loss and retrieval figures; draw pictures (see HeldOutClips)."""
         size = max(2, self.settings.data.batch_size // (self.world.size * self.settings.optim.accumulate))
         batches = [[(None, i) for i in range(n, min(n + size, len(self.dev)))] for n in range(0, len(self.dev), size)]
-        held_out = HeldOut(self.model)
+        held_out = HeldOutClips(self.model)
         for batch in self.loader(self.dev, batches[self.world.rank :: self.world.size]):
-            self.skipped.record([(clip.id, clip.reason) for clip in batch.clips.skipped])
+            self.record_skipped(batch)
             if batch.clips.ids:
                 batch = batch.to(self.device)
-                held_out.add(self.features(batch.clips), batch.clips, batch.masks)
+                held_out.add(self.encoder.filterbank.separate(batch.clips.wavs), batch.clips, batch.masks)
         self.skipped.add([entry for entries in self.world.gather(self.skipped.drain()) for entry in entries])
-        held_out.bring_together(self.world.gather(held_out.state()))
+        held_out.merge(self.world.gather(held_out.state()))
         if not held_out.clips:
             raise InputError("not one dev clip can be read; see skipped.jsonl")
         if self.world.is_main:
@@ -220,7 +215,7 @@ class AudioVisualTask:
                 {
                     "stage": "pretrain",
                     "objective": self.settings.objective,
-                    "data": self.set,
+                    "data": self.corpus,
                     "clips": sum(clip.id not in self.skipped for clip in self.train.clips),
                     "steps": step,
                     "seed": self.settings.seed,
@@ -229,3 +224,12 @@ class AudioVisualTask:
                 }
             ]
         }
+
+
+def choose_dev(clips: Sequence[Clip | ShardClip], most: int) -> list[Clip | ShardClip]:
+    """Return at most so many dev clips, always the same ones, sorted by group.
+
+    Groups are taken whole as far as possible: retrieval inside a group needs several of its clips.
+    """
+    drawn = sorted(clips, key=lambda clip: (zlib.crc32(clip.group.encode()), zlib.crc32(clip.id.encode())))
+    return sorted(drawn[:most], key=lambda clip: (clip.group, clip.id))

@@ -1,4 +1,4 @@
-"""What a validation finds out: errors of reconstruction, contrastive loss, retrieval, and pictures of both."""
+"""Validation of stage 1: reconstruction errors, contrastive loss, retrieval, and pictures of both."""
 
 from pathlib import Path
 
@@ -7,18 +7,19 @@ from torch import Tensor
 
 from mmpt.pretrain.clips import ClipBatch
 from mmpt.pretrain.contrastive import retrieval
-from mmpt.pretrain.masked import FRAMES_A_TOKEN, Masks
+from mmpt.pretrain.masking import FRAMES_A_TOKEN, Masks
 from mmpt.pretrain.model import AudioVisualModel, Reconstruction
-from mmpt.pretrain.pictures import Example, reconstruction_picture, similarity_picture
-from mmpt.pretrain.video import cut_tubelets, join_tubelets, normalise_pixels
+from mmpt.pretrain.plots import Example, reconstruction_picture, similarity_picture
+from mmpt.pretrain.tubelets import cut_tubelets, join_tubelets, normalise_pixels
 from mmpt.training.distributed import Counts
 
-EXAMPLES = 3  # clips whose reconstruction is drawn, of different groups where there are
+EXAMPLES = 3  # clips whose reconstruction is drawn, each of another group
 
 
 class Errors:
-    """Squared errors of what was reconstructed, beside those of always saying the mean of all that was to be (in each
-    dimension its own: what a reconstruction has to beat). Sums in float64; `+` brings those of two ranks together.
+    """Squared errors of a reconstruction, and those of a constant one: the mean of all targets in each dimension.
+
+    Sums are in float64; `+` adds those of two ranks.
     """
 
     def __init__(self):
@@ -28,7 +29,7 @@ class Errors:
         self.target_squares: Tensor | float = 0.0
 
     def add(self, made: Tensor, target: Tensor) -> None:
-        """made, target: (..., C)."""
+        """Add a reconstruction (..., C) and its target."""
         made, target = (one.flatten(0, -2).double() for one in (made, target))
         self.count += len(made)
         self.squares = self.squares + (made - target).square().sum(0).cpu()
@@ -42,14 +43,14 @@ class Errors:
         return total
 
     def figures(self, name: str) -> dict[str, float]:
-        """Mean squared error, and its ratio to the error of saying the mean."""
+        """Return the mean squared error, and its ratio to the error of the constant reconstruction."""
         error = (self.squares / self.count).mean().item()
         of_mean = (self.target_squares / self.count - (self.targets / self.count).square()).mean().item()
         return {f"{name}_error": error, f"{name}_error_over_mean": error / max(of_mean, 1e-12)}
 
 
-class HeldOut:
-    """Gathers batch by batch, then over ranks."""
+class HeldOutClips:
+    """What a model makes of held-out clips: added batch by batch, then merged over ranks."""
 
     def __init__(self, model: AudioVisualModel):
         self.model = model
@@ -60,7 +61,7 @@ class HeldOut:
         self.examples: list[Example] = []
 
     def add(self, feats: list[Tensor], clips: ClipBatch, masks: Masks | None) -> None:
-        """One batch, on the model's device; the model is in evaluation mode."""
+        """Add a batch on the model's device; the model is in evaluation mode."""
         self.clips += list(zip(clips.groups, clips.ids))
         if masks is not None:
             made, _ = self.model.reconstruct(feats, clips.video, masks)
@@ -69,17 +70,16 @@ class HeldOut:
             self.take_examples(feats, clips, masks, made)
         if "clr" in self.model.losses:
             audio, video = self.model.embed(feats, clips.video)
-            self.audio += [
-                row.clone() for row in audio.cpu()
-            ]  # a view would be sent to other ranks with all of its batch
+            # Clones: a view would be sent to other ranks with all of its batch.
+            self.audio += [row.clone() for row in audio.cpu()]
             self.video += [row.clone() for row in video.cpu()]
 
     def state(self) -> tuple:
-        """What other ranks need."""
+        """Return what other ranks need for `merge`."""
         return self.clips, self.audio, self.video, self.audio_errors, self.video_errors
 
-    def bring_together(self, states: list[tuple]) -> None:
-        """Takes up the states of all ranks, clips in the order of their groups."""
+    def merge(self, states: list[tuple]) -> None:
+        """Take over the states of all ranks, with clips in the order of their groups."""
         self.clips, self.audio, self.video = (sum((state[i] for state in states), []) for i in range(3))
         self.audio_errors, self.video_errors = (sum((state[i] for state in states), Errors()) for i in (3, 4))
         order = sorted(range(len(self.clips)), key=self.clips.__getitem__)
@@ -88,13 +88,14 @@ class HeldOut:
         )
 
     def similarity(self) -> Tensor:
-        """Of each sound (rows) to each picture (columns), in the order of `clips`."""
-        with torch.autocast("cpu", enabled=False):  # in half precision neighbours would tie
+        """Return the similarity of each sound (rows) to each picture (columns), in the order of `clips`."""
+        with torch.autocast("cpu", enabled=False):  # in half precision near values would tie
             return torch.stack(self.audio) @ torch.stack(self.video).T
 
     def figures(self) -> dict[str, float]:
-        """All figures by name; `loss` is the sum that training minimises, over these clips at once."""
-        figures, weights, loss = {}, self.model.weights, 0.0
+        """Return all figures by name; `loss` is the sum that training minimises, over all clips at once."""
+        weights, loss = self.model.weights, 0.0
+        figures: dict[str, float] = {}
         if "audio" in self.model.losses:
             figures |= self.audio_errors.figures("audio") | self.video_errors.figures("video")
             loss += weights.audio * figures["audio_error"] + weights.video * figures["video_error"]
@@ -107,7 +108,7 @@ class HeldOut:
         return {"loss": loss, **figures}
 
     def draw(self, folder: Path, step: int) -> None:
-        """Pictures of this validation, as PNG files named by the step."""
+        """Draw this validation as PNG files, named by the step."""
         if self.examples:
             reconstruction_picture(self.examples, folder / f"reconstruction_{step:08d}.png")
         if self.audio:
@@ -116,7 +117,7 @@ class HeldOut:
             )
 
     def take_examples(self, feats: list[Tensor], clips: ClipBatch, masks: Masks, made: Reconstruction) -> None:
-        """Keeps the first clips of different groups, to be drawn."""
+        """Keep the first clips of different groups, to be drawn."""
         shown = {example.group for example in self.examples}
         for number, group in enumerate(clips.groups):
             if group not in shown and len(self.examples) < EXAMPLES:
@@ -127,7 +128,7 @@ class HeldOut:
 
 
 def example_sound(feats: list[Tensor], masks: Masks, made: Reconstruction, number: int) -> list[Tensor]:
-    """A clip's features (frames, n_mels): original, masked (NaN where hidden), and with the reconstruction in its place."""
+    """Return a clip's features (frames, n_mels): original, masked (NaN where hidden), and reconstructed."""
     frames_a_clip = FRAMES_A_TOKEN * max(masks.audio_lengths)
     start, length = sum(masks.audio_lengths[:number]), masks.audio_lengths[number]
     original = feats[number].float().cpu()
@@ -144,11 +145,11 @@ def example_sound(feats: list[Tensor], masks: Masks, made: Reconstruction, numbe
 def example_pictures(
     model: AudioVisualModel, video: Tensor, masks: Masks, made: Reconstruction, number: int
 ) -> list[Tensor]:
-    """A clip's pictures (frames, size, size, 3) uint8: original, masked (grey where hidden), and with the reconstruction."""
+    """Return a clip's pictures (frames, size, size, 3) uint8: original, masked (grey where hidden), reconstructed."""
     tubelets = normalise_pixels(cut_tubelets(video[number : number + 1].cpu(), model.video))[0]
     hidden = masks.video_hidden[number].cpu()
     mine = made.video[number].float().cpu()
-    if model.masked.normalise_pixels:  # back to the brightness that is there, as MAE shows it
+    if model.masked.normalise_pixels:  # back to the original brightness, as MAE shows it
         original = tubelets[hidden] if model.masked.loss_on == "masked" else tubelets
         variance, mean = torch.var_mean(original, dim=-1, keepdim=True)
         mine = mine * (variance + 1e-6).sqrt() + mean

@@ -23,7 +23,7 @@ import torch
 
 from mmpt.pretrain.clips import ClipDataset, ClipItem, Sampling
 from mmpt.pretrain.manifest import Clip, read_manifest
-from mmpt.pretrain.shards import read_index
+from mmpt.pretrain.shard_index import read_index
 from mmpt.scripts.benchmark.synthetic_media import repeat, write_video
 from mmpt.scripts.prepare.shards import Form, make_shards
 from mmpt.training.media import MediaStream

@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from mmpt.pretrain.masked import draw_masks
+from mmpt.pretrain.masking import draw_masks
 from mmpt.pretrain.model import AudioVisualModel, build_model
 from mmpt.pretrain.settings import OBJECTIVES, PretrainSettings
 from mmpt.scripts.benchmark.timing import product_rate, seconds

@@ -1,4 +1,4 @@
-"""Makes shards: a clip's media packed into three members of a tar (see mmpt.pretrain.shards), and the tar written whole or not at all."""
+"""Makes shards: a clip's media packed into three members of a tar (see mmpt.pretrain.shard_index), and the tar written whole or not at all."""
 
 import hashlib
 import io
@@ -21,9 +21,9 @@ import soundfile
 import torch
 from PIL import Image
 
-from mmpt.pretrain.clip_source import open_clip
+from mmpt.pretrain.file_reader import FileReader
 from mmpt.pretrain.manifest import Clip
-from mmpt.pretrain.shards import BLOCK, ShardClip, padded
+from mmpt.pretrain.shard_index import ShardClip, padded
 from mmpt.training.media import MediaError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
@@ -44,7 +44,7 @@ class Packed:
 def pack(clip: Clip, short_side: int, quality: int) -> Packed | str:
     """A clip's members; where it cannot be read, the reason."""
     try:
-        with open_clip(clip) as media:
+        with FileReader(clip) as media:
             wav = media.audio()
             frames, times = media.pictures(short_side)
             rate = media.rate
@@ -160,7 +160,7 @@ class ShardWriter:
 
     def __exit__(self, kind, *error) -> None:
         if kind is None and self.clips:
-            self.write(bytes(2 * BLOCK))  # a tar's end
+            self.write(bytes(2 * tarfile.BLOCKSIZE))  # a tar's end
             self.file.flush()
             os.fsync(self.file.fileno())
         self.file.close()
@@ -172,7 +172,7 @@ class ShardWriter:
     def add(self, clip: Clip, packed: Packed) -> None:
         """Appends a clip. Its key is its number in the shard: an id may hold dots and slashes, where WebDataset splits names."""
         key = f"{len(self.clips):06d}"
-        offset = self.size + BLOCK
+        offset = self.size + tarfile.BLOCKSIZE
         for ending, data in (("json", packed.about), ("flac", packed.flac), ("mjpeg", packed.pictures)):
             entry = tarfile.TarInfo(f"{self.path.stem}-{key}.{ending}")
             entry.size = len(data)

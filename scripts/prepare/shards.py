@@ -27,9 +27,8 @@ except ModuleNotFoundError as error:
 
 from tqdm import tqdm
 
-from mmpt.pretrain.clip_source import used_s
-from mmpt.pretrain.manifest import SPLITS, Clip, read_manifest
-from mmpt.pretrain.shards import COLUMNS, INDEX, index_line
+from mmpt.pretrain.manifest import SPLITS, Clip, read_manifest, used_s
+from mmpt.pretrain.shard_index import COLUMNS, INDEX, index_line
 from mmpt.scripts.prepare.shard_making import FORMAT, Packed, ShardWriter, packed_clips
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
@@ -298,7 +297,7 @@ def write_index(out: Path, entries: list[dict]) -> None:
 
 def report(out: Path, clips: list[Clip], entries: list[dict], speed: str) -> None:
     """What is there now, and how much room it takes."""
-    lengths = {clip.id: used_s(clip) for clip in clips}
+    lengths = {clip.id: used_s(clip.duration_s) for clip in clips}
     rows = [dict(zip(COLUMNS, line.split("\t"))) for entry in entries for line in entry["index"]]
     for split in SPLITS:
         its = [row for row in rows if row["split"] == split]

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from mmpt.pretrain.masked import draw_masks
+from mmpt.pretrain.masking import draw_masks
 from mmpt.pretrain.model import AudioVisualModel
 from mmpt.pretrain.settings import MaskedSettings, PretrainSettings, VideoSettings, WeightSettings
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig

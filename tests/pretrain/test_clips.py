@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from mmpt.pretrain.clips import ClipDataset, Sampling, Skipped, collate
+from mmpt.pretrain.clips import ClipDataset, Sampling, SkippedClip, collate
 from mmpt.pretrain.manifest import read_manifest
 from mmpt.training.media import MediaError
 from mmpt.training.media_pictures import VideoFile
@@ -50,7 +50,7 @@ def test_short_clip_spreads_its_frames(manifest):
 def test_memory_changes_nothing_but_speed(manifest):
     clips = read_manifest(manifest)
     plain, kept = (ClipDataset(clips, SAMPLING, seed=5, memory_gb=gb) for gb in (0, 1))
-    kept.warm(threads=2)
+    kept.fill_memory(threads=2)
     for item in [(0, 0), (1, 0), (0, 1), (None, 2)]:
         ours, reference = kept[item], plain[item]
         assert torch.equal(ours.wav, reference.wav) and torch.equal(ours.video, reference.video)
@@ -80,7 +80,7 @@ def test_part_of_a_file_is_cut_where_the_manifest_says(manifest):
 
 def test_batch_holds_all_waveforms_in_one_tensor(manifest):
     dataset = ClipDataset(read_manifest(manifest), SAMPLING, seed=0, memory_gb=0)
-    bad = Skipped("bad", "why", epoch=3)
+    bad = SkippedClip("bad", "why", epoch=3)
     items = [dataset[3, 1], bad, dataset[3, 0]]
     batch = collate(items)
     assert len(batch) == 2 and batch.ids == ["short", "long"] and batch.groups == ["a", "a"]
@@ -96,7 +96,7 @@ def test_batch_holds_all_waveforms_in_one_tensor(manifest):
 
 
 def test_batch_survives_having_no_clip():
-    for items, epoch in [([Skipped("bad", "why", epoch=7)], 7), ([], None)]:
+    for items, epoch in [([SkippedClip("bad", "why", epoch=7)], 7), ([], None)]:
         batch = collate(items).to("cpu")
         assert len(batch) == 0 and batch.wavs == [] and batch.skipped == items and batch.epoch == epoch
         assert batch.samples.shape == (0,) and batch.video.shape[:2] == (0, 3) and batch.video.dtype == torch.uint8

@@ -6,9 +6,16 @@ import math
 import pytest
 import torch
 
-from mmpt.pretrain.masked import draw_masks, kept_tokens, normalise_tubelets, wanted_frames
+from mmpt.pretrain.masking import draw_masks, kept_tokens, wanted_frames
 from mmpt.pretrain.settings import MaskedSettings, VideoSettings
-from mmpt.pretrain.video import cut_tubelets, join_tubelets, mean_tubelets, motion_of, normalise_pixels
+from mmpt.pretrain.tubelets import (
+    cut_tubelets,
+    join_tubelets,
+    mean_tubelets,
+    motion_of,
+    normalise_pixels,
+    normalise_tubelets,
+)
 from mmpt.training.distributed import Counts
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.conformer import sinusoids

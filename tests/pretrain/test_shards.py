@@ -15,9 +15,10 @@ import torch
 import webdataset
 from torch.utils.data import DataLoader
 
-from mmpt.pretrain.clips import ClipDataset, Sampling, Skipped, collate
+from mmpt.pretrain.clips import ClipDataset, Sampling, SkippedClip, collate
 from mmpt.pretrain.manifest import read_manifest
-from mmpt.pretrain.shards import ShardReader, read_index
+from mmpt.pretrain.shard_index import read_index
+from mmpt.pretrain.shard_reader import ShardReader
 from mmpt.upstream.errors import InputError
 
 from helpers.shard_folders import write_clips, write_shards
@@ -91,7 +92,7 @@ def test_the_comparison_can_fail(manifest, shards):
 def test_memory_changes_nothing(shards):
     clips = read_index(shards)
     plain, kept = dataset(clips), dataset(clips, memory_gb=1)
-    kept.warm(threads=2)
+    kept.fill_memory(threads=2)
     assert len(kept.kept) == len(clips)
     for item in [(0, 0), (4, 1), (None, 2), (1, 3), (2, 4)]:
         assert torch.equal(kept[item].wav, plain[item].wav) and torch.equal(kept[item].video, plain[item].video)
@@ -190,9 +191,9 @@ def test_damage_is_a_skipped_clip_with_its_reason(copy, part, reason):
     elif part == "other":
         shutil.copy(copy / "train-000001.tar", path)
     item = dataset(clips)[1, 0]
-    assert isinstance(item, Skipped) and item.id == "long" and item.epoch == 1 and "\n" not in item.reason
+    assert isinstance(item, SkippedClip) and item.id == "long" and item.epoch == 1 and "\n" not in item.reason
     assert re.match(reason, item.reason)
-    assert not isinstance(dataset(clips)[1, 3], Skipped)  # of another shard
+    assert not isinstance(dataset(clips)[1, 3], SkippedClip)  # of another shard
 
 
 def test_every_byte_of_a_clip_that_is_flipped_is_noticed(copy):
@@ -215,7 +216,7 @@ def test_every_byte_of_a_clip_that_is_flipped_is_noticed(copy):
         )
         flip(clip.shard, clip.offset + offset)
         item = dataset([clip], memory_gb=1)[0, 0]
-        assert isinstance(item, Skipped) or ((header or padding) and torch.equal(item.wav, sound.wav)), offset
+        assert isinstance(item, SkippedClip) or ((header or padding) and torch.equal(item.wav, sound.wav)), offset
         flip(clip.shard, clip.offset + offset)
 
 
@@ -228,7 +229,7 @@ def test_index_of_other_shards_is_noticed(copy):
         file.seek(clips[0].offset)
         file.write(about)
     clips[0].json_crc32 = zlib.crc32(about)
-    assert "clip LONG lies where the index says" in dataset(clips)[0, 0].reason
+    assert "clip LONG lies where the index lists long" in dataset(clips)[0, 0].reason
 
 
 @pytest.mark.parametrize(

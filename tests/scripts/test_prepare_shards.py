@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mmpt.pretrain.manifest import Clip
-from mmpt.pretrain.shards import read_index
+from mmpt.pretrain.shard_index import read_index
 from mmpt.scripts.prepare import shards as command
 from mmpt.scripts.prepare.shard_making import in_order
 from mmpt.scripts.prepare.shards import main

@@ -13,8 +13,8 @@ import pytest
 import soundfile
 import torch
 
-from mmpt.pretrain.clip_source import open_clip
-from mmpt.pretrain.clips import ClipDataset, Sampling, Skipped, collate
+from mmpt.pretrain.clips import ClipDataset, Sampling, SkippedClip, collate
+from mmpt.pretrain.file_reader import FileReader
 from mmpt.pretrain.manifest import Clip
 from mmpt.training.media import MediaError
 from mmpt.training.media_pictures import Converter, VideoFile
@@ -112,7 +112,7 @@ def test_sound_of_any_rate_and_channels(tmp_path, name, rate, layout, audio):
     write_media(
         tmp_path / name, counting(50), numpy.stack([tone(2.0, rate)] * channels), rate, layout, audio=audio, video=video
     )
-    with open_clip(clip_of(tmp_path / name, 2.0)) as media:
+    with FileReader(clip_of(tmp_path / name, 2.0)) as media:
         wav = media.audio()
     assert len(wav) == pytest.approx(32000, abs=1600) and wav.dtype == torch.float32
     assert hertz(wav) == pytest.approx(440, abs=2)
@@ -366,7 +366,7 @@ def test_file_that_goes_on_less_long_than_its_clip(tmp_path):
     item = ClipDataset([clip_of(tmp_path / "frozen.mp4", 4.0)], SAMPLING, seed=0, memory_gb=0)[0, 0]
     assert greys(item.video)[-1] == 19
     item = ClipDataset([clip_of(tmp_path / "quiet_end.mp4", 8.0)], SAMPLING, seed=0, memory_gb=0)[0, 0]
-    assert isinstance(item, Skipped) and "cut off" in item.reason
+    assert isinstance(item, SkippedClip) and "cut off" in item.reason
 
 
 @pytest.mark.parametrize("name", ["http:clip.mp4", "concat:a|b.mp4", "clip%03d.mp4", " -i clip ü.mp4", "no_ending"])

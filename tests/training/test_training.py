@@ -17,9 +17,9 @@ from mmpt.scripts.export import main as export
 from mmpt.training.checkpoints import Checkpoints, read_checkpoint
 from mmpt.training.distributed import Counts, World
 from mmpt.training.optimizer import learning_rate, make_optimizer
+from mmpt.training.resuming import fixed_settings
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import OptimSettings, load_settings, to_plain
-from mmpt.training.resuming import fixed_settings
 from mmpt.upstream.mmpt_av import load_encoder
 
 from helpers.clip_files import write_manifest

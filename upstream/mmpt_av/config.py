@@ -110,6 +110,11 @@ class EncoderConfig:
             raise ValueError(str(error)) from None
 
 
+def state_count(samples: int, hop: int = HOP_SAMPLES) -> int:
+    """Return the number of states of a waveform: one for each hop, the last one padded with zeros."""
+    return math.ceil(samples / hop)
+
+
 def are_numbers(values: object, count: int) -> bool:
     """Return True if `values` is a tuple or list of `count` finite numbers."""
     return (

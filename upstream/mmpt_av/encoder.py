@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from .config import HOP_SAMPLES, EncoderConfig
+from .config import HOP_SAMPLES, EncoderConfig, state_count
 from .conformer import ConformerBlock, Subsampler, sinusoids
 from .dropout import Dropout
 from .filterbank import SHIFT_SAMPLES, Filterbank
@@ -85,13 +85,13 @@ class Encoder(nn.Module):
             ValueError: an empty list, or a waveform that is empty or not one-dimensional.
         """
         feats, frames = self.filterbank.packed(wavs)
-        return self._encode(feats, frames, [math.ceil(len(wav) / self.hop) for wav in wavs])
+        return self._encode(feats, frames, [state_count(len(wav), self.hop) for wav in wavs])
 
     def encode_features(self, feats: list[Tensor]) -> EncoderOutput:
         """Encode normalised features.
 
         Args:
-            feats: a tensor (frames, n_mels) of each utterance; F frames give ceil(F / 4) states, at hop 320 ceil(F / 2).
+            feats: (frames, n_mels) of each utterance; F frames give ceil(F / 4) states, at hop 320 ceil(F / 2).
 
         Raises:
             ValueError: an empty list, or features without a frame or with another number of bins.
@@ -130,7 +130,7 @@ class Encoder(nn.Module):
     def _embed(self, feats: Tensor, frames: Packing) -> tuple[Tensor, Packing]:
         """Sub-sample packed features and add positions."""
         packing = Packing([math.ceil(n / 4) for n in frames.lengths], feats.device)
-        # Full precision on a processor: this is a twentieth of the work, and bfloat16 would double the error of all states.
+        # Full precision on a processor: this is a twentieth of the work, and bfloat16 would double all states' error.
         with torch.autocast("cpu", enabled=False):
             x = self.subsampler(feats, frames, packing) * math.sqrt(self.config.d_model)
             positions = sinusoids(packing.longest, self.config.d_model, feats.device)
@@ -141,7 +141,7 @@ class Encoder(nn.Module):
     def encode_packed(self, x: Tensor, packing: Packing) -> Tensor:
         """Run the blocks over embedded states (total, C); return the last block's output, packed.
 
-        Training needs no more, and no block's padded output is kept. There is a state every 640 samples, whatever `hop`.
+        Training needs no more, and no block's padded output is kept. `hop` has no effect: a state has 640 samples.
         """
         for block in self.blocks:
             x = block(x, packing)

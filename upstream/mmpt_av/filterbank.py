@@ -4,13 +4,12 @@ All three stages share it. The energies are Kaldi's (25 ms Povey window, 10 ms h
 dither), as `torchaudio.compliance.kaldi.fbank` computes them, but for a whole batch at once and without torchaudio.
 """
 
-import math
 from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 
-from .config import SAMPLE_RATE
+from .config import SAMPLE_RATE, state_count
 from .packing import Packing
 
 WINDOW_SAMPLES = 400
@@ -115,7 +114,7 @@ class Filterbank(nn.Module):
             if wav.dim() != 1 or wav.numel() == 0:
                 raise ValueError(f"a waveform must be a non-empty 1-D tensor (samples,), got shape {tuple(wav.shape)}")
         samples = [wav.numel() for wav in wavs]
-        states = [math.ceil(n / self.hop) for n in samples]
+        states = [state_count(n, self.hop) for n in samples]
         # Join them to one waveform, each followed by at least a window of zeros: no spectrum of padding is computed.
         slots = [t + 1 for t in states]
         ends = list(accumulate(slots))

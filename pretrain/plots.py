@@ -1,13 +1,14 @@
-"""Pictures of a validation, for people who would rather look than read."""
+"""Plots of a validation: similarity of sounds and pictures, and reconstructions."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
 from torch import Tensor
 
-matplotlib.use("Agg")  # no screen is needed
+from mmpt.upstream.files import replacing
+
+matplotlib.use("Agg")  # needs no screen
 from matplotlib import pyplot
 
 ROWS = ("original", "masked", "reconstructed")
@@ -16,7 +17,14 @@ FRAMES_SHOWN = 6
 
 @dataclass(frozen=True)
 class Example:
-    """A clip to show. sounds: features (frames, n_mels), pictures: (frames, size, size, 3) uint8; three of each, see ROWS."""
+    """A clip to show.
+
+    Attributes:
+        id: of the clip.
+        group: of the clip.
+        sounds: features (frames, n_mels), one for each of ROWS.
+        pictures: (frames, size, size, 3) uint8, one for each of ROWS.
+    """
 
     id: str
     group: str
@@ -25,14 +33,15 @@ class Example:
 
 
 def similarity_picture(similarity: Tensor, groups: list[str], path: Path) -> None:
-    """Similarities of every sound (rows) to every picture (columns), clips in the order of their groups, as a PNG. The
-    diagonal belongs together; squares on it are groups.
+    """Draw the similarity of every sound (rows) to every picture (columns) as a PNG.
+
+    Clips are in the order of their groups. The diagonal belongs together; squares on it are groups.
     """
     figure, axes = pyplot.subplots(figsize=(7, 6), layout="constrained")
     image = axes.imshow(similarity.numpy(), cmap="magma", interpolation="nearest")
     edges = [i for i in range(1, len(groups)) if groups[i] != groups[i - 1]]
     bounds = [0, *edges, len(groups)]
-    if len(edges) < 30:  # with more they would hide what is between them
+    if len(edges) < 30:  # more lines would hide what is between them
         for edge in edges:
             axes.axhline(edge - 0.5, color="white", linewidth=0.5)
             axes.axvline(edge - 0.5, color="white", linewidth=0.5)
@@ -50,7 +59,7 @@ def similarity_picture(similarity: Tensor, groups: list[str], path: Path) -> Non
 
 
 def reconstruction_picture(examples: list[Example], path: Path) -> None:
-    """Spectrograms and pictures of held-out clips, original, masked and reconstructed, as a PNG."""
+    """Draw spectrograms and pictures of held-out clips, original, masked and reconstructed, as a PNG."""
     figure = pyplot.figure(figsize=(15, 3.6 * len(examples)), layout="constrained")
     for part, example in zip(figure.subfigures(len(examples), 1, squeeze=False)[:, 0], examples):
         part.suptitle(f"{example.id}  ({example.group})", fontsize=9)
@@ -79,9 +88,8 @@ def reconstruction_picture(examples: list[Example], path: Path) -> None:
 
 
 def save(figure: pyplot.Figure, path: Path) -> None:
-    """Writes a PNG, whole or not at all."""
+    """Write a PNG, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    figure.savefig(temporary, dpi=110, format="png")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
     pyplot.close(figure)

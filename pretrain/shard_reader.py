@@ -1,0 +1,95 @@
+"""Clips in tar shards: all of a clip lies together, and only the wanted pictures are read (format: shard_index.py)."""
+
+import io
+import json
+import os
+import zlib
+from collections.abc import Iterable
+
+import av
+import numpy
+import soundfile
+import torch
+from torch import Tensor
+
+from mmpt.pretrain.clip_reader import ClipReader
+from mmpt.pretrain.shard_index import ShardClip
+from mmpt.training.media import SAME_S, MediaError, media_errors
+from mmpt.training.media_pictures import Converter, converted
+
+
+class ShardReader(ClipReader):
+    """A clip of a shard.
+
+    Each clip opens its shard anew, which costs microseconds: no handle is shared with a forked worker or left open.
+    """
+
+    def __init__(self, clip: ShardClip):
+        self.clip = clip
+        self.where = f"shard {clip.shard.name}"
+        try:
+            self.file = os.open(clip.shard, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise MediaError(f"{self.where}: {error.strerror}") from None
+        try:
+            with media_errors(self.where):
+                # One read for JSON and sound: they lie together, and both are always wanted.
+                head = self.read(clip.offset, clip.audio_offset - clip.offset + clip.audio_bytes)
+                self.about = json.loads(checked(head[: clip.json_bytes], clip.json_crc32, "the JSON of this clip"))
+                if self.about["id"] != clip.id:
+                    raise MediaError(
+                        f"clip {self.about['id']} lies where the index lists {clip.id}: it is the index of other shards"
+                    )
+        except BaseException:
+            self.close()
+            raise
+        self.flac = head[-clip.audio_bytes :]
+        self.rate = self.about["rate"]  # of the source
+
+    def close(self) -> None:
+        os.close(self.file)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return bytes of the shard (MediaError if it ends before)."""
+        data = os.pread(self.file, size, offset)
+        if len(data) < size:
+            raise MediaError("cut off, it ends inside this clip")
+        return data
+
+    def audio(self) -> Tensor:
+        with media_errors(self.where):
+            flac = checked(self.flac, self.about["audio_crc32"], "the sound of this clip")
+            wav, _ = soundfile.read(io.BytesIO(flac), dtype="float32")
+        return torch.from_numpy(wav)
+
+    def pictures_at(self, times: list[float], short_side: int) -> list[numpy.ndarray]:
+        shown = numpy.searchsorted(self.about["frame_times"], numpy.array(times) + SAME_S, side="right") - 1
+        return self.decode(shown.clip(min=0).tolist(), short_side)
+
+    def pictures(self, short_side: int) -> tuple[list[numpy.ndarray], list[float]]:
+        times = self.about["frame_times"]
+        return self.decode(range(len(times)), short_side), times
+
+    def decode(self, numbers: Iterable[int], short_side: int) -> list[numpy.ndarray]:
+        """Return the pictures of these numbers, scaled down to `short_side` (never up)."""
+        sizes, crc32s = self.about["frame_bytes"], self.about["frame_crc32"]
+        starts = numpy.cumsum([self.clip.picture_offset, *sizes]).tolist()
+        # FFmpeg's decoder is as fast as libjpeg-turbo through torchvision, and scales at the same time; importing
+        # torchvision takes seconds.
+        decoder = av.CodecContext.create("mjpeg", "r")
+        decoder.thread_count = 1
+        convert = Converter(short_side)
+
+        def picture(number: int) -> numpy.ndarray:
+            jpeg = checked(self.read(starts[number], sizes[number]), crc32s[number], f"picture {number} of this clip")
+            return convert(decoder.decode(av.Packet(jpeg))[0])
+
+        with media_errors(self.where):
+            return converted(numbers, picture)
+
+
+def checked(data: bytes, crc32: int, what: str) -> bytes:
+    """Return the data if their checksum is right (MediaError if not)."""
+    if zlib.crc32(data) != crc32:
+        raise MediaError(f"damaged, {what} is not what was written")
+    return data

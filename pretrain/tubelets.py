@@ -1,0 +1,62 @@
+"""Tubelets, the tokens of a clip's pictures: small blocks in space and time, cut, joined, normalised."""
+
+import torch
+from torch import Tensor
+
+from mmpt.pretrain.settings import VideoSettings
+
+PIXEL_MEAN, PIXEL_STD = 0.45, 0.225  # of pixels in [0, 1], as in MAE-ST: gives about unit variance
+
+
+def cut_tubelets(video: Tensor, settings: VideoSettings) -> Tensor:
+    """Cut pictures (B, 3, frames, size, size) of any dtype into tubelets (B, tokens, pixels), time by time."""
+    t, p = settings.tubelet, settings.patch
+    side = settings.size // p
+    cut = video.reshape(len(video), 3, settings.times, t, side, p, side, p)
+    return cut.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(len(video), settings.tokens, settings.pixels)
+
+
+def join_tubelets(tubelets: Tensor, settings: VideoSettings) -> Tensor:
+    """Join normalised tubelets (B, tokens, pixels) to pictures (B, 3, frames, size, size) uint8."""
+    t, p = settings.tubelet, settings.patch
+    side = settings.size // p
+    joined = tubelets.reshape(len(tubelets), settings.times, side, side, 3, t, p, p).permute(0, 4, 1, 5, 2, 6, 3, 7)
+    joined = joined.reshape(len(tubelets), 3, settings.frames, settings.size, settings.size)
+    return ((joined * PIXEL_STD + PIXEL_MEAN) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def mean_tubelets(video: Tensor, settings: VideoSettings) -> Tensor:
+    """Return the mean of tubelets over space, (B, times, pixels) float32 in 0 … 255, without cutting all of them."""
+    t, p = settings.tubelet, settings.patch
+    side = settings.size // p
+    cut = video.reshape(len(video), 3, settings.times, t, side, p, side, p)
+    sums = cut.sum((4, 6), dtype=torch.float32)  # (B, 3, times, t, p, p)
+    return sums.transpose(1, 2).reshape(len(video), settings.times, settings.pixels) / settings.places
+
+
+def motion_of(means: Tensor, settings: VideoSettings) -> Tensor:
+    """Return what changes in a clip, as (B, times, pixels) in 0 … 255 like the input.
+
+    Each place loses its mean over time, and the changes of a clip are scaled to the standard deviation of pixels.
+    Looks, which never change, are removed; a still clip becomes grey.
+    """
+    cut = means.unflatten(2, (3, settings.tubelet, -1))
+    change = cut - cut.mean((1, 3), keepdim=True)
+    change = change / (change.square().mean((1, 2, 3, 4), keepdim=True) + 1e-3).sqrt()
+    return ((change * PIXEL_STD + PIXEL_MEAN) * 255).flatten(2)
+
+
+def normalise_pixels(pixels: Tensor) -> Tensor:
+    """Normalise pixels in 0 … 255 to about zero mean and unit variance, float32."""
+    return (pixels.float() / 255 - PIXEL_MEAN) / PIXEL_STD
+
+
+def normalise_tubelets(tubelets: Tensor) -> Tensor:
+    """Normalise each tubelet (..., pixels) by its own mean and variance, as in MAE."""
+    variance, mean = torch.var_mean(tubelets, dim=-1, keepdim=True)
+    return (tubelets - mean) / (variance + 1e-6).sqrt()
+
+
+def pick_tokens(x: Tensor, ids: Tensor) -> Tensor:
+    """Pick tokens of (B, N, C) by ids (B, K): (B, K, C)."""
+    return x.gather(1, ids[..., None].expand(-1, -1, x.shape[-1]))
