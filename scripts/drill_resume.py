@@ -1,6 +1,7 @@
-"""Kills a training run of stage 1 or 2 (SIGKILL) again and again, resumes it each time, and compares what is left with an unbroken run's:
-model, optimiser, encoder, best checkpoint and log must have the same bits and lines. On a CPU with one thread a process, where
-training repeats exactly. Each step is logged: means over several steps would begin anew at a resume.
+"""Kill a training run again and again (SIGKILL), resume it each time, and compare the result with an unbroken run's.
+
+Model, optimiser, encoder, best checkpoint and log must have the same bits and lines. The run is on the CPU with one
+thread a process, where training repeats exactly. Each step is logged: means over several would begin anew at a resume.
 """
 
 import argparse
@@ -16,12 +17,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
-from mmpt.training.checkpoints import read_checkpoint
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av import load_encoder
 from mmpt.upstream.repository import REPOSITORY
 
 SMALL = {  # runs that are short, and save and validate often
@@ -52,14 +49,16 @@ PATIENCE_S = 600
 
 EXAMPLES = """\
 examples:
-  python scripts/drill_resume.py                                  ten kills of a short mae+clr run on the sample clips, some minutes
-  python scripts/drill_resume.py --objective translation          the same of stage 2, on the sample sentences
-  python scripts/drill_resume.py --kills 3 --steps 20 --processes 2   a run of two processes
+  python scripts/drill_resume.py                              ten kills of a short mae+clr run, some minutes
+  python scripts/drill_resume.py --objective translation      the same for stage 2
+  python scripts/drill_resume.py --kills 3 --steps 20 --processes 2
+
+Without --data the runs use the sample clips or sentences.
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     p = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -67,75 +66,70 @@ def parser() -> argparse.ArgumentParser:
         "--objective",
         default="mae+clr",
         choices=["clr", "mae", "mae+clr", TRANSLATION],
-        help="of the run (default: %(default)s)",
+        help="what the run trains (default: %(default)s)",
     )
     p.add_argument("--data", type=Path, metavar="DATA", help="clips, or MuST-C with Italian (default: the samples)")
-    p.add_argument("--kills", type=int, default=10, help="how often (default: %(default)s)")
+    p.add_argument("--kills", type=int, default=10, help="number of kills (default: %(default)s)")
     p.add_argument("--steps", type=int, default=44, help="updates of the run (default: %(default)s)")
     p.add_argument(
-        "--processes", type=int, default=1, help="of the run, under torchrun if more than one (default: %(default)s)"
+        "--processes",
+        type=int,
+        default=1,
+        help="processes of the run; several run under torchrun (default: %(default)s)",
     )
-    p.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
+    p.add_argument("--seed", type=int, default=0, help="seed of the moments of the kills (default: %(default)s)")
     p.add_argument(
-        "--out", type=Path, default=Path("runs/drill"), metavar="DIR", help="for both runs (default: %(default)s)"
+        "--out", type=Path, default=Path("runs/drill"), metavar="DIR", help="folder of both runs (default: %(default)s)"
     )
-    p.add_argument("--fresh", action="store_true", help="delete DIR if it is there")
+    p.add_argument("--fresh", action="store_true", help="delete DIR if it exists")
     return p
 
 
 def command(arguments: argparse.Namespace, out: Path) -> list[str]:
-    """A short training run into `out`."""
+    """Return the command of a short training run into `out`."""
     start = [sys.executable]
     if arguments.processes > 1:
         start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={arguments.processes}"]
+    stage = "midtrain" if arguments.objective == TRANSLATION else "pretrain"
+    what = ["--target-lang", "it"] if stage == "midtrain" else ["--objective", arguments.objective]
     data = ["--data", str(arguments.data)] if arguments.data else []
-    stage, what = (
-        ("midtrain", ["--target-lang", "it"])
-        if arguments.objective == TRANSLATION
-        else ("pretrain", ["--objective", arguments.objective])
-    )
-    return [
-        *start,
-        str(REPOSITORY / stage / "run.py"),
-        *what,
-        *data,
-        "--config",
-        str(REPOSITORY / stage / "configs/samples.yaml"),
-        "--out",
-        str(out),
-        *SMALL[stage],
-        f"optim.steps={arguments.steps}",
-    ]
+    config = ["--config", str(REPOSITORY / stage / "configs" / "samples.yaml")]
+    settings = [*SMALL[stage], f"optim.steps={arguments.steps}"]
+    return [*start, str(REPOSITORY / stage / "run.py"), *what, *data, *config, "--out", str(out), *settings]
 
 
 def run_to_the_end(words: list[str]) -> None:
-    """Runs a command; InputError with the end of what it said if it fails."""
+    """Run a command.
+
+    Raises:
+        InputError: it failed; the message has the end of its error output.
+    """
     result = subprocess.run(words, env=environment(), capture_output=True, text=True)
     if result.returncode:
         raise InputError(f"a run failed: {' '.join(result.stderr.split()[-60:])}")
 
 
 def environment() -> dict[str, str]:
-    """One thread for each process: the sums of several would not always be taken in one order."""
+    """Return an environment with one thread a process: several would not always add in the same order."""
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def logged_step(out: Path) -> int:
-    """The last step in a run's log, 0 before there is one."""
+    """Return the last step in a run's log, 0 if it has none."""
     log = out / "log.jsonl"
     lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
     return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
 
 
 def children(process: int) -> Iterator[int]:
-    """All processes that a process has started, and they: torchrun gives each rank a session of its own."""
+    """Yield all descendants of a process: torchrun gives each rank a session of its own."""
     for file in Path(f"/proc/{process}/task").glob("*/children"):
         for child in map(int, file.read_text().split()):
             yield from (child, *children(child))
 
 
 def kill_after(words: list[str], out: Path, step: int, delay_s: float) -> int:
-    """Starts a run, waits until it has logged `step`, and `delay_s` more; kills it and returns the step it had logged by then.
+    """Start a run, wait until it has logged `step` and `delay_s` more, kill it; return the last step in its log.
 
     Raises:
         InputError: the run ended before.
@@ -149,7 +143,8 @@ def kill_after(words: list[str], out: Path, step: int, delay_s: float) -> int:
     time.sleep(delay_s)
     if process.poll() is not None:
         raise InputError(
-            f"{out}: the run ended (status {process.returncode}) before it could be killed after step {step}; try more --steps"
+            f"{out}: the run ended (status {process.returncode}) before it could be killed after step {step}; "
+            "try more --steps"
         )
     for one in [*children(process.pid), process.pid]:
         os.kill(one, signal.SIGKILL)
@@ -158,13 +153,16 @@ def kill_after(words: list[str], out: Path, step: int, delay_s: float) -> int:
 
 
 def seconds_a_step(out: Path) -> float:
-    """How long a step of a finished run took, by the median."""
+    """Return the median time of a finished run's steps."""
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return 1 / statistics.median(line["steps_per_s"] for line in lines if line["split"] == "train")
 
 
 def differences(ours: Path, reference: Path) -> list[str]:
-    """What of two runs is not the same."""
+    """Name what differs between two runs."""
+    from mmpt.training.checkpoints import read_checkpoint
+    from mmpt.upstream.mmpt_av import load_encoder
+
     found = []
     for name in ("latest", "best"):
         one, other = (read_checkpoint(folder / "checkpoints" / f"{name}.pt") for folder in (ours, reference))
@@ -183,20 +181,22 @@ def differences(ours: Path, reference: Path) -> list[str]:
     return found + ([] if logs[0] == logs[1] else ["log.jsonl"])
 
 
-def same(one, other) -> bool:
-    """Whether two nested values are equal bit for bit."""
-    if isinstance(one, torch.Tensor):
+def same(one: object, other: object) -> bool:
+    """Return True if two nested values are equal bit for bit."""
+    import torch
+
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         return torch.equal(one, other)
-    if isinstance(one, dict):
+    if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    if isinstance(one, (list, tuple)):
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
     return one == other
 
 
 @clean_exit
 def main(argv: list[str] | None = None) -> int:
-    """Runs the drill; returns the exit status, 1 if the runs differ."""
+    """Run the drill; return the exit status, 1 if the runs differ."""
     arguments = parser().parse_args(argv)
     if arguments.kills < 1 or arguments.steps < arguments.kills + 1:
         raise InputError(f"--kills {arguments.kills} needs at least one, and more --steps than kills")
@@ -210,11 +210,10 @@ def main(argv: list[str] | None = None) -> int:
     moments, step_s = random.Random(arguments.seed), seconds_a_step(whole)
     for kill in range(1, arguments.kills + 1):
         words = command(arguments, broken) + (["--resume"] if broken.exists() else [])
-        # The first before there is a checkpoint, the others spread over the run; by the delay in a step, a validation or a checkpoint.
-        step, delay_s = (
-            1 if kill == 1 else kill * arguments.steps // (arguments.kills + 1),
-            moments.uniform(0.0, 1.0) * step_s,
-        )
+        # The first kill comes before any checkpoint, the others are spread over the run. The delay puts them within a
+        # step, a validation or the writing of a checkpoint.
+        step = 1 if kill == 1 else kill * arguments.steps // (arguments.kills + 1)
+        delay_s = moments.uniform(0.0, 1.0) * step_s
         reached = kill_after(words, broken, step, delay_s)
         print(f"kill {kill}: {delay_s:.2f} s after step {step}, had logged {reached}", flush=True)
     run_to_the_end([*command(arguments, broken), "--resume"])
