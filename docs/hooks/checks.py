@@ -41,7 +41,7 @@ def on_post_build(config: MkDocsConfig) -> None:
 
 
 def check(text: str, name: str, root: Path) -> None:
-    """Look for each path and command that stands in the text's code."""
+    """Look for each path and command in the text's code."""
     for block, span in CODE.findall(text):
         code = re.sub(r"\s*\\\n\s*", " ", block or span)
         for path in PATH.findall(code):

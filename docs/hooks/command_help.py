@@ -133,7 +133,7 @@ def sentence(text: str) -> str:
 
 
 def inline(text: str) -> str:
-    """Return the HTML of plain text, with code for what stands in backticks."""
+    """Return the HTML of plain text, with code for what is in backticks."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(" ".join(text.split()), quote=False))
 
 
