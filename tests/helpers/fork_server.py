@@ -2,8 +2,8 @@
 
     python fork_server.py ADDRESS OWNER    # a socket's path; the server ends when the process OWNER has ended
 
-A real start imports all of that anew, in 3 to 6 s. `helpers.python_stand_in` is the other side. A child gets the command's
-files, folder, environment and arguments, runs as `__main__` and ends as an interpreter does. Its signals come
+A real start imports all of that anew, in 3 to 6 s. `helpers.python_stand_in` is the other side. A child gets the
+command's files, folder, environment and arguments, runs as `__main__` and ends as an interpreter does. Its signals come
 through the stand-in; it is killed when its stand-in is gone.
 """
 
@@ -282,12 +282,10 @@ def open_standard_files(unbuffered: bool) -> None:
 
 
 def draw_anew() -> None:
-    """Have what a start draws or reads once: NumPy's seed, the number of threads."""
+    """Draw what a start draws: NumPy's seed. The one thread of the server stays, whatever the environment asks for."""
     import numpy
-    import torch
 
     numpy.random.seed()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))
 
 
 def run_as_main(argv: list[str]) -> None:

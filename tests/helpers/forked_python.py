@@ -1,8 +1,8 @@
 """A Python whose processes are forked from one that has everything loaded: `sys.executable` during the tests.
 
-A test that starts `[sys.executable, ...]` saves the 3 to 6 s that importing torch and S3PRL takes, and so does code of the
-project or of a library that starts Python again (torchrun, submitit, the jobs of stage 3). A test of the start itself
-(what is imported, what a missing library does) takes `REAL_PYTHON`.
+A test that starts `[sys.executable, ...]` saves the 3 to 6 s that importing torch and S3PRL takes, and so does code of
+the project or of a library that starts Python again (torchrun, submitit, the jobs of stage 3). A test of the start
+itself (what is imported, what a missing library does) takes `REAL_PYTHON`.
 """
 
 import fcntl

@@ -1,6 +1,6 @@
-"""Stand in for the Python interpreter: hand this command to the fork server, and end as the process that it forks ends.
+"""Stand in for the Python interpreter: hand the command to the fork server, and end as the process that it forks ends.
 
-`helpers.forked_python` writes a short file that runs `main` with the address of a server, and makes it `sys.executable`.
+`helpers.forked_python` writes a short file that runs `main` with a server's address, and makes it `sys.executable`.
 Only what is quick to import is used here: this file runs at each start of a process.
 """
 

@@ -38,7 +38,7 @@ def encoder(corpora):
 
 def ks(corpora, encoder, folder, lr=None, **settings) -> Job:
     more = tuple((f"runner.{key}", str(value)) for key, value in settings.items())
-    return Job("ks", encoder, lr, 1, folder, Options(data_root=str(corpora), settings=SMALL + more))
+    return Job("ks", encoder, lr, 1, folder, Options(data_root=str(corpora), settings=SMALL + more, workers=0))
 
 
 def test_settings_are_those_that_s3prl_will_see(corpora, encoder, tmp_path):
@@ -182,7 +182,7 @@ def test_a_failed_job_says_why_and_is_tried_again(corpora, encoder, tmp_path):
     table = spoilt / "fluent_speech_commands_dataset/data/valid_data.csv"
     whole = table.read_text()
     table.write_text(whole.replace("lamp", "radio"))
-    job = Job("ic", encoder, None, 1, tmp_path / "job", Options(data_root=str(spoilt), limit=2))
+    job = Job("ic", encoder, None, 1, tmp_path / "job", Options(data_root=str(spoilt), limit=2, workers=0))
     job.prepare()
     with pytest.raises(InputError, match="exit status 1.*\n.*KeyError: 'radio'|KeyError"):
         work(job, evaluate=True)

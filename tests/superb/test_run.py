@@ -18,6 +18,9 @@ from mmpt.upstream.mmpt_av import EncoderConfig, save_encoder
 from helpers.stock_mocks import superb
 
 
+SMALL_HEAD = ["--set", "downstream_expert.modelrc.RNNs.dim=[8,8]"]  # of ASR
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
@@ -35,6 +38,8 @@ def run(place, *arguments, out="out", bundles=False) -> int:
         "downstream_expert.datarc.batch_size=4",
         "--device",
         "cpu",
+        "--workers",
+        "0",
         *([] if bundles else ["--no-bundles"]),
     ]
     return main(["--data-root", str(place / "noise"), "--out", str(place / out), *small, *arguments])
@@ -53,7 +58,7 @@ def test_a_whole_run_and_the_same_again(place, capsys):
         "--jobs",
         "2",
     ]
-    command += ["--cache", str(place / "states")]
+    command += ["--cache", str(place / "states"), *SMALL_HEAD]
     assert run(place, *command, bundles=True) == 0
     printed = capsys.readouterr().out
     content = json.loads((place / "out/results.json").read_text())
@@ -176,6 +181,7 @@ def test_denser_states(place, capsys):
             "2",
             "--frame-hop",
             "320",
+            *SMALL_HEAD,
             out="dense",
         )
         == 0
