@@ -228,9 +228,10 @@ class Trainer:
         self.best = value if is_best else self.best
         self.validations_since_best = 0 if is_best else self.validations_since_best + 1
         if self.has_ended and self.step < self.settings.optim.steps:
+            best = "none" if self.best is None else f"{self.best:.4g}"
             self.print_line(
-                f"step {self.step}: {self.validations_since_best} validations without a better "
-                f"dev {self.task.best_metric}: the run ends (patience)"
+                f"step {self.step}: {self.validations_since_best} validations without a better dev "
+                f"{self.task.best_metric} than {best}: training ends (patience)"
             )
         return is_best
 

@@ -176,7 +176,7 @@ def test_a_run_ends_when_it_gets_no_better_and_goes_on_with_more_patience(place,
     monkeypatch.setattr(TranslationTask, "validate", lambda task, step: {"loss": losses[step]})
     options = ("optim.steps=8", "validate_every=1", "checkpoint_every=3")
     assert midtrain(*options, "patience=2") == 0
-    assert "step 4: 2 validations without a better dev loss than 3: enough" in capsys.readouterr().out
+    assert "step 4: 2 validations without a better dev loss than 3: training ends" in capsys.readouterr().out
     state = read_checkpoint(place / "run/checkpoints/latest.pt")
     assert state["step"] == 4 and read_checkpoint(place / "run/checkpoints/best.pt")["step"] == 2
     assert load_encoder("run/encoder.pt").provenance["stages"][-1]["averaged_steps"] == [3, 4]

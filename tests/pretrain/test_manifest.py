@@ -1,4 +1,4 @@
-"""Manifests as they are written: what is read again is what was meant, wherever the files lie, and nothing is left half."""
+"""Manifests: what is written is read again, wherever the files lie; bad lines are errors, and nothing is left half."""
 
 from pathlib import Path
 
@@ -57,3 +57,20 @@ def test_clips_cannot_be_changed(tmp_path):
     with pytest.raises((AttributeError, TypeError)):
         clip("a", tmp_path).split = "dev"
     assert not hasattr(clip("a", tmp_path), "__dict__")
+
+
+@pytest.mark.parametrize(
+    "line, complaint",
+    [
+        ("x\tx.mp4\tx.mp4\t0\tsoon\ttrain\tm\ta", "duration_s"),
+        ("x\tx.mp4\tx.mp4\t0\tnan\ttrain\tm\ta", "duration_s"),
+        ("x\tx.mp4\tx.mp4\t0\t1\tvalid\tm\ta", "split"),
+        ("x\tx.mp4\tx.mp4\t0\t1\ttrain\tm", "columns"),
+        ("x\tx.mp4\tx.mp4\t-1\t1\ttrain\tm\ta", "start_s"),
+    ],
+)
+def test_a_bad_line_is_an_error_with_its_number(tmp_path: Path, line, complaint):
+    file = tmp_path / "manifest.tsv"
+    file.write_text("id\tvideo\taudio\tstart_s\tduration_s\tsplit\tset\tgroup\n" + line + "\n")
+    with pytest.raises(InputError, match=f"line 2.*{complaint}"):
+        read_manifest(file)

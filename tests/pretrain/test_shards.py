@@ -1,4 +1,4 @@
-"""Clips out of shards: what the source files give, nothing but the wanted bytes, and a word on damage."""
+"""Clips in shards: they equal their source files, only wanted bytes are read, and damage is a reason to skip."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def dataset(clips, memory_gb=0.0, sampling=SAMPLING) -> ClipDataset:
     return ClipDataset(clips, sampling, seed=3, memory_gb=memory_gb)
 
 
-def test_index_tells_what_the_manifest_told(manifest, shards):
+def test_index_has_the_clips_of_the_manifest(manifest, shards):
     clips, sources = read_index(shards), read_manifest(manifest)
     names = ("id", "duration_s", "split", "set", "group")
     assert [[getattr(clip, name) for name in names] for clip in clips] == [
@@ -63,8 +63,8 @@ def test_index_tells_what_the_manifest_told(manifest, shards):
 
 
 @pytest.mark.parametrize("size", [64, 224])
-def test_clip_is_the_one_that_its_files_give(manifest, shards, size):
-    """The same moments (a picture before or after would be 4 brighter or darker), crop and flip; JPEG and 16 bit make small differences."""
+def test_a_clip_equals_the_one_of_its_files(manifest, shards, size):
+    """Moments, crop and flip are equal (the next picture would differ by 4); JPEG and 16 bit differ by less."""
     sampling = Sampling(size, 16, 4, 0.5)
     packed, files = (dataset(clips, sampling=sampling) for clips in (read_index(shards), read_manifest(manifest)))
     for index in range(len(packed)):
@@ -79,7 +79,7 @@ def test_clip_is_the_one_that_its_files_give(manifest, shards, size):
 
 
 def test_the_comparison_can_fail(manifest, shards):
-    """Another draw of moment, crop or flip is outside the tolerance above."""
+    """Another draw of moment, crop or flip differs by more than the tolerance above."""
     packed, files = dataset(read_index(shards)), dataset(read_manifest(manifest))
     for index in range(4):
         differences = [
@@ -89,7 +89,7 @@ def test_the_comparison_can_fail(manifest, shards):
         assert min(differences) > 1.5
 
 
-def test_memory_changes_nothing(shards):
+def test_clips_kept_in_memory_are_the_same(shards):
     clips = read_index(shards)
     plain, kept = dataset(clips), dataset(clips, memory_gb=1)
     kept.fill_memory(threads=2)
@@ -118,7 +118,7 @@ def test_workers_read_what_one_process_reads(shards):
     ]
 
 
-def test_only_what_is_wanted_is_read(shards, monkeypatch):
+def test_only_wanted_bytes_are_read(shards, monkeypatch):
     clips = read_index(shards)
     read, pread = [], os.pread
     monkeypatch.setattr(os, "pread", lambda file, size, offset: read.append(size) or pread(file, size, offset))

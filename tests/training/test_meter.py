@@ -1,4 +1,4 @@
-"""What the log line says: means over steps and ranks, rates, and floating-point operations."""
+"""Figures of a log line: means over steps and ranks, rates, and floating-point operations."""
 
 import pytest
 import torch

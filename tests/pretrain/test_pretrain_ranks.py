@@ -1,4 +1,4 @@
-"""Stage 1 as started on a cluster: under torchrun and by the Slurm script, here with gloo on processors."""
+"""Stage 1 on a cluster: under torchrun and by the Slurm script, here with gloo on CPUs."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_two_processes_train_as_one(place):
     assert pretrain(["--out", str(place / "two"), "--resume"]) == 2  # another number of processes
 
 
-def test_sigterm_saves_although_it_reaches_the_readers_too(place):
+def test_sigterm_saves_although_it_also_reaches_the_processes_that_read(place):
     """Torchrun stops whole process groups, and with them the processes that read clips."""
     data = ["--data", str(place / "clips" / "manifest.tsv"), "data.workers=1"]
     script = [
@@ -94,8 +94,8 @@ def test_sigterm_saves_although_it_reaches_the_readers_too(place):
         assert process.poll() is None and time.monotonic() - started < 240
         time.sleep(0.1)
     process.terminate()
-    said, _ = process.communicate(timeout=240)
-    assert "Stopped by signal 15" in said
+    output, _ = process.communicate(timeout=240)
+    assert "Stopped by signal 15" in output
     state = read_checkpoint(place / "stopped" / "checkpoints" / "latest.pt")
     assert state["step"] >= 3 and len(state["random"]) == 2
 
@@ -106,7 +106,10 @@ def test_slurm_script_starts_one_launcher_a_node(place):
     tools = place / "tools"
     tools.mkdir()
     stand_ins = {
-        "srun": 'shift  # its own option\nfor node in $(seq "$SLURM_NNODES"); do "$@" & nodes="$nodes $!"; done\nfor node in $nodes; do wait "$node" || exit 1; done',
+        "srun": """\
+shift  # its own option
+for node in $(seq "$SLURM_NNODES"); do "$@" & nodes="$nodes $!"; done
+for node in $nodes; do wait "$node" || exit 1; done""",
         "scontrol": "echo localhost\necho localhost",
         "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
     }

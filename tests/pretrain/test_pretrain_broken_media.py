@@ -1,4 +1,4 @@
-"""A training run over forty kinds of broken media among 800 good clips: survived, and each is listed with its reason."""
+"""A training run survives forty kinds of broken media among 800 good clips, and lists each with its reason."""
 
 import json
 
@@ -35,7 +35,7 @@ def test_forty_kinds_of_broken_media_are_survived_and_listed(tmp_path):
     ]
     clips = [clip for n in range(40) for clip in [*good[20 * n : 20 * n + 20], broken[n]]]
     write_manifest(tmp_path / "manifest.tsv", clips)
-    # Ten updates of 83 are an epoch of 830 clips: every one of them is met.
+    # Ten updates of 83 clips are an epoch of the 830 training clips: each of them is read.
     assert (
         main(["--data", str(tmp_path / "manifest.tsv"), "--out", str(tmp_path / "run"), *SMALL, "optim.steps=10"]) == 0
     )

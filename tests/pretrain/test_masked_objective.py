@@ -1,23 +1,13 @@
 """The masked objective against a slow reference: one clip at a time, with plain loops."""
 
-import dataclasses
-import math
-
 import pytest
 import torch
 
-from mmpt.pretrain.masking import draw_masks, kept_tokens, wanted_frames
-from mmpt.pretrain.settings import MaskedSettings, VideoSettings
 from mmpt.pretrain.tubelets import (
     cut_tubelets,
-    join_tubelets,
-    mean_tubelets,
-    motion_of,
     normalise_pixels,
-    normalise_tubelets,
 )
 from mmpt.training.distributed import Counts
-from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 from mmpt.upstream.mmpt_av.filterbank import speech_frames
 from mmpt.upstream.mmpt_av.packing import Packing
@@ -164,82 +154,13 @@ def test_contrast_sees_a_second_pass_or_the_masked_encodings():
         )
 
 
-def test_masks_are_drawn_by_seed_epoch_and_name():
-    settings = MaskedSettings()
-    together = draw_masks(settings, 0, 4, ["a", "b", "c"], [160_000, 5000, 160_000], 1568)
-    alone = draw_masks(settings, 0, 4, ["b"], [5000], 1568)
-    assert torch.equal(together.video_seen[1], alone.video_seen[0])
-    assert (together.audio_seen[100:103] - 250).tolist() == alone.audio_seen.tolist()
-    for other in (
-        draw_masks(settings, 1, 4, ["a"], [160_000], 1568),
-        draw_masks(settings, 0, 5, ["a"], [160_000], 1568),
-    ):
-        assert not torch.equal(other.audio_seen, together.audio_seen[:100])
-        assert not torch.equal(other.video_seen[0], together.video_seen[0])
-
-
-def test_sixty_per_cent_are_masked_without_replacement():
-    masks = draw_masks(MaskedSettings(), 0, 0, ["a", "b"], [160_000, 160_000], 1568)
-    assert masks.audio_seen_lengths == [100, 100] and len(masks.audio_hidden) == 300
-    assert sorted(masks.audio_seen.tolist() + masks.audio_hidden.tolist()) == list(range(500))
-    assert masks.video_seen.shape == (2, 627) and masks.video_hidden.shape == (2, 941)
-    for seen, hidden in zip(masks.video_seen.tolist(), masks.video_hidden.tolist()):
-        assert sorted(seen + hidden) == list(range(1568)) and seen == sorted(seen)
-    assert kept_tokens(1, 0.6) == 1  # the shortest clip keeps its only token
-    share = (
-        torch.stack([draw_masks(MaskedSettings(), seed, 0, ["a"], [160_000], 16).audio_seen for seed in range(200)])
-        .flatten()
-        .bincount(minlength=250)
-    )
-    assert share.min() > 45 and share.max() < 120  # 80 expected at every place
-
-
-@pytest.mark.parametrize("samples", [1, 400, 640, 641, 6400, 160_000])
-def test_frames_that_only_pad_are_never_wanted(samples):
-    tokens = math.ceil(samples / 640)
-    frames = wanted_frames(torch.arange(tokens), samples)
-    assert frames.tolist() == list(range(min(4 * tokens, speech_frames(samples))))
-    masks = draw_masks(dataclasses.replace(MaskedSettings(), loss_on="all"), 0, 0, ["a", "b"], [samples, 160_000], 8)
-    assert len(masks.audio_wanted) == speech_frames(samples) + 998
-
-
-def test_tubelets_are_cut_joined_and_averaged():
-    settings = VideoSettings(size=32, frames=6, patch=8, tubelet=3)
-    video = torch.randint(0, 256, (2, 3, 6, 32, 32), dtype=torch.uint8)
-    cut = cut_tubelets(video, settings)
-    assert cut.shape == (2, settings.tokens, settings.pixels) and settings.tokens == 32
-    assert torch.equal(
-        cut[1, 16 + 4 + 2].view(3, 3, 8, 8), video[1, :, 3:6, 8:16, 16:24]
-    )  # second time, second row, third column
-    assert torch.equal(join_tubelets(normalise_pixels(cut), settings), video)
-    means = cut.float().unflatten(1, (2, 16)).mean(2)
-    torch.testing.assert_close(mean_tubelets(video, settings), means)
-
-
-def test_pooling_pixels_first_is_pooling_embeddings():
+def test_pooling_pixels_equals_pooling_embeddings():
     model = small_model("clr").eval()
     video = noise_batch(CLIPS)[3]
     encoder = model.video_encoder
     tokens = encoder.embedding(normalise_pixels(cut_tubelets(video, VIDEO)).double()) + encoder.positions()
     slow = encoder.run(tokens.unflatten(1, (VIDEO.times, VIDEO.places)).mean(2)).mean(1)
     torch.testing.assert_close(encoder.pool(video), slow, rtol=1e-5, atol=1e-6)
-
-
-def test_motion_has_no_look():
-    settings = VideoSettings(size=8, frames=4, patch=4, tubelet=2)
-    moving = torch.rand(2, 3, 4, 8, 8)
-    dull = 0.3 * moving + torch.rand(2, 3, 1, 1, 1)  # of less contrast and in another light
-    ours, reference = (motion_of(mean_tubelets(255 * video, settings), settings) for video in (dull, moving))
-    torch.testing.assert_close(ours, reference, rtol=1e-3, atol=0.5)  # of 255
-    assert normalise_pixels(reference).std().item() == pytest.approx(1, rel=0.05)
-    still = moving[:, :, :1].expand(-1, -1, 4, -1, -1)
-    assert normalise_pixels(motion_of(mean_tubelets(255 * still, settings), settings)).abs().max() < 1e-2
-
-
-def test_normalised_targets_have_no_brightness():
-    normal = normalise_tubelets(torch.randn(4, 48) * 3 + 5)
-    torch.testing.assert_close(normal.mean(-1), torch.zeros(4), atol=1e-5, rtol=0)
-    torch.testing.assert_close(normal.var(-1), torch.ones(4), atol=1e-4, rtol=0)
 
 
 def test_parts_of_an_update_add_up_to_the_whole():
@@ -265,17 +186,3 @@ def test_each_objective_trains_all_that_it_builds():
         masks = masks_of(model, ids, samples)
         model(feats, video, masks, Counts([counts_of(ids, masks)]))["loss"].backward()
         assert [name for name, p in model.named_parameters() if p.grad is None] == []
-
-
-@pytest.mark.parametrize(
-    "options, complaint",
-    [
-        ({"audio_share": 1.0}, "audio_share"),
-        ({"audio_mask": "blur"}, "audio_mask must be drop or zero"),
-        ({"audio_share": 0.0}, "loss_on=masked"),
-        ({"decoder_width": 30, "decoder_heads": 4}, "decoder_width"),
-    ],
-)
-def test_impossible_settings_are_named(options, complaint):
-    with pytest.raises(InputError, match=complaint):
-        MaskedSettings(**options)

@@ -1,0 +1,64 @@
+"""The task of stage 1: its loss falls, and a micro-batch without a readable clip gets another clip."""
+
+import pytest
+
+from mmpt.pretrain.run import CONFIGS
+from mmpt.pretrain.settings import PretrainSettings
+from mmpt.pretrain.task import AudioVisualTask
+from mmpt.training.distributed import Counts, World
+from mmpt.training.optimizer import make_optimizer
+from mmpt.training.run_folder import RunFolder
+from mmpt.training.settings import load_settings
+
+from helpers.clip_files import write_manifest
+
+SMALL = [
+    "--config",
+    str(CONFIGS / "samples.yaml"),
+    "data.batch_size=4",
+    "video.size=16",
+    "video.n_layers=1",
+    "optim.warmup_steps=0",
+    "validate_every=4",
+    "checkpoint_every=2",
+    "log_every=1",
+]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    clips = [(f"t{i}", 1.0 + 0.1 * i, "train", "ab"[i % 2]) for i in range(9)] + [
+        (f"d{i}", 1.2, "dev", "c") for i in range(3)
+    ]
+    return write_manifest(tmp_path_factory.mktemp("clips"), clips)
+
+
+def test_three_steps_lower_the_loss_on_one_batch(manifest, tmp_path):
+    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL[2:], "optim.lr=2e-5"])
+    task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())
+    batch = next(task.batches(0, 0))
+    optimizer = make_optimizer(task.model, settings.optim)
+    task.model.eval()  # without dropout the loss may only fall
+    losses = []
+    for _ in range(4):
+        loss = task.loss(task.model, batch, Counts([task.counts(batch)]))["loss"]
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in task.model.parameters())
+        optimizer.step()
+    assert losses[0] > losses[1] > losses[2] > losses[3]
+
+
+def test_a_micro_batch_without_a_readable_clip_gets_another(tmp_path):
+    manifest = write_manifest(
+        tmp_path / "clips",
+        [(f"t{i}", 1.0, "train", "a") for i in range(4)] + [(f"d{i}", 1.0, "dev", "a") for i in range(2)],
+    )
+    (manifest.parent / "t2.mp4").write_bytes(b"broken")
+    options = ["data.batch_size=4", "optim.accumulate=4", "data.max_bad_share=0.5"]  # parts of one clip
+    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL[2:], "objective=mae", *options])
+    task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())
+    batches = list(task.batches(0, 0))
+    assert len(batches) == 4 and all(len(batch.clips) == 1 and batch.masks for batch in batches)
+    assert [name for name, _ in task.skipped.drain()] == ["t2"]
