@@ -119,7 +119,9 @@ def test_no_ignore_rule_hides_a_source_file():
     folders |= {path.parent.relative_to(REPOSITORY) for path in (REPOSITORY / "tests").rglob("*.py")}
     folders |= {Path(name) for name in (".", "docs", "docs/api", "constraints", ".ci", ".github/workflows")}
     words = ("run", "report", "bundle", "data", "build", "features", "result", "site", "superb")
-    invented = [f"{folder}/{word}{end}" for folder in folders for word in words for end in (".py", ".md", "_new/a.py")]
+    ends = (".py", ".md", "/a.py", "/a.yaml")
+    invented = [f"{folder}/{word}{end}" for folder in folders for word in words for end in ends]
+    invented = [path for path in invented if not path.startswith("./") or path.count("/") == 1]
     tracked = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True).stdout.split()
     paths = [path.removeprefix("./") for path in (*invented, *tracked)]
     command = ["git", "check-ignore", "--no-index", "--stdin"]
