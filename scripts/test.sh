@@ -1,17 +1,37 @@
 #!/usr/bin/env bash
-# Sets up and runs all tests. With --floor also those of upstream/ on the oldest supported stack, in an environment of
-# their own. Anything else goes to pytest:  bash scripts/test.sh tests/upstream -k filterbank
+# Sets up, then checks everything: all tests on the reference stack, ruff, mypy, and the documentation.
+#   bash scripts/test.sh                               everything
+#   bash scripts/test.sh --fast                        the tests that train nothing and start no process
+#   bash scripts/test.sh --floor                       everything, then upstream's tests on the oldest supported stack
+#   bash scripts/test.sh tests/upstream -k filterbank  anything else goes to pytest
 set -euo pipefail
+unset PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX  # importing torch without byte code takes twice as long
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"     # a process for each core, not threads, so that none waits for another
 cd "$(dirname "$0")/.."
 
-floor=no
-if [ "${1:-}" = --floor ]; then floor=yes; shift; fi
-
 bash scripts/setup.sh
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
-.venv/bin/python -m pytest "$@"
+processes=$(nproc)
+tests=(-m pytest --numprocesses "$((processes < 8 ? processes : 8))")  # each takes about 2 GB
 
-if [ "$floor" = yes ]; then
+case "${1:-}" in
+    ""|--floor) ;;
+    --fast) shift; exec .venv/bin/python "${tests[@]}" -m "not slow" "$@" ;;
+    *) exec .venv/bin/python -m pytest "$@" ;;
+esac
+
+failed=()
+check() {
+    local name=$1; shift
+    echo "== $name"
+    "$@" || failed+=("$name")
+}
+check "ruff check" .venv/bin/ruff check --quiet
+check "ruff format" .venv/bin/ruff format --check --quiet
+check "tests" .venv/bin/python "${tests[@]}" "${@:2}"
+check "mypy" .venv/bin/mypy
+check "documentation" .venv/bin/mkdocs build --strict --quiet
+if [ "${1:-}" = --floor ]; then
     bash scripts/setup.sh --floor
-    .venv-floor/bin/python -m pytest tests/upstream
+    check "tests of upstream on the oldest stack" .venv-floor/bin/python "${tests[@]}" tests/upstream
 fi
+if [ "${#failed[@]}" -gt 0 ]; then printf 'failed: %s\n' "${failed[@]}" >&2; exit 1; fi
