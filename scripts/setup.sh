@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up the environment that every other script uses: .venv with the reference stack, or with --floor .venv-floor with
-# the oldest one that setup.cfg allows. Does nothing when that is done already and no requirement has changed.
+# the oldest one that setup.cfg allows. Does nothing if it is set up already and no requirement has changed.
 #   bash scripts/setup.sh [--floor]        PYTHON=python3.12 bash scripts/setup.sh
 set -euo pipefail
 unset CDPATH PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET  # of other projects
@@ -13,22 +13,22 @@ case "${1:-}" in
     *) echo "usage: bash scripts/setup.sh [--floor]" >&2; exit 2 ;;
 esac
 if [ -e "$venv" ] && [ ! -e "$venv/made-by-setup" ]; then
-    echo "error: $PWD/$venv is there but not made by this script; move it away" >&2; exit 2
+    echo "error: $PWD/$venv exists but was not made by this script; move it away" >&2; exit 2
 fi
 
-# PYTHON, else the one that made the environment, else the first that is there.
+# PYTHON, else the one that made the environment, else the first on the path.
 supported='import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
 python=""
 for candidate in ${PYTHON:-"$venv/bin/python" python3 python3.12 python3.11 python3.10}; do
     if command -v "$candidate" >/dev/null && "$candidate" -c "$supported" 2>/dev/null; then python=$candidate; break; fi
 done
 if [ -z "$python" ]; then
-    echo "error: ${PYTHON:-no python3 here} is not a Python 3.10, 3.11 or 3.12 with venv (Debian, Ubuntu: apt install python3-venv);" \
-        "PYTHON=... names one" >&2
+    echo "error: ${PYTHON:-no python3 here} is not a Python 3.10, 3.11 or 3.12 with venv" \
+        "(Debian, Ubuntu: apt install python3-venv); PYTHON=... names one" >&2
     exit 2
 fi
 
-# What the environment is made from; when this changes, it is brought up to date, or made again.
+# What the environment is made from. If this changes, it is brought up to date, or made again.
 base="$("$python" -V) in $PWD"
 wanted="$base $(cat setup.cfg setup.py pyproject.toml constraints/common.txt "constraints/$stack.txt" | sha256sum)"
 made=$(cat "$venv/made-by-setup" 2>/dev/null || true)
@@ -48,7 +48,7 @@ quiet=--quiet; if [ -t 1 ]; then quiet=--progress-bar=on; fi
 "$venv/bin/python" -m pip install --disable-pip-version-check "$quiet" --no-compile \
     --constraint "constraints/$stack.txt" --editable ".[$extras]"
 
-# Editors and type checkers do not follow pip's editable finder. They do follow links: mmpt/upstream is ./upstream, and so on.
+# Editors and type checkers do not follow pip's editable finder, but they follow links: mmpt/upstream is ./upstream.
 packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 rm -rf "$packages/mmpt"
 mkdir "$packages/mmpt"

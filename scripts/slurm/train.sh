@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Stage 1 or 2 on several nodes under Slurm: one torchrun on each node, one process for each GPU of it. From the repository's folder:
+# Stage 1 or 2 on several nodes under Slurm: one torchrun a node, one process for each of its GPUs. From the repository:
 #   sbatch --nodes 4 --gpus-per-node 8 scripts/slurm/train.sh pretrain/run.py --objective mae --data SHARDS
-#   sbatch --nodes 1 --gpus-per-node 8 scripts/slurm/train.sh midtrain/run.py --target-lang it --data PREPARED --init runs/pretrain/mae-SHARDS
-# What follows the script is the command to run. Five minutes before the time limit the run is told to save itself, the job is
-# queued again and the run goes on; so it does after a preemption. (torchrun gives its processes 30 s to end: a validation that takes
-# longer is cut, and the run goes on from the last checkpoint.) GPUS_PER_NODE names the processes of a node where Slurm does not.
+#   sbatch --nodes 1 --gpus-per-node 8 scripts/slurm/train.sh midtrain/run.py --target-lang it --data PREPARED \
+#       --init runs/pretrain/mae-SHARDS
+# The command to run follows the script's name. Five minutes before the time limit the run is told to save itself, the
+# job is queued again, and the run resumes; the same happens after a preemption. (torchrun gives its processes 30 s to
+# end: a longer validation is cut, and the run resumes from the last checkpoint.) If Slurm does not know the number of
+# GPUs of a node, GPUS_PER_NODE sets its number of processes.
 #SBATCH --job-name=mmpt-train
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=64
