@@ -1,9 +1,9 @@
-"""States of a frozen encoder, kept on disk: an utterance met again is read, not computed.
+"""Keep the states of a frozen encoder on disk, so that an utterance is encoded once and read from then on.
 
-One file an utterance. Its name is a hash of the waveform itself, inside a folder named by all else that the states hang
-on (the encoder's weights and sizes, hop, kind of number, version of this format), so a file can be missing but never
-stale. Files are written under a temporary name and renamed: several jobs may share a folder, and a killed one leaves
-nothing half. A checksum tells a damaged file, which counts as missing.
+There is one file for each utterance, named by a hash of its waveform. Its folder is named by a hash of all else that
+the states depend on: the encoder's weights and sizes, hop, dtype and the version of this format. A file can therefore
+be missing but never stale. Several jobs may share a folder, since files appear only when they are complete. A damaged
+file has a wrong checksum and counts as missing.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import struct
 import sys
 import time
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -22,14 +23,14 @@ from torch import Tensor
 from .atomic import TEMPORARY_SUFFIX, replacing
 from .encoder import Encoder
 
-VERSION = 1  # of this format, and of what the encoder computes: a change of either makes older files unreachable
+VERSION = 1  # of this format and of the encoder's arithmetic: raise it if either changes, older files are then ignored
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
-HEADER = struct.Struct("<8s4I")  # MAGIC; layers, states, channels; checksum of what follows
+HEADER = struct.Struct("<8s4I")  # MAGIC; layers, states, channels; checksum of the content after the header
 MAGIC = b"mmptavSC"
 DEFAULT_LIMIT_GB = 100.0
-SPARED_GB = 2.0  # of the disk are left to others
-COUNTED_AFTER = 1 << 30  # bytes that this process writes before it counts again what all have written
-ABANDONED_AFTER_S = 3600  # a temporary file this old belongs to a killed job
+SPARED_GB = 2.0  # of the disk, left free for others
+COUNTED_AFTER = 1 << 30  # bytes that this process writes before it counts the whole folder again
+ABANDONED_AFTER_S = 3600  # a temporary file of this age belongs to a killed job
 
 
 class StateCache:
@@ -37,18 +38,22 @@ class StateCache:
 
     Args:
         folder: may be shared by encoders, tasks and jobs.
-        encoder: whose states these are. It must not be trained.
-        dtype: "float16" or "float32", what is kept.
-        limit_gb: nothing is added to a folder that holds this much. What is there stays: epochs come round in the same
-            order, and throwing out the oldest would throw out what is needed next.
+        encoder: the encoder of the states. It must not be trained.
+        dtype: of the stored states, "float16" or "float32".
+        limit_gb: size at which the folder stops growing. Old files stay: each epoch reads in the same order, and to
+            delete the oldest would delete the one that is needed next.
 
     Raises:
-        ValueError: an unknown dtype, or a limit that is not positive.
+        ValueError: the dtype is unknown, or the limit is not positive.
         OSError: the folder cannot be made.
     """
 
     def __init__(
-        self, folder: str | os.PathLike, encoder: Encoder, dtype: str = "float16", limit_gb: float = DEFAULT_LIMIT_GB
+        self,
+        folder: str | os.PathLike[str],
+        encoder: Encoder,
+        dtype: str = "float16",
+        limit_gb: float = DEFAULT_LIMIT_GB,
     ):
         if dtype not in DTYPES:
             raise ValueError(f"cache_dtype must be {' or '.join(DTYPES)}, got {dtype!r}")
@@ -69,15 +74,13 @@ class StateCache:
         self._count()
 
     def path(self, wav: Tensor, computed_in: torch.dtype) -> Path:
-        """Where the states of a waveform belong. `computed_in`: what the encoder computes in, autocast included."""
-        samples = wav.detach().to("cpu", torch.float32).contiguous()
-        digest = hashlib.blake2b(
-            memoryview(samples.view(torch.uint8).numpy()), digest_size=16, key=str(computed_in).encode()
-        ).hexdigest()
+        """Return the file for a waveform's states. `computed_in`: dtype of the encoder's products, after autocast."""
+        samples = _bytes(wav.to(torch.float32))
+        digest = hashlib.blake2b(samples, digest_size=16, key=str(computed_in).encode()).hexdigest()
         return self.folder / digest[:2] / digest[2:]
 
     def get(self, path: Path) -> Tensor | None:
-        """The states that lie there, or None: nothing there, or damaged."""
+        """Read the states from a file; return None if it is missing or damaged."""
         try:
             with open(path, "rb") as file:
                 header = file.read(HEADER.size)
@@ -89,17 +92,17 @@ class StateCache:
             states = torch.frombuffer(content, dtype=self.dtype).reshape(shape)
         except FileNotFoundError:
             return None
-        except (ValueError, struct.error, RuntimeError):  # cut off, or other bytes than were written
+        except (ValueError, struct.error, RuntimeError):  # cut off or changed
             return None
         self.read += 1
         return states
 
     def put(self, path: Path, states: Tensor) -> None:
-        """Keeps (layers, T, C) unless the cache is full; `states` must be of the cache's dtype and finite."""
+        """Store states (layers, T, C) unless the cache is full. They must be finite and of the cache's dtype."""
         self.computed += 1
         if self.full:
             return
-        content = memoryview(states.detach().cpu().contiguous().view(torch.uint8).numpy()).cast("B")
+        content = _bytes(states)
         path.parent.mkdir(exist_ok=True)
         self._write(path, [HEADER.pack(MAGIC, *states.shape, zlib.crc32(content)), content])
         self.held += HEADER.size + len(content)
@@ -107,15 +110,15 @@ class StateCache:
         if self.held >= self.limit or self.uncounted >= COUNTED_AFTER:
             self._count()
 
-    def _write(self, path: Path, parts: list) -> None:
+    def _write(self, path: Path, parts: Sequence[bytes | memoryview]) -> None:
         try:
             with replacing(path) as temporary, temporary.open("wb") as file:
                 file.writelines(parts)
-        except OSError as error:  # the disk is full, or the folder was deleted: the states are there all the same
+        except OSError as error:  # the disk is full, or the folder was deleted: work continues without storing
             self._stop(f"cannot be written ({error.strerror})")
 
     def _count(self) -> None:
-        """Bytes held by all encoders and jobs; temporary files of killed jobs are deleted on the way."""
+        """Count the bytes of all encoders and jobs, and delete the temporary files of killed jobs."""
         self.held, self.uncounted, old = 0, 0, time.time() - ABANDONED_AFTER_S
         for folder, _, names in os.walk(self.root):
             for name in names:
@@ -127,7 +130,7 @@ class StateCache:
                     else:
                         self.held += status.st_size
                 except FileNotFoundError:
-                    pass  # another job's temporary file, renamed meanwhile
+                    pass  # another job's temporary file that has just been renamed
         free_gb = shutil.disk_usage(self.root).free / 1e9
         if self.held >= self.limit:
             self._stop(f"holds {self.held / 1e9:.1f} of {self.limit / 1e9:.1f} GB")
@@ -136,14 +139,19 @@ class StateCache:
 
     def _stop(self, why: str) -> None:
         if not self.full:
-            print(f"[mmpt] cache: {self.root} {why}; nothing is added to it, what is there is used", file=sys.stderr)
+            print(f"[mmpt] cache: {self.root} {why}; nothing is added, stored states are used", file=sys.stderr)
         self.full = True
 
 
 def weights_hash(encoder: Encoder) -> str:
-    """SHA-256 of names, shapes and values: the same for a checkpoint that was exported again."""
+    """Return the SHA-256 of names, shapes and values: the same for a checkpoint that was exported again."""
     digest = hashlib.sha256()
     for name, tensor in encoder.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+        digest.update(_bytes(tensor))
     return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    """Return a tensor's values as bytes on the CPU, in C order."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

@@ -1,7 +1,7 @@
-"""The encoder checkpoint, the one artefact that travels between stages: write and read it, strictly and safely.
+"""Write and read the encoder checkpoint, the one artefact that travels between stages, strictly and safely.
 
-A `.pt` file with `format`, `version`, `config`, `state_dict` (the encoder's alone) and `provenance`. Reading never runs
-code from the file (`weights_only=True`), and nothing is guessed: whatever does not fit is an error of one line.
+It is a `.pt` file with `format`, `version`, `config`, `state_dict` (of the encoder alone) and `provenance`. Reading
+never runs code from the file (`weights_only=True`). Nothing is guessed: all that does not fit is an error of one line.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import os
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,19 +24,19 @@ VERSION = 1
 KEYS = {"format", "version", "config", "state_dict", "provenance"}
 
 
-def write_atomically(value: object, path: str | os.PathLike) -> None:
-    """`torch.save` under a temporary name, synced, then renamed: `path` never holds half a file."""
+def write_atomically(value: object, path: str | os.PathLike[str]) -> None:
+    """Save with torch under a temporary name, sync, then rename: `path` never holds half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, sync=True) as temporary, temporary.open("wb") as file:
         torch.save(value, file)
 
 
-def read_plain(path: str | os.PathLike) -> object:
-    """`torch.load` of tensors and plain Python values only, on the CPU.
+def read_plain(path: str | os.PathLike[str]) -> Any:
+    """Load tensors and plain Python values, nothing else, to the CPU.
 
     Raises:
-        CheckpointError: there is no such file, it is damaged, or it holds anything that would have to be executed.
+        CheckpointError: the file is missing or damaged, or holds anything that would have to be executed.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,29 +55,30 @@ def read_plain(path: str | os.PathLike) -> object:
     except zipfile.BadZipFile:
         raise CheckpointError(path, "is truncated, damaged or not a PyTorch checkpoint") from None
     except pickle.UnpicklingError:
-        raise CheckpointError(
-            path, "refused: holds more than tensors and plain values, loading it could run code"
-        ) from None
-    except Exception as error:  # torch raises a dozen kinds for archives that are not its own
+        problem = "refused: holds more than tensors and plain values, loading it could run code"
+        raise CheckpointError(path, problem) from None
+    except Exception as error:  # torch raises a dozen kinds for archives of other programs
         raise CheckpointError(path, f"is damaged or not a PyTorch checkpoint ({type(error).__name__})") from None
 
 
 def damaged_member(path: Path) -> str | None:
-    """The first part of the archive whose checksum is wrong: torch.load itself would load flipped bits as weights."""
+    """Return the first part of the archive with a wrong checksum; torch.load would load flipped bits as weights."""
     with zipfile.ZipFile(path) as archive:
         return archive.testzip()
 
 
-def save_encoder(encoder: Encoder, path: str | os.PathLike, provenance: dict) -> None:
-    """Writes an encoder checkpoint, atomically.
+def save_encoder(encoder: Encoder, path: str | os.PathLike[str], provenance: dict[str, Any]) -> None:
+    """Write an encoder checkpoint, whole or not at all.
 
     Args:
-        provenance: where the weights come from, in plain values: `stages`, one entry each with what it was trained on.
+        encoder: on any device.
+        path: of the file; missing folders are made.
+        provenance: the origin of the weights in plain values: `stages`, one entry for each with its training data.
 
     Raises:
-        TypeError: the provenance holds something that JSON has no word for; the file could not be loaded again.
+        TypeError: JSON cannot express the provenance; the file could not be loaded again.
     """
-    provenance = json.loads(json.dumps(provenance))  # numpy's and torch's own kinds of str and float become plain ones
+    provenance = json.loads(json.dumps(provenance))  # turns numpy's and torch's kinds of str and float into plain ones
     state = {name: tensor.detach().cpu().clone() for name, tensor in encoder.state_dict().items()}
     content = {
         "format": FORMAT,
@@ -88,12 +90,12 @@ def save_encoder(encoder: Encoder, path: str | os.PathLike, provenance: dict) ->
     write_atomically(content, path)
 
 
-def load_encoder(path: str | os.PathLike) -> Encoder:
-    """An encoder from its checkpoint, in evaluation mode, with the file's `provenance` as an attribute.
+def load_encoder(path: str | os.PathLike[str]) -> Encoder:
+    """Load an encoder from its checkpoint, in evaluation mode, with the file's `provenance` as an attribute.
 
     Raises:
-        CheckpointError: damaged, foreign, truncated, of an unknown version, unsafe to load, or with keys, shapes or
-            values that do not fit.
+        CheckpointError: the file is damaged, foreign, truncated, of an unknown version or unsafe to load, or its keys,
+            shapes or values do not fit.
     """
     content = read_plain(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -107,41 +109,39 @@ def load_encoder(path: str | os.PathLike) -> Encoder:
         raise CheckpointError(path, "config and provenance must be dictionaries")
     try:
         config = EncoderConfig.from_dict(content["config"])
-        if isinstance(content["state_dict"], dict) and config.n_layers > len(
-            content["state_dict"]
-        ):  # before so many are built
-            raise CheckpointError(
-                path, f"config: {config.n_layers} layers, but only {len(content['state_dict'])} weights"
-            )
+        weights = content["state_dict"]
+        if isinstance(weights, dict) and config.n_layers > len(weights):  # stops a huge number before it is built
+            raise CheckpointError(path, f"config: {config.n_layers} layers, but only {len(weights)} weights")
         encoder = Encoder(config)
     except (ValueError, OverflowError) as error:
         raise CheckpointError(path, f"config: {error}") from None
     except (RuntimeError, TypeError, MemoryError) as error:
-        raise CheckpointError(
-            path, f"config: no encoder of these sizes can be built ({type(error).__name__})"
-        ) from None
-    check_state(path, content["state_dict"], encoder.state_dict())
-    encoder.load_state_dict(content["state_dict"])
+        problem = f"config: no encoder of these sizes can be built ({type(error).__name__})"
+        raise CheckpointError(path, problem) from None
+    check_state(path, weights, encoder.state_dict())
+    encoder.load_state_dict(weights)
     encoder.provenance = content["provenance"]
     return encoder.eval()
 
 
 def describe_foreign(content: object) -> str:
-    """What a file that is not an encoder checkpoint seems to be."""
+    """Describe the content of a file that is not an encoder checkpoint."""
     if isinstance(content, dict) and content.get("format") == "mmpt_av_training":
         return (
             "is a training checkpoint, not an encoder; export one with `python scripts/export.py RUN --out encoder.pt`"
         )
-    kind = (
-        f"a dictionary with {', '.join(map(str, list(content)[:4])) or 'nothing in it'}"
-        if isinstance(content, dict)
-        else type(content).__name__
-    )
+    kind = type(content).__name__
+    if isinstance(content, dict):
+        kind = f"a dictionary with {', '.join(map(str, list(content)[:4])) or 'nothing in it'}"
     return f"is not an encoder checkpoint (format {FORMAT!r}) but {kind}"
 
 
-def check_state(path: str | os.PathLike, state: object, expected: dict) -> None:
-    """Raises CheckpointError unless `state` has exactly the expected keys, shapes and kinds, and only finite values."""
+def check_state(path: str | os.PathLike[str], state: object, expected: dict[str, torch.Tensor]) -> None:
+    """Check that a state dictionary has exactly the expected keys, shapes and kinds of number, and finite values.
+
+    Raises:
+        CheckpointError: it has not; the message names file, key and shapes.
+    """
     if not isinstance(state, dict):
         raise CheckpointError(path, f"state_dict is a {type(state).__name__}, not a dictionary")
     missing, unexpected = sorted(set(expected) - set(state)), sorted(map(str, set(state) - set(expected)))
@@ -153,15 +153,14 @@ def check_state(path: str | os.PathLike, state: object, expected: dict) -> None:
         if not is_dense(tensor) or tensor.is_floating_point() != wanted.is_floating_point() or tensor.is_complex():
             raise CheckpointError(path, f"{name} is not a tensor of kind {wanted.dtype}")
         if tensor.shape != wanted.shape:
-            raise CheckpointError(
-                path, f"{name} has shape {tuple(tensor.shape)}, the config asks for {tuple(wanted.shape)}"
-            )
+            shapes = f"{tuple(tensor.shape)}, the config asks for {tuple(wanted.shape)}"
+            raise CheckpointError(path, f"{name} has shape {shapes}")
         if not tensor.to(wanted.dtype).isfinite().all():
             raise CheckpointError(path, f"{name} holds NaN or infinite values")
 
 
 def is_dense(value: object) -> bool:
-    """Whether `value` is an ordinary tensor with its values in memory: not sparse, quantised or empty of data ("meta")."""
+    """Return True if `value` is an ordinary tensor in memory: not sparse, not quantised, not without data ("meta")."""
     return (
         isinstance(value, torch.Tensor)
         and value.layout == torch.strided
@@ -170,8 +169,8 @@ def is_dense(value: object) -> bool:
     )
 
 
-def file_hash(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in hexadecimal: how provenance names a parent checkpoint."""
+def file_hash(path: str | os.PathLike[str]) -> str:
+    """Return a file's SHA-256 in hexadecimal, by which provenance names a parent checkpoint."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

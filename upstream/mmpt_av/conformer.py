@@ -1,7 +1,7 @@
 """The Conformer's parts, on packed batches (see packing.py): sub-sampling, positions and one block.
 
-Follows fairseq's `s2t_conformer` (Gulati et al. 2020 with absolute positions), which the paper builds on; parameters are
-laid out so that its weights map one to one.
+It follows fairseq's `s2t_conformer` (Gulati et al. 2020, with absolute positions), which the paper builds on. The
+parameters are laid out so that fairseq's weights map one to one.
 """
 
 import math
@@ -20,9 +20,10 @@ from .packing import Packing
 
 
 class Subsampler(nn.Module):
-    """Two convolutions of stride 2 with gated channels: feature frames to a quarter as many states.
+    """Two convolutions of stride 2 with gated channels, which turn feature frames into a quarter as many states.
 
-    Padding-invariant: between utterances lie zeros wide enough for the kernel, restored after the first convolution.
+    It is padding-invariant: between utterances lie zeros wide enough for the kernel, restored after the first
+    convolution.
     """
 
     def __init__(self, n_mels: int, channels: int, d_model: int, kernel: int):
@@ -31,26 +32,32 @@ class Subsampler(nn.Module):
         self.conv2 = nn.Conv1d(channels // 2, 2 * d_model, kernel, stride=2, padding=kernel // 2)
 
     def forward(self, feats: Tensor, frames: Packing, states: Packing) -> Tensor:
-        """feats: (frames.total, n_mels) packed. Returns (states.total, d_model), where an utterance of F frames has
-        ceil(F / 4) states.
+        """Sub-sample packed features.
+
+        Args:
+            feats: (frames.total, n_mels).
+            frames: the places of the utterances in `feats`.
+            states: their places in the result; F frames become ceil(F / 4) states.
+
+        Returns:
+            (states.total, d_model).
         """
-        # Each utterance owns 4 * (T + 1) places, so that both convolutions keep their stride across utterances and at
+        # Each utterance owns 4 * (T + 1) places, so that both convolutions keep their stride across utterances, and at
         # least the last 4 places (2 after the first convolution) are empty.
         starts = [0, *accumulate(t + 1 for t in states.lengths[:-1])]
         places = states.total + len(states.lengths)
         x = feats.new_zeros(4 * places, feats.shape[1]).index_copy(0, frames.place([4 * s for s in starts]), feats)
         x = F.glu(self.conv1(x.T.unsqueeze(0)), dim=1)
         halves = Packing([math.ceil(n / 2) for n in frames.lengths], feats.device)
-        empty = torch.ones(2 * places, dtype=torch.bool, device=x.device).index_fill(
-            0, halves.place([2 * s for s in starts]), False
-        )
-        # Filled, not multiplied: a NaN in one utterance must not reach the next.
+        taken = halves.place([2 * s for s in starts])
+        empty = torch.ones(2 * places, dtype=torch.bool, device=x.device).index_fill(0, taken, False)
+        # Fill instead of multiplying: a NaN in one utterance must not reach the next.
         x = F.glu(self.conv2(x.masked_fill(empty, 0.0)), dim=1).squeeze(0).T  # (states.total + B, d_model)
         return states.gather(x, 1)
 
 
 def sinusoids(length: int, d_model: int, device: torch.device) -> Tensor:
-    """Sinusoidal positions (length, d_model), sines then cosines, counted from 2 as fairseq does."""
+    """Return sinusoidal positions (length, d_model), sines then cosines, counted from 2 as in fairseq."""
     half = d_model // 2
     rates = torch.exp(torch.arange(half, device=device, dtype=torch.float32) * (-math.log(10_000) / max(half - 1, 1)))
     angles = torch.arange(2, length + 2, device=device, dtype=torch.float32)[:, None] * rates[None]
@@ -69,7 +76,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(d_model, d_model)
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
-        """x: (total, C). Returns the same shape."""
+        """Attend inside each utterance: (total, C) to the same shape."""
         qkv = self.qkv(self.norm(x)).view(packing.total, 3, self.n_heads, -1)
         p = self.dropout if self.training else 0.0
         if packing.dense:
@@ -77,33 +84,38 @@ class Attention(nn.Module):
             heads = attend(q, k, v, p).transpose(1, 2)
         else:
             # One call an utterance: no mask, no padding, and memory that stays linear in its length.
-            heads = torch.cat(
-                [
-                    attend(*one.permute(1, 2, 0, 3).unsqueeze(1), p)[0].transpose(0, 1)
-                    for one in qkv.split(packing.lengths)
-                ]
-            )
-        return self.out(heads.reshape(x.shape))
+            utterances = []
+            for one in packing.split(qkv):
+                q, k, v = one.permute(1, 2, 0, 3).unsqueeze(1)  # each (1, heads, T, C / heads)
+                utterances.append(attend(q, k, v, p)[0].transpose(0, 1))
+            heads = torch.cat(utterances)
+        out: Tensor = self.out(heads.reshape(x.shape))
+        return out
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, p: float) -> Tensor:
-    """Attention of (B, heads, T, C / heads), its weights dropped with probability `p`. Returns the same shape."""
+    """Return the attention of (B, heads, T, C / heads), its weights dropped with probability `p`; the same shape."""
     if p == 0.0 or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, dropout_p=p)
-    # PyTorch's, too, falls back to these products where weights are dropped on a processor, with a slower dropout.
+    # PyTorch's own computes the same products if weights are dropped on a processor, with a slower dropout.
     return dropout((q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1), p) @ v
 
 
 class FrameBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over valid frames. A lone frame has no variance: it is normalised by the running statistics.
+    """Batch normalisation over valid frames.
 
-    `synchronised` (DDP training sets it) takes the frames of all ranks, on any device: PyTorch's own is for CUDA only.
+    A lone frame has no variance: the running statistics normalise it. With `synchronised`, which DDP training sets,
+    the statistics are those of all ranks' frames, on any device; PyTorch's own synchronisation is for CUDA only.
     """
 
     synchronised = False
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (total, C). Returns the same shape."""
+        """Normalise (total, C); return the same shape."""
         if self.training and self.synchronised:
             return self.normalise_over_ranks(x)
         if self.training and x.shape[0] == 1:
@@ -111,15 +123,17 @@ class FrameBatchNorm(nn.BatchNorm1d):
         return super().forward(x)
 
     def normalise_over_ranks(self, x: Tensor) -> Tensor:
-        """As one process would with all ranks' frames: each rank's count, mean and squared deviations are brought together
-        by the parallel algorithm of Chan et al. (1979), which does not lose digits as a sum of squares would.
+        """Normalise (total, C) by all ranks' frames, as a single process would.
+
+        The parallel algorithm of Chan et al. (1979) combines each rank's count, mean and squared deviations. Unlike a
+        sum of squares it loses no digits.
         """
         with torch.autocast(x.device.type, enabled=False):
             wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
             own_mean = wide.mean(0)
             own = torch.cat([own_mean, (wide - own_mean).square().sum(0), wide.new_full((1,), len(x))])
             everyones = gather_rows(own[None], [1] * dist.get_world_size())
-            means, squares, counts = everyones.split([self.num_features, self.num_features, 1], dim=1)
+            means, squares, counts = torch.split(everyones, [self.num_features, self.num_features, 1], dim=1)
             total = counts.sum()
             mean = (means * counts).sum(0) / total
             variance = (squares + counts * (means - mean).square()).sum(0) / total
@@ -127,7 +141,8 @@ class FrameBatchNorm(nn.BatchNorm1d):
                 self.num_batches_tracked += 1
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance * total / (total - 1), self.momentum)
-            return ((wide - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias).to(x.dtype)
+            normalised: Tensor = (wide - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
+            return normalised.to(x.dtype)
 
 
 class Convolution(nn.Module):
@@ -143,28 +158,28 @@ class Convolution(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
-        """x: (total, C). Returns the same shape."""
+        """Convolve inside each utterance: (total, C) to the same shape."""
         x = F.glu(self.expand(self.norm(x)), dim=-1)
         if packing.dense:
-            x = depthwise(x.view(len(packing.lengths), packing.longest, -1), self.depthwise.weight).reshape(
-                packing.total, -1
-            )
+            batch = x.view(len(packing.lengths), packing.longest, -1)
+            x = depthwise(batch, self.depthwise.weight).reshape(packing.total, -1)
         else:
             gap = self.depthwise.kernel_size[0] // 2
             x = packing.gather(depthwise(packing.spread(x, gap)[None], self.depthwise.weight)[0], gap)
-        return self.dropout(self.project(silu(self.batch_norm(x))))
+        out: Tensor = self.dropout(self.project(silu(self.batch_norm(x))))
+        return out
 
 
 class SiLU(nn.Module):
-    """See `silu`."""
+    """The function `silu` as a module."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: of any shape, not to be used again. Returns the same shape."""
+        """Apply SiLU to `x`, which must not be used again."""
         return silu(x)
 
 
 def silu(x: Tensor) -> Tensor:
-    """SiLU, in place where no gradient will ask for `x`: new memory costs a processor more than the arithmetic."""
+    """Apply SiLU, in place if no gradient needs `x`: new memory costs a processor more than the arithmetic."""
     return F.silu(x, inplace=not x.requires_grad)
 
 
@@ -195,9 +210,10 @@ class ConformerBlock(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
-        """x: (total, C). Returns the same shape."""
+        """Transform (total, C) into the same shape."""
         x = torch.add(x, self.ffn1(x), alpha=0.5)
         x = x + self.dropout(self.attention(x, packing))
         x = x + self.convolution(x, packing)
         x = torch.add(x, self.ffn2(x), alpha=0.5)
-        return self.norm(x)
+        out: Tensor = self.norm(x)
+        return out

@@ -84,7 +84,7 @@ class UpstreamExpert(nn.Module):
         return {"hidden_states": states, "last_hidden_state": states[-1]}
 
     def _forward_cached(self, wavs: list[Tensor], cache: StateCache) -> list[Tensor]:
-        """Return all layers' states, each (B, T, C). Round fresh states like cached ones, so that hits and misses agree."""
+        """Return each layer's states (B, T, C). Round fresh states like cached ones, so that hits and misses agree."""
         device = wavs[0].device
         computed_in = (
             torch.get_autocast_dtype(device.type)
@@ -100,7 +100,7 @@ class UpstreamExpert(nn.Module):
                 fresh = self.encoder([wavs[row] for row in missing])
             for row, padded, n in zip(missing, torch.stack(fresh.hidden_states, dim=1), fresh.lengths.tolist()):
                 found[row] = self._rounded(padded[:, :n].cpu(), paths[row], cache)
-        return _padded(list(found[row] for row in range(len(wavs))), device)
+        return _padded([found[row] for row in range(len(wavs))], device)
 
     def _rounded(self, exact: Tensor, path: Path | None, cache: StateCache) -> Tensor:
         """Return fresh states (layers, T, C) in the cache's dtype, and store them unless `path` is None."""

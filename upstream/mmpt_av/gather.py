@@ -1,4 +1,6 @@
-"""Rows of all processes in one tensor, with gradient: what batch statistics and contrastive negatives need under DDP."""
+"""Rows of all processes in one tensor, with gradient, for batch statistics and contrastive negatives under DDP."""
+
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -6,10 +8,10 @@ from torch import Tensor
 
 
 class GatherRows(torch.autograd.Function):
-    """The rows of every rank, in the order of ranks. Backward sums what all ranks ask of the own rows."""
+    """The rows of every rank, in the order of ranks. Backward sums all ranks' gradients of the own rows."""
 
     @staticmethod
-    def forward(context, rows: Tensor, sizes: list[int]) -> Tensor:
+    def forward(context: Any, rows: Tensor, sizes: list[int]) -> Tensor:
         context.start, context.size = sum(sizes[: dist.get_rank()]), len(rows)
         own = rows.new_zeros(max(sizes), *rows.shape[1:])  # collectives want one shape on all ranks
         own[: len(rows)] = rows
@@ -18,18 +20,26 @@ class GatherRows(torch.autograd.Function):
         return torch.cat([theirs[:size] for theirs, size in zip(everyones, sizes)])
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         gradient = gradient.contiguous().clone()
         dist.all_reduce(gradient)
         return gradient[context.start : context.start + context.size], None
 
 
 def gather_rows(rows: Tensor, sizes: list[int]) -> Tensor:
-    """(sum of sizes, ...) out of every rank's `rows` (its size, ...), with gradient.
+    """Gather every rank's `rows`, with gradient.
 
-    With a loss that is summed over all ranks, each rank's gradient is the one that a single process would give its rows.
+    If the loss is summed over all ranks, each rank's gradient is the one that a single process would compute for its
+    rows.
 
     Args:
-        sizes: number of rows of each rank, the same list on all of them. One entry: `rows` as they are.
+        rows: (the rank's size, ...).
+        sizes: number of rows of each rank, the same list on all of them. With one entry `rows` are returned unchanged.
+
+    Returns:
+        (sum of sizes, ...).
     """
-    return rows if len(sizes) == 1 else GatherRows.apply(rows, sizes)
+    if len(sizes) == 1:
+        return rows
+    gathered: Tensor = GatherRows.apply(rows, sizes)  # type: ignore[no-untyped-call]
+    return gathered
