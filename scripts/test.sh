@@ -6,7 +6,7 @@
 #   bash scripts/test.sh tests/upstream -k filterbank  anything else goes to pytest
 set -euo pipefail
 unset PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX  # importing torch without byte code takes twice as long
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"     # a process for each core, not threads, so that none waits for another
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"  # a process a core, not threads: none waits for another
 cd "$(dirname "$0")/.."
 
 bash scripts/setup.sh

@@ -5,19 +5,23 @@ from torch import Tensor
 
 from mmpt.scripts.benchmark.timing import in_turn, ratios, spread
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 LENGTHS_S = (16.0, 15.0, 14.0, 13.0, 12.0, 8.0, 5.0, 3.0)
 CPU = torch.device("cpu")
 
 
 def waveforms() -> list[Tensor]:
-    """Noise, (samples,) each."""
-    return [0.1 * torch.randn(int(16000 * n)) for n in LENGTHS_S]
+    """Return waveforms of noise, (samples,) each."""
+    return [0.1 * torch.randn(int(SAMPLE_RATE * n)) for n in LENGTHS_S]
 
 
 @torch.no_grad()
 def extraction(preset: str, rounds: int) -> None:
-    """HuBERT takes the batch with padding, which changes its states, or one waveform after the other."""
+    """Compare with HuBERT base.
+
+    It takes the batch with padding, which changes its states, or one waveform after the other.
+    """
     from transformers import HubertConfig, HubertModel
 
     wavs = waveforms()
@@ -40,7 +44,7 @@ def extraction(preset: str, rounds: int) -> None:
 
 @torch.no_grad()
 def half(preset: str, rounds: int) -> None:
-    """What bfloat16 gains on this processor, and how far it moves the states, whose layers have a deviation near 1."""
+    """Measure what bfloat16 gains here, and how far it moves the states, whose layers have a deviation near 1."""
     wavs, encoder = waveforms(), Encoder(EncoderConfig.preset(preset)).eval()
 
     def states(half: bool) -> list[Tensor]:
@@ -50,6 +54,5 @@ def half(preset: str, rounds: int) -> None:
     times = in_turn({"float32": lambda: states(False), "bfloat16": lambda: states(True)}, rounds, CPU, "half")
     moved = max((a - b).abs().max().item() for a, b in zip(states(True), states(False)))
     print("\nhalf: all hidden states of the same waveforms in bfloat16")
-    print(
-        f"  float32 takes {spread(ratios(times['float32'], times['bfloat16']))} times as long; a state moves by {moved:.3f} at most"
-    )
+    slower = spread(ratios(times["float32"], times["bfloat16"]))
+    print(f"  float32 takes {slower} times as long; a state moves by {moved:.3f} at most")

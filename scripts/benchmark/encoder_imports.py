@@ -1,4 +1,4 @@
-"""How long our imports take beyond those of what they build on."""
+"""The time of our imports, beyond those of what they build on."""
 
 import subprocess
 import sys
@@ -11,14 +11,15 @@ PAIRS = {
     "run_downstream.py before S3PRL's": ("pass", "import mmpt.upstream.s3prl_runner.launcher"),
     "run_downstream.py's with its defaults filled in": (
         "pass",
-        "import sys; from mmpt.upstream.s3prl_runner import arguments, defaults, launcher; arguments.parse(['-u', 'fbank', '-d', 'ks'], 'run_downstream.py')",
+        "from mmpt.upstream.s3prl_runner import arguments, defaults, launcher; "
+        "arguments.parse(['-u', 'fbank', '-d', 'ks'], 'run_downstream.py')",
     ),
 }
 TIMED = "import time\n{before}\nstarted = time.perf_counter()\n{after}\nprint(time.perf_counter() - started)"
 
 
 def imports(rounds: int) -> None:
-    """Each in a new process, `rounds` times, after one that fills the caches."""
+    """Time each in a new process, `rounds` times, after one that fills the caches."""
     print("\nimports, seconds")
     for name, (before, after) in PAIRS.items():
         command = [sys.executable, "-c", TIMED.format(before=before, after=after)]

@@ -1,4 +1,4 @@
-"""How much of the encoder's work on a batch is on padding: operations counted, not timed."""
+"""The share of the encoder's work on a batch that padding takes: operations counted, not timed."""
 
 import torch
 from torch import Tensor
@@ -13,27 +13,26 @@ UTTERANCES = 16
 
 
 def padding(preset: str) -> None:
-    """Operations of a batch beyond those of its utterances one by one."""
+    """Print the operations of a batch beyond those of its utterances one by one."""
     feats = [one.feats for one in utterances(UTTERANCES, vocabulary=50)]
     frames = sorted(map(len, feats))
-    print(
-        f"\npadding: {UTTERANCES} utterances of LibriSpeech-like lengths, {frames[0] / 100:.1f} to {frames[-1] / 100:.1f} s"
-    )
-    for name, kind in (("ours", Encoder), ("torchaudio", Peer)):
-        model = kind(EncoderConfig.preset(preset)).eval()
+    seconds = f"{frames[0] / 100:.1f} to {frames[-1] / 100:.1f} s"
+    print(f"\npadding: {UTTERANCES} utterances of LibriSpeech-like lengths, {seconds}")
+    config = EncoderConfig.preset(preset)
+    for name, model in (("ours", Encoder(config).eval()), ("torchaudio", Peer(config).eval())):
         print(f"  {name:<11} {waste_percent(model, feats):.1f} % more operations in one batch than one by one")
 
 
 def waste_percent(model: torch.nn.Module, feats: list[Tensor]) -> float:
-    """What a batch's padding adds to the operations of the utterances in it."""
+    """Return what a batch's padding adds to the operations of the utterances in it."""
     alone = sum(operations(model, [one]) for one in feats)
     return 100 * (operations(model, feats) / alone - 1)
 
 
 @torch.no_grad()
 def operations(model: torch.nn.Module, feats: list[Tensor]) -> int:
-    """Of matrix products, convolutions and attention, as PyTorch counts them."""
-    # Attention as plain products: of its faster forms not all are counted.
+    """Count the operations of matrix products, convolutions and attention, as PyTorch does."""
+    # Attention as plain products: not all of its faster forms are counted.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         last_states(model, feats)
     return counter.get_total_flops()

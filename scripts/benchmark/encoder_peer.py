@@ -13,7 +13,7 @@ from mmpt.upstream.mmpt_av.conformer import sinusoids
 
 
 class Peer(nn.Module):
-    """Features to states of the same sizes and parameters as ours; padding takes part in all of it but attention."""
+    """Turn features into states, with our sizes and parameters; padding takes part in everything but attention."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
@@ -29,7 +29,7 @@ class Peer(nn.Module):
         )
 
     def forward(self, feats: list[Tensor]) -> Tensor:
-        """feats: of (frames, n_mels). Returns (B, T, C), T the longest's ceil(frames / 4)."""
+        """Return states (B, T, C) of features (frames, n_mels); T is ceil(frames / 4) of the longest."""
         x = pad_sequence(feats, batch_first=True).transpose(1, 2)
         x = F.glu(self.conv2(F.glu(self.conv1(x), dim=1)), dim=1).transpose(1, 2)
         x = x * math.sqrt(x.shape[-1]) + sinusoids(x.shape[1], x.shape[-1], x.device)
@@ -38,7 +38,7 @@ class Peer(nn.Module):
 
 
 def last_states(model: nn.Module, feats: list[Tensor]) -> Tensor:
-    """What training wants of either contender: the last block's states, packed of ours and padded of the peer."""
+    """Return what training needs of either contender, the last block's states: ours packed, the peer's padded."""
     if isinstance(model, Encoder):
         return model.encode_packed(*model.embed(feats))
     return model(feats)

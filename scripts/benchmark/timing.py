@@ -12,7 +12,7 @@ from mmpt.training.meter import peak_tflops
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Time of one call, until the device has done it."""
+    """Return the time of one call, until the device has finished it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     started = time.perf_counter()
@@ -23,7 +23,7 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def product_rate(device: torch.device, half: bool) -> float:
-    """FLOP/s of one large matrix product: the machine's own limit. Of known GPUs the data sheet's."""
+    """Return the FLOP/s of one large matrix product, the machine's own limit; of known GPUs the data sheet's."""
     if half and (known := peak_tflops(device)):
         return known * 1e12
     a: Tensor = torch.randn(2048, 2048, device=device, dtype=torch.bfloat16 if half else torch.float32)
@@ -31,17 +31,17 @@ def product_rate(device: torch.device, half: bool) -> float:
 
 
 def spread(values: list[float]) -> str:
-    """Median, and least to most."""
+    """Format the median, and least to most."""
     return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
 def ratios(slow: list[float], fast: list[float]) -> list[float]:
-    """How many times as long each of the first took as its partner among the second."""
+    """Return each of the first times over its partner among the second."""
     return [a / b for a, b in zip(slow, fast, strict=True)]
 
 
 def in_turn(calls: dict[str, Callable], rounds: int, device: torch.device, title: str) -> dict[str, list[float]]:
-    """Seconds of each call, one after the other, `rounds` times, after one round that does not count."""
+    """Return the seconds of each call: one after the other, `rounds` times, after one round that is not counted."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for number in tqdm(range(rounds + 1), desc=title, unit="round", leave=False):
         for name, call in calls.items():

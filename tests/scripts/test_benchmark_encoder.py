@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from mmpt.scripts.benchmark import encoder as benchmark
-from mmpt.scripts.benchmark.encoder import products
+from mmpt.scripts.benchmark import encoder_imports, encoder_steps
 from mmpt.scripts.benchmark.encoder_padding import operations, waste_percent
 from mmpt.scripts.benchmark.encoder_peer import Peer
+from mmpt.scripts.benchmark.encoder_steps import products
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
 TINY = EncoderConfig.preset("tiny")
@@ -36,31 +37,27 @@ def test_the_formula_counts_what_pytorch_counts():
 
 def test_waste_is_the_peers_not_ours():
     feats = features(100, 400, 396)
-    assert (
-        waste_percent(Encoder(TINY).eval(), feats) < 3
-    )  # separators of the convolutions, which the tiny encoder's sizes make much of
+    # Between utterances the convolutions have separators, a larger share of the tiny encoder's work than of others'.
+    assert waste_percent(Encoder(TINY).eval(), feats) < 3
     assert waste_percent(Peer(TINY).eval(), feats) == pytest.approx(100 * (1200 / 896 - 1), abs=3)
 
 
-def test_it_prints_what_it_says(monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "BATCHES", {"ragged": (80, 40), "equal": (60, 60)})
+@pytest.mark.slow
+def test_each_part_prints_its_figures(monkeypatch, capsys):
+    monkeypatch.setattr(encoder_steps, "BATCHES", {"ragged": (80, 40)})
+    monkeypatch.setattr(encoder_imports, "PAIRS", dict(list(encoder_imports.PAIRS.items())[:1]))
     threads = torch.get_num_threads()
     try:
-        assert (
-            benchmark.main(
-                ["--parts", "ragged,equal,half,padding,imports", "--preset", "tiny", "--rounds", "1", "--threads", "1"]
-            )
-            == 0
-        )
+        parts = ["--parts", "ragged,half,padding,imports"]
+        assert benchmark.main([*parts, "--preset", "tiny", "--rounds", "1", "--threads", "1"]) == 0
     finally:
         torch.set_num_threads(threads)
     out = capsys.readouterr().out
-    assert len(re.findall(r"torchaudio takes [\d.]+ \([\d.]+ to [\d.]+\) times as long", out)) == 4
-    assert (
-        len(re.findall(r"% of the limit", out)) == 8
-        and len(re.findall(r"peak memory of a training step: ours [\d.]+ GB", out)) == 2
-    )
-    assert "a state moves by" in out and "% more operations" in out and "beyond torch: " in out
+    assert len(re.findall(r"torchaudio takes [\d.]+ \([\d.]+ to [\d.]+\) times as long", out)) == 2
+    assert len(re.findall(r"% of the limit", out)) == 4
+    assert len(re.findall(r"peak memory of a training step: ours [\d.]+ GB", out)) == 1
+    for words in ("a state moves by", "% more operations", "beyond torch: "):
+        assert words in out
 
 
 @pytest.mark.parametrize(
