@@ -9,6 +9,7 @@ from mmpt.midtrain.published_must_c import language_folder, published_splits, re
 from mmpt.midtrain.segments import TRAIN, Segment, Split
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import replacing
 
 FORMAT, VERSION = "mmpt_av_segments", 1
 ABOUT, VOCABULARY = "corpus.json", "vocabulary.model"
@@ -115,8 +116,8 @@ def open_corpus(root: Path, language: str, max_frames: int) -> TranslationCorpus
 
 
 def write_table(file: Path, segments: list[Segment]) -> None:
-    """Write the segments, one per line; audio inside the table's folder is named relative to it."""
-    with file.open("w", encoding="utf-8", newline="") as lines:
+    """Write the segments, one per line, whole or not at all; audio in the table's folder is named relative to it."""
+    with replacing(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as lines:
         table = csv.writer(lines, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
         table.writerow(COLUMNS)
         folder = file.parent.absolute()

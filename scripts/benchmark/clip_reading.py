@@ -25,7 +25,7 @@ from mmpt.pretrain.clips import ClipDataset, ClipItem, Sampling
 from mmpt.pretrain.manifest import Clip, read_manifest
 from mmpt.pretrain.shard_index import read_index
 from mmpt.scripts.benchmark.synthetic_media import repeat, write_video
-from mmpt.scripts.prepare.shards import Form, make_shards
+from mmpt.scripts.prepare.shard_folder import ShardForm, make_shards
 from mmpt.training.media import MediaStream
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
@@ -108,7 +108,7 @@ def make_media(folder: Path, quality: int) -> None:
     make_shards(
         folder / "manifest.tsv",
         shards_of(folder, quality),
-        Form(short_side=256, quality=quality, clips_per_shard=500),
+        ShardForm(short_side=256, quality=quality, clips_per_shard=500),
         fresh=False,
     )
 

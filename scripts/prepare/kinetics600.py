@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Write pre-training's manifest of Kinetics-600. Which split and label a clip has, its annotation says; folders may be named anything."""
+"""Write pre-training's manifest of Kinetics-600.
+
+A clip's annotation tells its split and label; folders may have any names.
+"""
 
 import csv
 import re
@@ -9,51 +12,55 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmpt.pretrain.manifest import SPLITS, readable
-from mmpt.scripts.prepare.clip_corpus import Candidate, Corpus, Found, command_line, media_files, prepare
+from mmpt.scripts.prepare.clip_command import CorpusDescription, command_line
+from mmpt.scripts.prepare.clip_corpus import Candidate, FoundClips, media_files, prepare
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 
-KINETICS = Corpus(
+KINETICS = CorpusDescription(
     name="kinetics600",
     layout="""\
   ROOT
-  ├── annotations/                    or in ROOT itself, in ROOT/kinetics600, or wherever --annotations says
-  │   ├── train.csv                   columns label, youtube_id, time_start, time_end, split; a test file may lack the label
-  │   ├── validate.csv                or val.csv; longer names that end so, such as kinetics-600_val.csv; .txt
+  ├── annotations/                    or ROOT itself, ROOT/kinetics600, or the folder of --annotations
+  │   ├── train.csv                   columns label (optional in test), youtube_id, time_start, time_end, split
+  │   ├── validate.csv                or val.csv; or a name that ends like this, as kinetics-600_val.csv; or .txt
   │   └── test.csv
   ├── train/…
   ├── val/abseiling/__NrybzYzUg_000415_000425.mp4     YouTube id, first and last second with six digits,
   └── test/--6bJUbfpnQ_000017_000027.mp4              in folders by label or in none
-  The complete annotations are in https://storage.googleapis.com/deepmind-media/Datasets/kinetics600.tar.gz; the train.csv
-  and val.csv that the CVDF offers beside its copy of the videos are not complete, as it says itself.
+  The complete annotations are in https://storage.googleapis.com/deepmind-media/Datasets/kinetics600.tar.gz; the
+  train.csv and val.csv beside the CVDF's copy of the videos are, according to the CVDF, not complete.
 """,
     clip="val/abseiling/__NrybzYzUg_000415_000425.mp4",
     splits="as annotated, with val and validate called dev",
-    group='the action, or "unlabelled" where the annotation of the test set has none',
-    example="python scripts/prepare/kinetics600.py --root /corpora/k600 --annotations /corpora/kinetics600 --out data/kinetics600",
+    group='the action, or "unlabelled" if the annotation (of the test set) has none',
+    example="python scripts/prepare/kinetics600.py --root /corpora/k600 --annotations /corpora/kinetics600 "
+    "--out data/kinetics600",
 )
 COLUMNS = ("youtube_id", "time_start", "time_end")
 PLACES = ("annotations", ".", "kinetics600")
 SPLIT_OF = {"train": "train", "val": "dev", "validate": "dev", "validation": "dev", "test": "test"}
 ANNOTATIONS = re.compile(r"(?:.*[^a-z])?(train|val|validate|validation|test)\.(?:csv|txt)")
-VIDEO_ENDINGS = (".mp4", ".mkv", ".webm", ".part")  # downloaders leave the others behind
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".part")  # downloaders leave the last three behind
 CLIP = re.compile(r"[\w-]{11}_\d{6}_\d{6}\.mp4", re.ASCII)
 UNLABELLED = "unlabelled"
 
 
 class Annotation(NamedTuple):
+    """A line of the annotations."""
+
     split: str
     label: str
 
     def rank(self) -> tuple[int, bool]:
-        """What is annotated twice counts as the one with the higher rank: not to be trained on before to be trained on."""
+        """Return a key: of two annotations of a clip the higher one counts, so that no test clip is trained on."""
         return SPLITS.index(self.split), self.label != UNLABELLED
 
 
-def find_clips(root: Path, annotations: dict[str, Annotation]) -> Found:
-    """The files that are annotated; annotated clips that are not there are left out too. annotations: by name of the file."""
-    found, there = Found(), set()
-    for file in media_files(root, VIDEO_ENDINGS, found):
+def find_clips(root: Path, annotations: dict[str, Annotation]) -> FoundClips:
+    """Find the annotated files (annotations are by file name); annotated clips without a file count as left out."""
+    found, there = FoundClips(), set()
+    for file in media_files(root, VIDEO_SUFFIXES, found):
         name = file.rpartition("/")[2]
         if not CLIP.fullmatch(name):
             found.left_out.append((file, "name is not ID_START_END.mp4"))
@@ -68,10 +75,14 @@ def find_clips(root: Path, annotations: dict[str, Annotation]) -> Found:
 
 
 def read_annotations(root: Path, named: list[Path]) -> dict[str, Annotation]:
-    """Split and label of each clip, by the name of its file, from the annotation files in these places (below root if none is named).
+    """Read the split and label of each clip, by the name of its file.
+
+    Args:
+        root: Of the corpus, which is searched for annotation files if none are named.
+        named: Annotation files, or folders that hold some.
 
     Raises:
-        InputError: no place has one, or a file that is named itself is none.
+        InputError: No annotation file is found, or a named file is none.
     """
     places = named or [root / place for place in PLACES]
     annotations: dict[str, Annotation] = {}
@@ -83,22 +94,24 @@ def read_annotations(root: Path, named: list[Path]) -> dict[str, Annotation]:
     if not annotations:
         raise InputError(
             f"no annotations (train.csv, validate.csv or val.csv, test.csv) in {', '.join(map(str, places))}; "
-            "name the files or their folder with --annotations (--help says where to get them)"
+            "name the files or their folder with --annotations (see --help for where to get them)"
         )
     return annotations
 
 
 def read_table(file: Path, may_be_other: bool) -> Iterator[tuple[str, Annotation]]:
-    """(name of the clip's file, annotation) of each line of an annotation file.
+    """Yield the name of the clip's file and the annotation, for each line of an annotation file.
 
-    may_be_other: a file without the columns is passed over with a note instead of being an error.
+    Args:
+        file: The annotation file.
+        may_be_other: Skip a file without the columns, with a note, instead of raising an error.
     """
     by_name = ANNOTATIONS.fullmatch(file.name)
     with file.open(encoding="utf-8-sig", newline="") as lines:
         rows = csv.DictReader(readable(lines, file))
         missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
         if missing and may_be_other:
-            print(f"note: {file} is passed over: no column {', '.join(missing)}", file=sys.stderr)
+            print(f"note: {file} is skipped: no column {', '.join(missing)}", file=sys.stderr)
             return
         if missing:
             raise InputError(
@@ -119,7 +132,8 @@ def read_table(file: Path, may_be_other: bool) -> Iterator[tuple[str, Annotation
 
 
 @clean_exit
-def main(arguments: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
+    """Write the manifest."""
     parser = command_line(__doc__, KINETICS)
     parser.add_argument(
         "--annotations",
@@ -127,9 +141,9 @@ def main(arguments: list[str] | None = None) -> None:
         nargs="+",
         default=[],
         metavar="CSV",
-        help="annotation files, or folders that hold them (default: looked for in ROOT, see below)",
+        help="annotation files, or folders that hold them (default: searched for in ROOT, see below)",
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     found = find_clips(options.root, read_annotations(options.root, options.annotations))
     prepare(KINETICS, found, options)
 

@@ -1,32 +1,37 @@
 #!/usr/bin/env python3
-"""Write the length tables that S3PRL's ASR task sorts its batches by: len_for_bucket/<split>.csv.
+"""Write the tables of lengths by which S3PRL's ASR task sorts its batches: len_for_bucket/SPLIT.csv.
 
-S3PRL keeps the script for them outside its wheel, and that script needs a torchaudio which is gone. The tables are
-the same: longest file first, columns `,file_path,length,label`, paths relative to the LibriSpeech folder, lengths
-in samples, no label. In S3PRL's config: `libri_root: ROOT` and `bucket_file: OUT`.
+S3PRL's own script is not in its wheel, and needs an old torchaudio. The tables are the same: longest file first,
+columns `,file_path,length,label`, paths relative to the LibriSpeech folder, lengths in samples, no label. In S3PRL's
+config, set `libri_root: ROOT` and `bucket_file: OUT`.
 """
 
 import argparse
 import csv
-import os
+import io
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import soundfile
-from tqdm import tqdm
-
+from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import write_text
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 SPLITS = ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other")
-RATE = 16000
 
 
 def write_lengths(root: Path, out: Path, splits: list[str] | None = None, jobs: int = 8) -> dict[str, int]:
-    """Write out/<split>.csv for each split of a LibriSpeech folder; returns the number of files of each.
+    """Write out/SPLIT.csv for each split of a LibriSpeech folder; return the number of files of each.
 
-    splits: None takes those of the seven that are there. jobs: files whose headers are read at the same time.
-    InputError if the folder or a split is missing, has no .flac, or one that is unreadable or not 16 kHz.
+    Args:
+        root: The LibriSpeech folder.
+        out: Where the tables go.
+        splits: Their names; None: those of the seven that are there.
+        jobs: Number of headers to read at the same time.
+
+    Raises:
+        InputError: The folder or a split is missing, or has no .flac, or has one that is unreadable or not 16 kHz.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; --root must name the LibriSpeech folder that holds train-clean-100")
@@ -42,14 +47,16 @@ def write_lengths(root: Path, out: Path, splits: list[str] | None = None, jobs: 
 
 
 def read_lengths(root: Path, name: str, jobs: int) -> list[tuple[str, int]]:
-    """(path relative to root, samples) of each .flac of a split, longest first, then by path."""
+    """Return the path, relative to root, and the samples of each .flac of a split; longest first, then by path."""
+    from tqdm import tqdm
+
     if not (root / name).is_dir():
         there = [split for split in SPLITS if (root / split).is_dir()]
         raise InputError(f"{root / name}: no such split; there are: {', '.join(there) or 'none'}")
     paths = sorted((root / name).rglob("*.flac"))
     if not paths:
         raise InputError(f"{root / name}: no .flac files; was LibriSpeech unpacked?")
-    # Reading a header waits on the disk, not on Python: threads are enough, and start at once.
+    # Reading a header waits on the disk, not on Python: threads are enough, and start immediately.
     with ThreadPoolExecutor(jobs) as pool:
         counted = tqdm(pool.map(samples_in, paths), total=len(paths), desc=f"lengths of {name}", unit="file")
         lengths = list(counted)
@@ -58,54 +65,49 @@ def read_lengths(root: Path, name: str, jobs: int) -> list[tuple[str, int]]:
 
 
 def samples_in(path: Path) -> int:
-    """Length in samples, from the file's header."""
+    """Return a file's length in samples, from its header."""
+    import soundfile
+
     try:
         header = soundfile.info(path)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); unpack LibriSpeech again") from None
-    if header.samplerate != RATE:
-        raise InputError(f"{path}: {header.samplerate} Hz, but LibriSpeech and S3PRL's ASR have {RATE} Hz")
+    if header.samplerate != SAMPLE_RATE:
+        raise InputError(f"{path}: {header.samplerate} Hz, but LibriSpeech and S3PRL's ASR have {SAMPLE_RATE} Hz")
     return header.frames
 
 
 def write_table(path: Path, rows: list[tuple[str, int]]) -> None:
-    """Write one table under a temporary name first, so that an interrupted run leaves no half table."""
+    """Write one table, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with half.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("", "file_path", "length", "label"))
-            writer.writerows((index, name, length, "") for index, (name, length) in enumerate(rows))
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("", "file_path", "length", "label"))
+    writer.writerows((index, name, length, "") for index, (name, length) in enumerate(rows))
+    write_text(path, table.getvalue())
 
 
-def main(arguments: list[str] | None = None) -> int:
+@clean_exit
+def main(argv: list[str] | None = None) -> None:
+    """Write the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  python scripts/prepare/librispeech_lengths.py --root /data/LibriSpeech --out data/len_for_bucket",
+        epilog="example:\n"
+        "  python scripts/prepare/librispeech_lengths.py --root /data/LibriSpeech --out data/len_for_bucket",
     )
     parser.add_argument(
         "--root", type=Path, required=True, help="the LibriSpeech folder, which holds train-clean-100 …"
     )
     parser.add_argument("--out", type=Path, help="where the tables go (default: ROOT/len_for_bucket)")
     parser.add_argument("--splits", nargs="+", metavar="SPLIT", help="splits to list (default: all that are there)")
-    parser.add_argument("--jobs", type=int, default=8, help="files read at the same time (default: %(default)s)")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--jobs", type=int, default=8, help="files to read at the same time (default: %(default)s)")
+    options = parser.parse_args(argv)
     if options.jobs < 1:
-        parser.error(f"--jobs must be at least 1, not {options.jobs}")
+        raise InputError(f"--jobs must be at least 1, not {options.jobs}")
     out = options.out or options.root / "len_for_bucket"
-    try:
-        counts = write_lengths(options.root, out, options.splits, options.jobs)
-    except (InputError, OSError) as error:
-        print(f"librispeech_lengths: {error}", file=sys.stderr)
-        return 2
-    for name, count in counts.items():
+    for name, count in write_lengths(options.root, out, options.splits, options.jobs).items():
         print(f"{out / name}.csv: {count} files")
-    return 0
 
 
 if __name__ == "__main__":

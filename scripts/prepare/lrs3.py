@@ -1,22 +1,18 @@
 #!/usr/bin/env python3
-"""Write pre-training's manifest of LRS3-TED. A whole file is a clip; training takes its first 10 s. The transcripts are not used."""
+"""Write pre-training's manifest of LRS3-TED.
+
+A whole file is a clip, of which training uses the first 10 s. The transcripts are not used.
+"""
 
 import re
 import sys
 from pathlib import Path
 
-from mmpt.scripts.prepare.clip_corpus import (
-    Candidate,
-    Corpus,
-    Found,
-    command_line,
-    media_files,
-    offer_dev_percent,
-    prepare,
-)
+from mmpt.scripts.prepare.clip_command import CorpusDescription, command_line, offer_dev_percent
+from mmpt.scripts.prepare.clip_corpus import Candidate, FoundClips, media_files, prepare
 from mmpt.upstream.command import clean_exit
 
-LRS3 = Corpus(
+LRS3 = CorpusDescription(
     name="lrs3",
     layout="""\
   ROOT
@@ -26,7 +22,7 @@ LRS3 = Corpus(
 """,
     clip="pretrain/00j9bKdiOjk/00001.mp4",
     splits="""test is the published one. pretrain and trainval, which may share videos, are train,
-                  except for the videos held out for dev; a video that is in test as well is left out""",
+                  except for the videos held out for dev; a video that is also in test is left out""",
     group="the video, whose clips show one speaker",
     example="python scripts/prepare/lrs3.py --root /corpora/lrs3 --out data/lrs3",
 )
@@ -34,9 +30,9 @@ SPLIT_OF = {"pretrain": "train", "trainval": "train", "test": "test"}
 CLIP = re.compile(r"(?P<folder>pretrain|trainval|test)/(?P<video>[\w-]+)/\d{5}\.mp4", re.ASCII)
 
 
-def find_clips(root: Path) -> Found:
-    """The .mp4 files of the three folders."""
-    found = Found()
+def find_clips(root: Path) -> FoundClips:
+    """Find the .mp4 files of the three folders."""
+    found = FoundClips()
     for file in media_files(root, (".mp4",), found):
         if match := CLIP.fullmatch(file):
             found.candidates.append(
@@ -48,10 +44,11 @@ def find_clips(root: Path) -> Found:
 
 
 @clean_exit
-def main(arguments: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
+    """Write the manifest."""
     parser = command_line(__doc__, LRS3)
     offer_dev_percent(parser, "videos")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     found = find_clips(options.root)
     found.hold_out(options.dev_percent)
     prepare(LRS3, found, options)

@@ -1,6 +1,5 @@
-"""What the headers of media files say, read in parallel and kept in a journal: a call that was killed goes on where it was."""
+"""Headers of media files, read in parallel and kept in a journal, from which a call that was killed continues."""
 
-import fcntl
 import json
 import os
 import stat
@@ -14,28 +13,25 @@ import av
 from tqdm import tqdm
 
 from mmpt.training.media import OPEN_OPTIONS, MediaError, origin, pick, picture_rate, plain
-from mmpt.upstream.errors import InputError
 
 FLUSH_EVERY_S = 1.0
 FILES_A_TASK = 16  # large enough that handing out work costs nothing, small enough that the bar moves
 
 
 class Header(NamedTuple):
-    """A file's size in bytes and time of change, and until when its pictures and its sound last, in seconds on the file's clock;
-    where it has none that can be used, the reason instead.
-    """
+    """What is known of a media file."""
 
-    size: int
-    mtime_ns: int
-    video: float | str
-    audio: float | str
+    size: int  # in bytes
+    mtime_ns: int  # time of the last change
+    video: float | str  # when its pictures end, in seconds on the file's clock; or why they are unusable
+    audio: float | str  # when its sound ends; or why it is unusable
 
 
 class Journal:
-    """Headers that have been read, one JSON object a line; use it as a context. `known`: those of earlier calls, by file.
+    """A file of the headers that have been read, one JSON object per line; use it as a context.
 
-    Raises:
-        InputError: another call is writing it.
+    Attributes:
+        known: Headers that earlier calls read, by file.
     """
 
     def __init__(self, path: Path):
@@ -43,19 +39,10 @@ class Journal:
 
     def __enter__(self) -> "Journal":
         self.file = self.path.open("a+b")
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.file.close()
-            raise InputError(
-                f"{self.path}: another call is at work in this folder; wait for it, or choose another --out"
-            ) from None
-        except OSError:  # some network file systems have no locks
-            pass
         self.file.seek(0)
         self.known = {file: header for file, header in map(entry_of, self.file) if header}
         if self.file.tell() and not self.ends_with_a_line():
-            self.file.write(b"\n")  # so that the next entry is not glued to one that a kill cut off
+            self.file.write(b"\n")  # so that the next entry is apart from one that a kill cut off
         self.flushed = time.monotonic()
         return self
 
@@ -63,10 +50,12 @@ class Journal:
         self.file.close()
 
     def ends_with_a_line(self) -> bool:
+        """Return True if the last line is complete."""
         self.file.seek(-1, os.SEEK_END)
         return self.file.read(1) == b"\n"
 
     def add(self, file: str, header: Header) -> None:
+        """Append a header; it is on the disk a second later at most, with the next one."""
         self.file.write(json.dumps({"file": file, **header._asdict()}).encode("ascii") + b"\n")
         if time.monotonic() - self.flushed > FLUSH_EVERY_S:
             self.file.flush()
@@ -74,7 +63,7 @@ class Journal:
 
 
 def entry_of(line: bytes) -> tuple[str, Header | None]:
-    """File and header of a line of a journal; no header if the line is cut off or of another version."""
+    """Return the file and header in a journal's line; no header if the line is cut off or of another version."""
     try:
         entry = json.loads(line)
         return entry.pop("file"), Header(**entry)
@@ -83,10 +72,17 @@ def entry_of(line: bytes) -> tuple[str, Header | None]:
 
 
 def read_headers(root: Path, files: list[str], journal: Journal, jobs: int, title: str) -> dict[str, Header]:
-    """The header of each file (paths below root): from the journal where size and time still fit, else read and added to it.
+    """Return each file's header: from the journal if size and time are the same, else read and added to the journal.
 
-    jobs: files that are read at the same time. By threads: FFmpeg works outside Python's lock, and over 1500 files on two
-    cores they were as fast as processes or faster, start at once and need no copy of the program each.
+    Threads do the work: FFmpeg runs outside of Python's lock. With 1500 files on two cores, threads were at least as
+    fast as processes, which start later and each need a copy of the program.
+
+    Args:
+        root: Of the corpus.
+        files: Paths in root.
+        journal: Of the output folder.
+        jobs: Files to read at the same time.
+        title: Of the progress bar.
     """
     headers = {}
     with ThreadPool(jobs) as pool:
@@ -99,7 +95,7 @@ def read_headers(root: Path, files: list[str], journal: Journal, jobs: int, titl
 
 
 def header_of(root: str, known: dict[str, Header], file: str) -> tuple[str, Header, bool]:
-    """(file, its header, whether it belongs into the journal)."""
+    """Return the file, its header, and whether to add it to the journal."""
     path = f"{root}/{file}"
     try:
         facts = os.stat(path)
@@ -109,17 +105,21 @@ def header_of(root: str, known: dict[str, Header], file: str) -> tuple[str, Head
         if old and (old.size, old.mtime_ns) == (facts.st_size, facts.st_mtime_ns):
             return file, old, False
         return file, Header(facts.st_size, facts.st_mtime_ns, *read_streams(path, facts.st_size)), True
-    except OSError as error:  # the file system's trouble, not the file's: the next call tries again
+    except OSError as error:  # the file system's fault, not the file's: the next call tries again
         return file, unread(f"cannot be read: {plain(error)}"), False
 
 
 def unread(reason: str) -> Header:
-    """Stands for a header that was not to be had."""
+    """Return a header for a file that could not be read."""
     return Header(-1, -1, reason, reason)
 
 
 def read_streams(path: str, size: int) -> tuple[float | str, float | str]:
-    """Header.video and Header.audio of a regular file, with the streams that training would take. OSError if it cannot be read."""
+    """Return Header.video and Header.audio of a regular file, of the streams that training would use.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     if size == 0:
         return "empty file", "empty file"
     try:
@@ -133,17 +133,17 @@ def read_streams(path: str, size: int) -> tuple[float | str, float | str]:
 
 
 def end_of(container: av.container.InputContainer, kind: str) -> float | str:
-    """Until when a file's stream lasts, or why it cannot be used."""
+    """Return when a file's stream ends, in seconds, or why it is unusable."""
     try:
         stream = pick(getattr(container.streams, kind), kind)
-        if kind == "video":
-            picture_rate(stream)  # training cannot do without
+        if isinstance(stream, av.VideoStream):
+            picture_rate(stream)  # training needs it
     except MediaError as error:
         return str(error)
     whole_s = (container.duration or 0) / av.time_base
     end_s = (
         float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin(container)
-        if stream.duration
+        if stream.duration and stream.time_base
         else whole_s
     )
     return end_s if round(end_s, 6) > 0 else f"{kind} without duration"

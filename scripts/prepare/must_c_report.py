@@ -1,20 +1,19 @@
-"""What a person wants to know of a prepared MuST-C: a page of figures, and a picture of the segments' lengths."""
+"""Report on a prepared MuST-C: a page of figures, and a picture of the segments' lengths."""
 
-import os
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from mmpt.midtrain.segments import TRAIN, Split
 from mmpt.midtrain.vocabulary import Vocabulary
-from mmpt.upstream.files import write_text
+from mmpt.upstream.files import replacing, write_text
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 EXAMPLES = 5  # ids named for each kind of change
 
 
 def shared_texts(splits: list[Split]) -> dict[str, list[str]]:
-    """Ids of the segments of dev and the tests whose transcript and translation training has, too, by split; empty ones left out."""
+    """Return the ids of dev and test segments whose transcript and translation are also in training, by split."""
     trained = {(s.source, s.target) for split in splits if split.name == TRAIN for s in split.segments}
     found = {
         split.name: [s.id for s in split.segments if s.target and (s.source, s.target) in trained]
@@ -27,7 +26,7 @@ def shared_texts(splits: list[Split]) -> dict[str, list[str]]:
 def write_report(
     name: str, splits: list[Split], shared: dict[str, list[str]], vocabulary: Vocabulary, file: Path
 ) -> None:
-    """The page."""
+    """Write the page."""
     lines = [
         f"# {name}",
         "",
@@ -51,7 +50,7 @@ def write_report(
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
-        f"Vocabulary: {len(vocabulary):,} sub-words (SentencePiece unigram), learned from the training translations alone.",
+        f"Vocabulary: {len(vocabulary):,} sub-words (SentencePiece unigram), learned from the training translations.",
         "",
         "## What was changed or is odd",
         "",
@@ -66,7 +65,7 @@ def write_report(
 
 
 def draw_lengths(splits: list[Split], file: Path) -> None:
-    """How many segments are how long, split by split."""
+    """Draw a histogram of the segments' lengths for each split."""
     figure = Figure(figsize=(7, 1.6 * len(splits)), layout="constrained")
     longest = max(s.samples for split in splits for s in split.segments) / SAMPLE_RATE
     for axes, split in zip(figure.subplots(len(splits), 1, sharex=True, squeeze=False)[:, 0], splits):
@@ -74,6 +73,5 @@ def draw_lengths(splits: list[Split], file: Path) -> None:
         axes.set_ylabel(split.name)
         axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("seconds of a segment")
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    figure.savefig(temporary, format="png", dpi=120)
-    os.replace(temporary, file)
+    with replacing(file) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

@@ -1,10 +1,11 @@
-"""Packs segments of talks into tars that are read at random: a segment is two members of one key, KEY.flac (its sound, 16 bit) and
-KEY.json (id, speaker, texts). WebDataset reads them, too. A tar that is whole is never made again.
+"""Pack segments of talks into tars for random access.
+
+A segment is two members with one key: KEY.flac (its sound, 16 bit) and KEY.json (id, speaker, texts). WebDataset can
+read the tars, too. A complete tar is never written again.
 """
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -18,15 +19,18 @@ from tqdm import tqdm
 
 from mmpt.midtrain.corpus import read_table, write_table
 from mmpt.midtrain.segments import Segment, read_wav
-from mmpt.scripts.prepare.shard_making import new_pool, to_int16
+from mmpt.scripts.prepare.pcm import to_int16
+from mmpt.scripts.prepare.shard_making import new_pool
+from mmpt.upstream.files import replacing
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 HEADER = tarfile.BLOCKSIZE  # a member's content begins one block after its header
 
 
 def plan_shards(segments: list[Segment], hours: float) -> list[list[Segment]]:
-    """Which segments, in order, lie in which tar: `hours` of sound in each, and one segment more at most."""
-    plan, samples = [], 0
+    """Return the segments of each tar, in order; a tar is full as soon as it has `hours` of sound."""
+    plan: list[list[Segment]] = []
+    samples = 0
     for segment in segments:
         if not plan or samples >= hours * 3600 * SAMPLE_RATE:
             plan.append([])
@@ -37,10 +41,10 @@ def plan_shards(segments: list[Segment], hours: float) -> list[list[Segment]]:
 
 
 def pack_split(name: str, segments: list[Segment], folder: Path, hours: float, jobs: int) -> list[Segment]:
-    """Writes the tars of a split that are not there yet, and returns its segments as they lie in them.
+    """Write the tars of a split that are missing; return its segments as they lie in the tars.
 
     Raises:
-        InputError: a segment cannot be read.
+        InputError: A segment is unreadable.
     """
     plan = {folder / f"{name}-{number:05d}.tar": part for number, part in enumerate(plan_shards(segments, hours))}
     with tqdm(total=len(segments), unit="segment", desc=f"packing {name}", dynamic_ncols=True) as bar:
@@ -52,7 +56,7 @@ def pack_split(name: str, segments: list[Segment], folder: Path, hours: float, j
 
 
 def written(todo: dict[Path, list[Segment]], jobs: int) -> Iterator[list[Segment]]:
-    """Writes tars, each by one of `jobs` processes; yields each one's segments when it is done."""
+    """Write tars, each in one of `jobs` processes; yield the segments of each finished tar."""
     if jobs == 1 or len(todo) < 2:
         for path, part in todo.items():
             write_shard(path, part)
@@ -71,39 +75,31 @@ def written(todo: dict[Path, list[Segment]], jobs: int) -> Iterator[list[Segment
 
 
 def write_shard(path: Path, segments: list[Segment]) -> None:
-    """Writes one tar and the table of where its segments lie: the tar whole or not at all, and the table after it."""
+    """Write one tar, then the table of where its segments lie."""
     torch.set_num_threads(1)
-    temporary, placed = path.with_name(f".{path.name}.tmp"), []
-    with temporary.open("wb") as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for number, segment in enumerate(segments):
-                flac, key = to_flac(segment), f"{path.stem}-{number:06d}"
-                about = {
-                    "id": segment.id,
-                    "speaker": segment.speaker,
-                    "source": segment.source,
-                    "target": segment.target,
-                }
-                placed.append(replace(segment, audio=path, start=tar.offset + HEADER, flac_bytes=len(flac)))
-                add(tar, f"{key}.flac", flac)
-                add(tar, f"{key}.json", json.dumps(about, ensure_ascii=False).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    table = table_of(path)
-    half = table.with_name(f".{table.name}.tmp")
-    write_table(half, placed)
-    os.replace(half, table)
+    placed = []
+    with (
+        replacing(path, sync=True) as temporary,
+        tarfile.open(temporary, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for number, segment in enumerate(segments):
+            flac, key = to_flac(segment), f"{path.stem}-{number:06d}"
+            about = {"id": segment.id, "speaker": segment.speaker, "source": segment.source, "target": segment.target}
+            placed.append(replace(segment, audio=path, start=tar.offset + HEADER, flac_bytes=len(flac)))
+            add(tar, f"{key}.flac", flac)
+            add(tar, f"{key}.json", json.dumps(about, ensure_ascii=False).encode())
+    write_table(table_of(path), placed)
 
 
 def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Append a member to a tar."""
     member = tarfile.TarInfo(name)
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))
 
 
 def to_flac(segment: Segment) -> bytes:
-    """The segment's sound. Of 16-bit wavs, which MuST-C's are, no bit is lost."""
+    """Return the segment's sound as FLAC. 16-bit wavs, such as MuST-C's, lose nothing."""
     file = io.BytesIO()
     wav: numpy.ndarray = read_wav(segment).numpy()
     soundfile.write(file, to_int16(wav), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
@@ -111,9 +107,10 @@ def to_flac(segment: Segment) -> bytes:
 
 
 def table_of(path: Path) -> Path:
-    """The table beside a tar, which is written when the tar is whole."""
+    """Return the table beside a tar, which is written after the tar."""
     return path.with_suffix(".tsv")
 
 
 def is_whole(path: Path) -> bool:
+    """Return True if a tar and its table are complete."""
     return path.is_file() and table_of(path).is_file()

@@ -1,20 +1,20 @@
-"""Makes shards: a clip's media packed into three members of a tar (see mmpt.pretrain.shard_index), and the tar written whole or not at all."""
+"""Pack clips, each into three members of a tar (see mmpt.pretrain.shard_index), and write the tar."""
 
 import hashlib
 import io
 import json
-import os
 import signal
 import tarfile
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy
 import soundfile
@@ -24,25 +24,24 @@ from PIL import Image
 from mmpt.pretrain.file_reader import FileReader
 from mmpt.pretrain.manifest import Clip
 from mmpt.pretrain.shard_index import ShardClip, padded
+from mmpt.scripts.prepare.pcm import to_int16
 from mmpt.training.media import MediaError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
-FORMAT = 1  # of the shards: raised when they are written differently
-PEAK = 32768
+FORMAT = 1  # of the shards: to be raised when they are written differently
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A clip as it goes into a shard: the contents of its members. seconds: of sound."""
+    """The contents of a clip's three members in a shard."""
 
-    about: bytes
+    about: bytes  # JSON
     flac: bytes
-    pictures: bytes
-    seconds: float
+    pictures: bytes  # JPEG files, one after another
 
 
 def pack(clip: Clip, short_side: int, quality: int) -> Packed | str:
-    """A clip's members; where it cannot be read, the reason."""
+    """Return a clip's members, or why it is unreadable."""
     try:
         with FileReader(clip) as media:
             wav = media.audio()
@@ -71,23 +70,23 @@ def pack(clip: Clip, short_side: int, quality: int) -> Packed | str:
         "frame_crc32": [zlib.crc32(picture) for picture in pictures],
     }
     text = json.dumps(about, ensure_ascii=False, separators=(",", ":"))
-    return Packed(text.encode(), flac.getvalue(), b"".join(pictures), len(wav) / SAMPLE_RATE)
+    return Packed(text.encode(), flac.getvalue(), b"".join(pictures))
 
 
 def jpeg(picture: numpy.ndarray, quality: int) -> bytes:
-    """A picture (H, W, 3) as JPEG; with the standard's Huffman tables: its own would save 6 % and take two thirds longer."""
+    """Return a picture (H, W, 3) as JPEG.
+
+    It has the standard's Huffman tables: tables of its own would save 6 % of the bytes and take two thirds more time.
+    """
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling="4:2:0")
     return file.getvalue()
 
 
-def to_int16(wav: numpy.ndarray) -> numpy.ndarray:
-    """Samples in [-1, 1] as the nearest of 16 bits; 1.0 itself is one step too high for them."""
-    return numpy.rint(wav * PEAK).clip(-PEAK, PEAK - 1).astype(numpy.int16)
-
-
-def packed_clips(clips: Iterable[Clip], jobs: int, short_side: int, quality: int) -> Iterator[Packed | str]:
-    """Every clip packed, in order, by `jobs` processes (1: by this one)."""
+def packed_clips(
+    clips: Iterable[Clip], jobs: int, short_side: int, quality: int
+) -> Generator[Packed | str, None, None]:
+    """Pack every clip, in order, in `jobs` processes (1: in this one)."""
     work = partial(pack, short_side=short_side, quality=quality)
     if jobs == 1:
         yield from map(work, clips)
@@ -96,7 +95,7 @@ def packed_clips(clips: Iterable[Clip], jobs: int, short_side: int, quality: int
 
 
 def in_order(work: Callable[[Clip], Packed | str], clips: Iterable[Clip], jobs: int) -> Iterator[Packed | str]:
-    """Map over processes with a bounded number of results waiting. A clip that kills its process is reported like a broken one."""
+    """Map over processes, with few results waiting at a time. A clip that kills its process counts as unreadable."""
     waiting: deque[tuple[Clip, Future]] = deque()
     rest = iter(clips)
     pool = new_pool(jobs)
@@ -109,10 +108,10 @@ def in_order(work: Callable[[Clip], Packed | str], clips: Iterable[Clip], jobs: 
             clip, future = waiting.popleft()
             try:
                 yield future.result()
-            except BrokenProcessPool:  # by one of those that were at work: each gets a process of its own
+            except BrokenProcessPool:  # one of the waiting clips broke it: each gets a process of its own
                 pool.shutdown(cancel_futures=True)
-                for clip in [clip, *(other for other, _ in waiting)]:
-                    yield alone(work, clip)
+                for suspect in [clip, *(other for other, _ in waiting)]:
+                    yield alone(work, suspect)
                 waiting.clear()
                 pool = new_pool(jobs)
     finally:
@@ -120,20 +119,20 @@ def in_order(work: Callable[[Clip], Packed | str], clips: Iterable[Clip], jobs: 
 
 
 def new_pool(processes: int) -> ProcessPoolExecutor:
-    """Processes forked off a server that has imported this module: they start at once, and without the caller's threads."""
+    """Return processes forked from a server that has imported this module: they start fast, and without our threads."""
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return ProcessPoolExecutor(processes, mp_context=context, initializer=start_process)
 
 
 def start_process() -> None:
-    """In a new process: Ctrl-C reaches all of them, and the parent answers it; and there are as many processes as cores."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    """Prepare a new process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; only the parent reports it
+    torch.set_num_threads(1)  # there are as many processes as cores
 
 
 def alone(work: Callable[[Clip], Packed | str], clip: Clip) -> Packed | str:
-    """The work on one clip in a process that may die of it."""
+    """Do the work on one clip in a process that may die of it."""
     with new_pool(1) as pool:
         try:
             return pool.submit(work, clip).result()
@@ -142,35 +141,30 @@ def alone(work: Callable[[Clip], Packed | str], clip: Clip) -> Packed | str:
 
 
 class ShardWriter:
-    """Writes one tar under a temporary name, and renames it when it is whole. A context: an error leaves nothing behind.
+    """Writes one tar.
 
-    sha256, size: of the file, once it is closed.
+    Args:
+        path: The name that the tar will have.
+        file: The open file to write it to.
+
+    Attributes:
+        clips: The clips so far, as the index lists them.
+        size: Bytes so far.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, file: BinaryIO):
         self.path = path
-        self.temporary = path.with_name(f".{path.name}.tmp")
+        self.file = file
         self.size = 0
         self.hash = hashlib.sha256()
         self.clips: list[ShardClip] = []
 
-    def __enter__(self) -> "ShardWriter":
-        self.file = self.temporary.open("wb")
-        return self
-
-    def __exit__(self, kind, *error) -> None:
-        if kind is None and self.clips:
-            self.write(bytes(2 * tarfile.BLOCKSIZE))  # a tar's end
-            self.file.flush()
-            os.fsync(self.file.fileno())
-        self.file.close()
-        if kind is None and self.clips:
-            os.replace(self.temporary, self.path)
-        else:
-            self.temporary.unlink(missing_ok=True)
+    def finish(self) -> None:
+        """Write the end of the tar."""
+        self.write(bytes(2 * tarfile.BLOCKSIZE))
 
     def add(self, clip: Clip, packed: Packed) -> None:
-        """Appends a clip. Its key is its number in the shard: an id may hold dots and slashes, where WebDataset splits names."""
+        """Append a clip. Its key is its number in the shard: WebDataset would split an id at dots and slashes."""
         key = f"{len(self.clips):06d}"
         offset = self.size + tarfile.BLOCKSIZE
         for ending, data in (("json", packed.about), ("flac", packed.flac), ("mjpeg", packed.pictures)):
@@ -194,10 +188,12 @@ class ShardWriter:
         )
 
     def write(self, data: bytes) -> None:
+        """Append bytes."""
         self.file.write(data)
         self.hash.update(data)
         self.size += len(data)
 
     @property
     def sha256(self) -> str:
+        """Checksum of what was written."""
         return self.hash.hexdigest()

@@ -1,32 +1,28 @@
 #!/usr/bin/env python3
-"""Write pre-training's manifest of VoxCeleb2. The published dev is for training, but for some speakers held out for validation."""
+"""Write pre-training's manifest of VoxCeleb2.
+
+The published dev is for training, except for some speakers that are held out for validation.
+"""
 
 import re
 import sys
 from pathlib import Path
 
-from mmpt.scripts.prepare.clip_corpus import (
-    Candidate,
-    Corpus,
-    Found,
-    command_line,
-    media_files,
-    offer_dev_percent,
-    prepare,
-)
+from mmpt.scripts.prepare.clip_command import CorpusDescription, command_line, offer_dev_percent
+from mmpt.scripts.prepare.clip_corpus import Candidate, FoundClips, media_files, prepare
 from mmpt.upstream.command import clean_exit
 
-VOXCELEB2 = Corpus(
+VOXCELEB2 = CorpusDescription(
     name="voxceleb2",
     layout="""\
   ROOT
   ├── dev/mp4/id00012/21Uxsk56VDQ/00001.mp4 …     speaker, video, track
-  ├── dev/aac/id00012/21Uxsk56VDQ/00001.m4a …     only where the mp4 files have no sound of their own
+  ├── dev/aac/id00012/21Uxsk56VDQ/00001.m4a …     only if the mp4 files have no sound of their own
   ├── test/mp4/id00017/01dfn2spqyE/00001.mp4 …
   └── test/aac/…
-  What counts are the last folders, mp4/SPEAKER/VIDEO, and that dev or test stands in the path above them: dev/dev/mp4/…,
-  vox2_dev_mp4/dev/mp4/… and vox2_test_mp4/mp4/… will do. mp4/ straight in ROOT, where vox2_test_mp4.zip puts it when it is
-  unpacked there, is test, provided that there is a dev and no other test.
+  Only the last folders, mp4/SPEAKER/VIDEO, and dev or test somewhere above them matter: dev/dev/mp4/…,
+  vox2_dev_mp4/dev/mp4/… and vox2_test_mp4/mp4/… are found, too. mp4/ directly in ROOT, where vox2_test_mp4.zip unpacks
+  it, is test if there is a dev and no other test.
 """,
     clip="dev/mp4/id00012/21Uxsk56VDQ/00001.mp4",
     splits="""the published test is test; the published dev is train, except for the
@@ -40,9 +36,10 @@ TRACK = re.compile(
 PART = re.compile(r"(?<![a-z])(dev|test)(?![a-z])")
 
 
-def find_clips(root: Path) -> Found:
-    """Tracks with pictures, each with its file of sound if there is one."""
-    found, sounds = Found(), {}
+def find_clips(root: Path) -> FoundClips:
+    """Find the tracks with pictures, each with its sound file if it has one."""
+    found = FoundClips()
+    sounds: dict[str, str] = {}
     for file in media_files(root, (".mp4", ".m4a"), found):
         match = TRACK.fullmatch(file)
         if match and file.endswith(".m4a"):
@@ -70,15 +67,16 @@ def find_clips(root: Path) -> Found:
 
 
 def part_of(above: str) -> str:
-    """Dev or test, whichever stands last in the folders above a track; "" if neither does."""
+    """Return dev or test, whichever comes last in the folders above a track; "" if neither does."""
     return ([""] + PART.findall(above.lower()))[-1]
 
 
 @clean_exit
-def main(arguments: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
+    """Write the manifest."""
     parser = command_line(__doc__, VOXCELEB2)
     offer_dev_percent(parser, "speakers")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     found = find_clips(options.root)
     found.hold_out(options.dev_percent)
     prepare(VOXCELEB2, found, options)

@@ -1,4 +1,4 @@
-"""Length tables for S3PRL's ASR, for any LibriSpeech folder."""
+"""Tables of lengths for S3PRL's ASR, for any LibriSpeech folder."""
 
 import csv
 import subprocess
@@ -25,7 +25,7 @@ def root(tmp_path) -> Path:
     return tmp_path / "LibriSpeech"
 
 
-def test_longest_first_relative_paths(root):
+def test_rows_are_sorted_by_length_with_relative_paths(root):
     assert write_lengths(root, root / "out") == {"dev-clean": 4}
     text = (root / "out/dev-clean.csv").read_text()
     assert text.startswith(",file_path,length,label\n0,dev-clean/7/8/7-8-0001.flac,3000,\n")
@@ -34,7 +34,7 @@ def test_longest_first_relative_paths(root):
     assert [path.name for path in (root / "out").iterdir()] == ["dev-clean.csv"]
 
 
-def test_command(root):
+def test_command_writes_the_tables(root):
     result = subprocess.run([*COMMAND, "--root", root], capture_output=True, text=True)
     assert result.returncode == 0 and "4 files" in result.stdout
     assert (root / "len_for_bucket/dev-clean.csv").is_file()

@@ -1,4 +1,4 @@
-"""What the data preparation commands share, tried on a mock of LRS3: broken files, restarts, determinism, what is never overwritten."""
+"""What the commands for corpora of clips share: broken files, restarts, determinism, and what is never overwritten."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from mmpt.pretrain.manifest import read_manifest
 from mmpt.scripts.prepare import kinetics600, media_headers, voxceleb2
 from mmpt.scripts.prepare.lrs3 import main
 from mmpt.scripts.prepare.media_headers import Journal
+from mmpt.scripts.prepare.sole_use import sole_use
 from mmpt.upstream.repository import REPOSITORY
 
 from helpers.corpus_mocks import lrs3, media, place
@@ -29,7 +30,7 @@ def out(tmp_path) -> Path:
 
 @pytest.fixture
 def opened(monkeypatch) -> list[str]:
-    """Names of the files whose headers are read from now on, in no order."""
+    """Names of the files whose headers are read from now on, in any order."""
     names, read = [], media_headers.read_streams
 
     def noting(path: str, size: int):
@@ -56,8 +57,8 @@ def test_broken_files_are_left_out_with_the_reason(root, out, capfd):
         },
     )
     whole, folder = media()["whole.mp4"], root / "pretrain/eeeeeeeeeee"
-    (folder / "00006.mp4").write_bytes(whole[: len(whole) // 2])  # its index stands at the end
-    os.mkfifo(folder / "00007.mp4")  # would be waited for without end
+    (folder / "00006.mp4").write_bytes(whole[: len(whole) // 2])  # its index is at the end
+    os.mkfifo(folder / "00007.mp4")  # opening it would wait forever
     (folder / "00008.mp4").symlink_to("nowhere")
     (folder / "a\tb.mp4").write_bytes(whole)
     (folder / os.fsdecode(b"caf\xe9.mp4")).write_bytes(whole)
@@ -83,12 +84,12 @@ def test_broken_files_are_left_out_with_the_reason(root, out, capfd):
     assert ["left", f"out: 10, listed in {out / 'left_out.tsv'}"] in counts
 
 
-def test_pipe_that_came_after_the_search_is_not_opened(tmp_path):
+def test_pipe_made_after_the_search_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     assert media_headers.header_of(str(tmp_path), {}, "pipe.mp4")[1].video == "not a regular file"
 
 
-def test_killed_call_goes_on_from_its_journal(root, out, opened):
+def test_killed_call_continues_from_its_journal(root, out, opened):
     assert call(root, out) == 0
     manifest, journal = (
         (out / "manifest.tsv").read_bytes(),
@@ -96,7 +97,7 @@ def test_killed_call_goes_on_from_its_journal(root, out, opened):
     )
     assert len(opened) == len(journal) == 6
     (out / "manifest.tsv").unlink()
-    (out / "probed.jsonl").write_bytes(b"".join(journal[:3]) + journal[3][:40])  # killed while it wrote the fourth line
+    (out / "probed.jsonl").write_bytes(b"".join(journal[:3]) + journal[3][:40])  # killed while it wrote line 4
     kept = {json.loads(line)["file"] for line in journal[:3]}
     opened.clear()
     assert call(root, out) == 0
@@ -104,7 +105,7 @@ def test_killed_call_goes_on_from_its_journal(root, out, opened):
     assert (out / "manifest.tsv").read_bytes() == manifest
     opened.clear()
     assert call(root, out) == 0
-    assert opened == []  # the line after the cut one is whole
+    assert opened == []  # the line after the cut one is complete
 
 
 def test_changed_file_is_read_again(root, out, opened):
@@ -132,15 +133,14 @@ def test_interrupt_is_one_line_and_keeps_what_was_read(root, out, opened, monkey
         patch.setattr(Journal, "add", add_two)
         assert call(root, out, "--jobs", "1") == 130
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
-    assert sorted(path.name for path in out.iterdir()) == ["probed.jsonl"]
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "probed.jsonl"]
     opened.clear()
     assert call(root, out) == 0
-    assert len(set(opened)) == 4 and not set(added) & set(
-        opened
-    )  # a set: a thread of the first call may have been late
+    # A set, because a thread of the first call may have been late.
+    assert len(set(opened)) == 4 and not set(added) & set(opened)
 
 
-def test_file_that_the_system_would_not_give_is_tried_again(root, out, monkeypatch):
+def test_file_without_permission_is_tried_again(root, out, monkeypatch):
     def refuse(path: str, size: int):
         raise PermissionError(13, "Permission denied", path)
 
@@ -182,11 +182,11 @@ def test_other_manifest_is_not_overwritten(root, out, capsys):
     assert len(read_manifest(out / "manifest.tsv")) == 7
 
 
-def test_two_calls_do_not_write_one_journal(root, out, capsys):
+def test_two_calls_do_not_write_one_folder(root, out, capsys):
     out.mkdir()
-    with Journal(out / "probed.jsonl"):
+    with sole_use(out):
         assert call(root, out) == 2
-    assert "another call is at work" in capsys.readouterr().err
+    assert "another call is writing here" in capsys.readouterr().err
     assert call(root, out) == 0
 
 
@@ -215,30 +215,28 @@ def test_bad_options_are_one_line(root, out, capsys, more, problem):
     assert problem in error and error.count("\n") == 1 and not out.exists()
 
 
-def test_nothing_usable(root, out, capsys):
+def test_corpus_without_a_usable_clip_is_one_line(root, out, capsys):
     for file in root.rglob("*.mp4"):
         file.write_bytes(b"")
     assert call(root, out) == 2
-    assert f"none of 6 clips can be used; {out / 'left_out.tsv'} says why" in capsys.readouterr().err
+    assert f"none of 6 clips can be used; see {out / 'left_out.tsv'} for the reasons" in capsys.readouterr().err
     assert (out / "left_out.tsv").read_text().count("empty file") == 6 and not (out / "manifest.tsv").exists()
 
 
 @pytest.mark.parametrize("command", [kinetics600.main, voxceleb2.main, main])
-def test_help_teaches(command, capsys):
+def test_help_describes_layout_and_columns(command, capsys):
     with pytest.raises(SystemExit):
         command(["--help"])
     text = capsys.readouterr().out
     assert all(part in text for part in ("├──", "example:", "python scripts/prepare/", "duration_s", "left_out.tsv"))
 
 
-def test_command_from_anywhere(root, out, monkeypatch):
+def test_command_runs_from_any_folder(root, out, monkeypatch):
     script = REPOSITORY / "scripts/prepare/lrs3.py"
     monkeypatch.chdir(root.parent)
     monkeypatch.setattr(sys, "argv", [str(script), "--root", root.name, "--out", "out"])
     monkeypatch.syspath_prepend(script.parent)  # where Python looks first when it is given a script
-    with pytest.raises(
-        SystemExit
-    ) as ended:  # in this process: importing torch in another takes longer than all these tests
+    with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(script), run_name="__main__")
     assert ended.value.code == 0
     assert all(clip.video.is_absolute() and clip.video.is_file() for clip in read_manifest(out / "manifest.tsv"))

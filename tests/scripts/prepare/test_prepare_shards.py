@@ -1,11 +1,11 @@
-"""Making shards: the same bytes however it is done, nothing half, resumed where it stopped, and every error one line."""
+"""Making shards: always the same bytes, nothing half written, continued after a stop, one line for each error."""
 
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import time
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import pytest
 
 from mmpt.pretrain.manifest import Clip
 from mmpt.pretrain.shard_index import read_index
-from mmpt.scripts.prepare import shards as command
+from mmpt.scripts.prepare import shard_folder
 from mmpt.scripts.prepare.shard_making import in_order
 from mmpt.scripts.prepare.shards import main
+from mmpt.scripts.prepare.sole_use import LOCK, sole_use
 
 from helpers.clip_files import write_clip
 from helpers.deadly_clip import work
@@ -57,10 +58,10 @@ def whole(manifest, tmp_path_factory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != LOCK}
 
 
-def test_folder_holds_shards_index_sums_and_what_was_skipped(whole):
+def test_folder_holds_shards_index_sums_and_skipped_clips(whole):
     assert sorted(contents(whole)) == [
         "SHA256SUMS",
         "dev-000000.tar",
@@ -80,21 +81,25 @@ def test_folder_holds_shards_index_sums_and_what_was_skipped(whole):
 
 def test_report_tells_sizes(manifest, tmp_path, capsys):
     assert make(manifest, tmp_path / "shards") == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     tars = sum(path.stat().st_size for path in (tmp_path / "shards").glob("*.tar"))
-    assert f"{tars / 6 / 1e6:.3g} MB a clip" in told and f"{tars / (6 * 0.4 / 3600) / 1e9:.3g} GB an hour" in told
-    assert "train: 4 clips in 2 shards" in told and "dev: 2 clips in 1 shards" in told and "skipped: 1 clips" in told
+    assert (
+        f"{tars / 6 / 1e6:.3g} MB per clip" in output and f"{tars / (6 * 0.4 / 3600) / 1e9:.3g} GB per hour" in output
+    )
+    assert (
+        "train: 4 clips in 2 shards" in output and "dev: 2 clips in 1 shards" in output and "skipped: 1 clips" in output
+    )
 
 
-def test_bytes_do_not_hang_on_jobs(manifest, whole, tmp_path):
+def test_bytes_do_not_depend_on_jobs(manifest, whole, tmp_path):
     assert make(manifest, tmp_path / "shards", "--jobs", "2") == 0
     assert contents(tmp_path / "shards") == contents(whole)
 
 
-def test_second_call_makes_nothing_again(manifest, whole, monkeypatch):
+def test_second_call_writes_no_shard_again(manifest, whole, monkeypatch):
     before = {path.name: path.stat().st_mtime_ns for path in whole.glob("*.tar")}
     monkeypatch.setattr(
-        command, "packed_clips", lambda clips, *_: iter(()) if not list(clips) else pytest.fail("packed again")
+        shard_folder, "packed_clips", lambda clips, *_: iter(()) if not list(clips) else pytest.fail("packed again")
     )
     assert make(manifest, whole) == 0
     assert {path.name: path.stat().st_mtime_ns for path in whole.glob("*.tar")} == before
@@ -102,7 +107,7 @@ def test_second_call_makes_nothing_again(manifest, whole, monkeypatch):
 
 def test_killed_call_is_resumed_to_the_same_bytes(manifest, whole, tmp_path, monkeypatch):
     out = tmp_path / "shards"
-    pack = command.packed_clips
+    pack = shard_folder.packed_clips
 
     def slowly(*arguments):
         for number, packed in enumerate(pack(*arguments)):
@@ -110,21 +115,18 @@ def test_killed_call_is_resumed_to_the_same_bytes(manifest, whole, tmp_path, mon
             time.sleep(60 if number == 2 else 0)  # in the second shard
 
     with monkeypatch.context() as patch:
-        patch.setattr(command, "packed_clips", slowly)
+        patch.setattr(shard_folder, "packed_clips", slowly)
         process = get_context("fork").Process(target=make, args=(manifest, out))
         process.start()
     deadline = time.monotonic() + 60
-    while not (out / ".train-000001.tar.tmp").is_file() and time.monotonic() < deadline:
+    while not list(out.glob(".train-000001.tar.*.tmp")) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert (
-        (out / "train-000000.tar").is_file()
-        and not (out / "train-000001.tar").exists()
-        and not (out / "index.tsv").exists()
-    )
+    assert (out / "train-000000.tar").is_file()
+    assert not (out / "train-000001.tar").exists() and not (out / "index.tsv").exists()
     with (out / "finished.jsonl").open("a") as file:
-        file.write('{"shard": "train-0000')  # as if the kill had come while it was written
+        file.write('{"shard": "train-0000')  # as if the kill had come during the writing
     first = (out / "train-000000.tar").stat().st_mtime_ns
     assert make(manifest, out) == 0
     assert (out / "train-000000.tar").stat().st_mtime_ns == first
@@ -137,13 +139,13 @@ def test_interrupted_call_leaves_no_half_file(manifest, whole, tmp_path, monkeyp
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(command, "packed_clips", interrupted)
+        patch.setattr(shard_folder, "packed_clips", interrupted)
         assert make(manifest, tmp_path / "shards") == 130
     assert sorted(contents(tmp_path / "shards")) == ["finished.jsonl", "shards.json"]
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
 
 
-def test_lost_shard_is_made_again(manifest, whole, tmp_path):
+def test_lost_shard_is_written_again(manifest, whole, tmp_path):
     out = tmp_path / "shards"
     assert make(manifest, out) == 0
     (out / "train-000001.tar").unlink()
@@ -174,7 +176,7 @@ def test_other_form_or_manifest_is_an_error_unless_fresh(manifest, tmp_path, cap
 def test_folders_of_others_are_left_alone(manifest, tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("years of work")
     for more in ([], ["--fresh"]):
-        refused(capsys, lambda: make(manifest, tmp_path, *more), "holds other files (thesis.tex)")
+        refused(capsys, partial(make, manifest, tmp_path, *more), "holds other files (thesis.tex)")
     refused(capsys, lambda: make(manifest, tmp_path / "thesis.tex"), "thesis.tex")
     assert contents(tmp_path) == {"thesis.tex": b"years of work"}
 
@@ -182,14 +184,12 @@ def test_folders_of_others_are_left_alone(manifest, tmp_path, capsys):
 def test_two_calls_do_not_write_the_same_folder(manifest, tmp_path, capsys):
     out = tmp_path / "shards"
     out.mkdir()
-    handle = os.open(out, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    refused(capsys, lambda: make(manifest, out), "another call is writing shards here")
-    os.close(handle)
+    with sole_use(out):
+        refused(capsys, lambda: make(manifest, out), "another call is writing here")
     assert make(manifest, out) == 0
 
 
-def test_too_many_bad_clips_end_it_and_what_is_done_is_kept(manifest, whole, tmp_path, capsys):
+def test_too_many_bad_clips_are_an_error_and_finished_shards_are_kept(manifest, whole, tmp_path, capsys):
     out = tmp_path / "shards"
     refused(
         capsys,
@@ -204,7 +204,7 @@ def test_too_many_bad_clips_end_it_and_what_is_done_is_kept(manifest, whole, tmp
     assert make(manifest, out) == 0 and contents(out) == contents(whole)
 
 
-def test_shard_without_a_good_clip_is_no_file(manifest, tmp_path):
+def test_shard_without_a_readable_clip_has_no_file(manifest, tmp_path):
     bad = manifest.with_name("bad.tsv")
     bad.write_text(HEADER + line("b0", "text.mp4") + line("b1", "gone.mp4") + line("d0", "0.mp4", "dev"))
     assert make(bad, tmp_path / "shards", "--max-bad-share", "1") == 0
@@ -249,7 +249,7 @@ def test_bad_input_is_one_line(manifest, tmp_path, capsys, arguments, complaint)
     assert not (tmp_path / "new").exists()
 
 
-def test_clip_that_kills_its_process_is_reported_and_the_others_go_on():
+def test_clip_that_kills_its_process_is_reported_and_the_others_are_packed():
     names = [*"abcdef", "killer", *"ghijklmnop"]
     clips = [Clip(name, Path("x"), Path("x"), 0.0, 1.0, "train", "mock", "g") for name in names]
     done = list(in_order(work, clips, jobs=2))

@@ -1,4 +1,4 @@
-"""scripts/prepare/must_c.py: what it writes, goes on with, and refuses."""
+"""scripts/prepare/must_c.py: what it writes, continues and refuses."""
 
 import json
 
@@ -21,24 +21,11 @@ def root(tmp_path):
 
 
 def prepare(root, out, *options):
-    return must_c.main(
-        [
-            "--root",
-            str(root),
-            "--target-lang",
-            "it",
-            "--out",
-            str(out),
-            "--vocabulary-size",
-            "40",
-            "--jobs",
-            "1",
-            *options,
-        ]
-    )
+    arguments = ["--root", str(root), "--target-lang", "it", "--out", str(out)]
+    return must_c.main([*arguments, "--vocabulary-size", "40", "--jobs", "1", *options])
 
 
-def test_what_was_changed_is_reported(root, tmp_path, capsys):
+def test_changes_are_reported(root, tmp_path, capsys):
     txt = root / "en-it/data"
     mock_must_c.edit(txt / "train/txt/train.yaml", 2, "offset: ", "offset: 100")
     mock_must_c.edit(txt / "dev/txt/dev.yaml", 3, "duration: 0.8", "duration: 9.8")
@@ -47,22 +34,13 @@ def test_what_was_changed_is_reported(root, tmp_path, capsys):
         lines = (txt / f"tst-COMMON/txt/tst-COMMON.{suffix}").read_text().split("\n")
         (txt / f"tst-COMMON/txt/tst-COMMON.{suffix}").write_text("\n".join([lines[0], first, *lines[2:]]))
     assert prepare(root, tmp_path / "out") == 0
-    said, report = capsys.readouterr().out, (tmp_path / "out/report.md").read_text()
-    assert (
-        "train: 11 segments" in said
-        and "1 dropped: past the end of the wav" in said
-        and "midtrain/run.py --target-lang it" in said
-    )
-    assert (
-        "- train: 1 dropped: past the end of the wav (ted_train1_2)" in report
-        and "- dev: 1 clipped to the wav (ted_dev1_3)" in report
-    )
-    shared = next(
-        line
-        for line in report.splitlines()
-        if line.startswith("- tst-COMMON") and "texts of a training segment" in line
-    )
-    assert "ted_tst-COMMON1_1" in shared
+    output, report = capsys.readouterr().out, (tmp_path / "out/report.md").read_text()
+    assert "train: 11 segments" in output and "1 dropped: past the end of the wav" in output
+    assert "midtrain/run.py --target-lang it" in output
+    assert "- train: 1 dropped: past the end of the wav (ted_train1_2)" in report
+    assert "- dev: 1 clipped to the wav (ted_dev1_3)" in report
+    of_test = [line for line in report.splitlines() if line.startswith("- tst-COMMON")]
+    assert any("texts of a training segment" in line and "ted_tst-COMMON1_1" in line for line in of_test)
     row = next(line for line in report.splitlines() if line.startswith("| train"))
     assert [cell.strip() for cell in row.split("|")][2] == "11" and [cell.strip() for cell in row.split("|")][4] == "3"
     about = json.loads((tmp_path / "out/corpus.json").read_text())
@@ -70,17 +48,15 @@ def test_what_was_changed_is_reported(root, tmp_path, capsys):
     assert (tmp_path / "out/lengths.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_the_vocabulary_is_of_training_alone(root, tmp_path):
+def test_the_vocabulary_is_learned_from_training_alone(root, tmp_path):
     for name in ("dev", "tst-COMMON"):
         file = root / f"en-it/data/{name}/txt/{name}.it"
         file.write_text("zzz www\n" * 4)
     assert prepare(root, tmp_path / "out") == 0
     vocabulary = load_vocabulary(tmp_path / "out/vocabulary.model")
     assert len(vocabulary) <= 40 and vocabulary.decode(vocabulary.encode("uno due")) == "uno due"
-    assert not any(
-        "z" in vocabulary.processor.id_to_piece(n) or "w" in vocabulary.processor.id_to_piece(n)
-        for n in range(len(vocabulary))
-    )
+    pieces = [vocabulary.processor.id_to_piece(n) for n in range(len(vocabulary))]
+    assert not any("z" in piece or "w" in piece for piece in pieces)
 
 
 def test_webdataset_reads_the_shards(root, tmp_path):
@@ -88,11 +64,8 @@ def test_webdataset_reads_the_shards(root, tmp_path):
     segments = open_corpus(tmp_path / "out", "it", 3000).read("train").segments
     shards = sorted((tmp_path / "out/shards").glob("train-*.tar"))
     assert len(shards) > 2
-    samples = list(
-        webdataset.WebDataset([str(file) for file in shards], shardshuffle=False).decode(
-            webdataset.autodecode.basichandlers
-        )
-    )
+    dataset = webdataset.WebDataset([str(file) for file in shards], shardshuffle=False)
+    samples = list(dataset.decode(webdataset.autodecode.basichandlers))
     assert [sample["json"]["id"] for sample in samples] == [s.id for s in segments]
     assert [sample["json"]["target"] for sample in samples] == [s.target for s in segments]
     first = segments[0]
@@ -101,7 +74,7 @@ def test_webdataset_reads_the_shards(root, tmp_path):
         assert file.read(first.flac_bytes) == samples[0]["flac"]
 
 
-def test_shards_hold_about_as_much_as_asked(root):
+def test_shards_hold_the_wanted_hours(root):
     segments = open_corpus(root, "it", 3000).read("train").segments
     hours = 2 / 3600
     plan = plan_shards(segments, hours)
@@ -111,8 +84,8 @@ def test_shards_hold_about_as_much_as_asked(root):
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_an_interrupted_call_goes_on(root, tmp_path, monkeypatch, jobs):
-    """The third shard cannot be written at first; what was whole is not made again."""
+def test_an_interrupted_call_is_continued(root, tmp_path, monkeypatch, jobs):
+    """The third shard cannot be written at first; complete shards are not written again."""
     options = ("--shards", "--hours-per-shard", "0.0005")
     assert prepare(root, tmp_path / "whole", *options) == 0
     shards = tmp_path / "out/shards"
@@ -128,31 +101,14 @@ def test_an_interrupted_call_goes_on(root, tmp_path, monkeypatch, jobs):
         open_corpus(tmp_path / "out", "it", 3000)
     monkeypatch.undo()
     talk.write_bytes(kept)
-    assert (
-        must_c.main(
-            [
-                "--root",
-                str(broken),
-                "--target-lang",
-                "it",
-                "--out",
-                str(tmp_path / "out"),
-                "--vocabulary-size",
-                "40",
-                "--jobs",
-                jobs,
-                *options,
-            ]
-        )
-        == 0
-    )
+    assert prepare(broken, tmp_path / "out", *options, "--jobs", jobs) == 0
     assert all((shards / name).stat().st_mtime_ns == time for name, time in before.items())
     for file in (tmp_path / "whole/shards").glob("*.tar"):
         assert (shards / file.name).read_bytes() == file.read_bytes()
 
 
 def interrupted(real, talk):
-    """`written`, with a talk that is gone by then."""
+    """Return `written`, which runs after a talk has disappeared."""
 
     def written(todo, jobs):
         talk.unlink(missing_ok=True)
@@ -165,19 +121,19 @@ def test_a_folder_is_not_overwritten(root, tmp_path, capsys):
     out = tmp_path / "out"
     assert prepare(root, out) == 0
     (out / "mine.txt").write_text("keep")
-    for options, said in (
+    for options, message in (
         ((), "is prepared already; --fresh"),
         (("--max-frames", "80"), "was begun with other max_frames, segments_sha256"),
     ):
-        assert prepare(root, out, *options) == 2 and said in capsys.readouterr().err
+        assert prepare(root, out, *options) == 2 and message in capsys.readouterr().err
     assert prepare(root, out, "--max-frames", "80", "--fresh") == 0 and (out / "mine.txt").read_text() == "keep"
     assert open_corpus(out, "it", 80).read("train")
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("keep")
-    assert (
-        prepare(root, other, "--fresh") == 2 and "is not empty and not made by this command" in capsys.readouterr().err
-    )
+    assert prepare(root, other, "--fresh") == 2
+    assert "is not empty and not made by this command" in capsys.readouterr().err
+    assert [path.name for path in other.iterdir()] == ["mine.txt"]
 
 
 def no_dev(root):
@@ -194,7 +150,7 @@ def bad_wav(root):
 
 
 @pytest.mark.parametrize(
-    "spoil, options, said",
+    "spoil, options, message",
     [
         (None, ("--target-lang", "de"), "no target language 'de' here (there is it)"),
         (no_dev, (), "no split 'dev' here (there is train, tst-COMMON); was all of it unpacked?"),
@@ -205,12 +161,12 @@ def bad_wav(root):
         (None, ("--root", "nowhere"), "nowhere: no such folder"),
     ],
 )
-def test_bad_input_is_one_line(root, tmp_path, capsys, spoil, options, said):
+def test_bad_input_is_one_line(root, tmp_path, capsys, spoil, options, message):
     if spoil:
         spoil(root)
     assert prepare(root, tmp_path / "out", *options) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1 and error.startswith("error: ")
+    assert message in error and error.count("\n") == 1 and error.startswith("error: ")
     assert not (tmp_path / "out/corpus.json").exists()
 
 

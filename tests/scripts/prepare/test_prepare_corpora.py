@@ -1,4 +1,4 @@
-"""Kinetics-600, VoxCeleb2 and LRS3 in their published layouts: which files become clips, in which split and group, and which do not."""
+"""Kinetics-600, VoxCeleb2 and LRS3 as published: which files become clips, and in which split and group."""
 
 import csv
 from pathlib import Path
@@ -25,11 +25,12 @@ def run(main, root: Path, *more: str) -> tuple[dict[str, Clip], dict[str, str]]:
 
 @pytest.fixture
 def kinetics(tmp_path) -> Path:
-    """Folders by label, with spaces and with underscores, and the flat naming; annotations as the official archive names them."""
+    """Clips in folders by label (with spaces, with underscores) and in none; annotations named as in the archive."""
     return place(
         tmp_path / "k600",
         {
-            "annotations/train.csv": f'{HEADER}riding a bike,aaaaaaaaaaa,3,13,train\n"yoga, slow",bbbbbbbbbb-,0,10,train\n'
+            "annotations/train.csv": HEADER + "riding a bike,aaaaaaaaaaa,3,13,train\n"
+            '"yoga, slow",bbbbbbbbbb-,0,10,train\n'
             "yoga,ccccccccccc,5,15,train\n",
             "annotations/validate.csv": HEADER + "riding a bike,_dddddddddd,1234,1244,validate\n",
             "annotations/test.csv": "youtube_id,time_start,time_end,split\neeeeeeeeeee,7,17,test\n",
@@ -98,15 +99,13 @@ def test_kinetics_clip_annotated_twice_is_not_trained_on(kinetics):
 
 
 def test_kinetics_table_of_another_kind(kinetics, capsys):
-    """CVDF's folder holds lists of another format: noted where it was only found, an error where it was named."""
+    """Such a list, as in CVDF's folder, is skipped with a note if it is found, and an error if it is named."""
     other = kinetics / "annotations/holdout_test.csv"
     other.write_text("https://example.org/a.tar.gz\n")
     run(kinetics600.main, kinetics)
-    assert f"{other} is passed over: no column youtube_id" in capsys.readouterr().err
-    assert (
-        kinetics600.main(["--root", str(kinetics), "--out", str(kinetics.parent / "out"), "--annotations", str(other)])
-        == 2
-    )
+    assert f"{other} is skipped: no column youtube_id" in capsys.readouterr().err
+    arguments = ["--root", str(kinetics), "--out", str(kinetics.parent / "out"), "--annotations", str(other)]
+    assert kinetics600.main(arguments) == 2
     assert "holdout_test.csv: no column youtube_id" in capsys.readouterr().err
     other.write_text(HEADER + "yoga,aaaaaaaaaaa,3,soon,test\n")
     assert kinetics600.main(["--root", str(kinetics), "--out", str(kinetics.parent / "out")]) == 2
