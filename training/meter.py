@@ -49,14 +49,14 @@ class FlopCount:
     Dropped tokens cost none. `per_unit` is the mean over the batch's units (clips, frames) on this rank.
     """
 
-    def __init__(self, wanted: bool):
-        self.wanted = wanted
+    def __init__(self, enabled: bool):
+        self.enabled = enabled
         self.per_unit: float | None = None
 
     @contextmanager
     def counting(self, units: int) -> Iterator[None]:
-        """Count what runs inside, if that is wanted and not known yet."""
-        if not self.wanted or self.per_unit is not None:
+        """Count what runs inside, if enabled and not known yet."""
+        if not self.enabled or self.per_unit is not None:
             yield
             return
         # The counter does not see compiled code.

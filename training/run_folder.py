@@ -1,14 +1,12 @@
 """A run's folder: its config, log and pictures, and the encoder it leaves. Everything is written whole or not at all.
 
-Imports no torch: a command looks at the folder before it loads torch. The training checkpoints are in checkpoints.py.
+Imports no library: a command looks at the folder before it loads torch. Training checkpoints are in checkpoints.py.
 """
 
 import json
 import math
 import typing
 from pathlib import Path
-
-import yaml
 
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import remove_folder, replacing_folder, write_text
@@ -75,6 +73,8 @@ class RunFolder:
         if fresh:
             remove_folder(self.path)
         if not self.is_run():
+            import yaml
+
             with replacing_folder(self.path) as folder:
                 (folder / "checkpoints").mkdir()
                 write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))

@@ -1,6 +1,7 @@
 """Settings of a run: frozen dataclasses filled from YAML, then from dotted overrides such as `optim.lr=1e-4`.
 
 This module and each stage's `settings.py` do not import torch: a command reads its settings before it loads torch.
+Nor do they import YAML until they read some: --help needs no library.
 """
 
 import dataclasses
@@ -8,8 +9,6 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import yaml
 
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import EncoderConfig
@@ -99,6 +98,8 @@ def load_settings(kind: type[Settings], path: Path, overrides: list[str]) -> Set
         InputError: the file is missing or is not valid YAML; a key is unknown (the error offers the nearest one); a
             value is of the wrong kind or out of range.
     """
+    import yaml
+
     if not path.is_file():
         raise InputError(f"{path}: no such config file")
     try:
@@ -114,6 +115,8 @@ def load_settings(kind: type[Settings], path: Path, overrides: list[str]) -> Set
 
 def parse_override(override: str) -> dict:
     """Return `optim.lr=1e-4` as nested dictionaries."""
+    import yaml
+
     name, equals, text = override.partition("=")
     if not equals or not name:
         raise InputError(f"{override}: an override looks like optim.lr=1e-4")

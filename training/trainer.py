@@ -78,7 +78,7 @@ class Trainer:
         self.model = self.task.model
         gc.collect()  # the old DDP, if any, would wait for gradients of weights that are frozen now
         self.model = self.world.wrap(self.task.model)
-        self.flops = FlopCount(wanted=bool(self.peak))
+        self.flops = FlopCount(enabled=bool(self.peak))
 
     @property
     def has_ended(self) -> bool:

@@ -57,7 +57,7 @@ def test_known_gpus(monkeypatch, name, peak):
     assert peak_tflops(torch.device("cuda")) == peak and peak_tflops(torch.device("cpu")) is None
 
 
-def test_operations_are_not_counted_unless_wanted():
+def test_operations_are_not_counted_unless_enabled():
     count = FlopCount(False)
     with count.counting(1):
         nn.Linear(3, 3)(torch.randn(1, 3))
