@@ -71,6 +71,8 @@ def modules(root: Path, package: str) -> list[str]:
     for file in sorted((root / package.replace(".", "/")).rglob("*.py")):
         names = file.relative_to(root).with_suffix("").parts
         packages = {".".join(names[:n]) for n in range(1, len(names))}
-        if not packages & other_pages and names[-1] != "__init__" and ".".join(names) not in commands:
+        if packages & other_pages or not (file.parent / "__init__.py").is_file():
+            continue  # the second: a part of one of S3PRL's packages
+        if names[-1] != "__init__" and ".".join(names) not in commands:
             found.append(".".join(names))
     return found
