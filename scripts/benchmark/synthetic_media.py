@@ -1,7 +1,7 @@
-"""Synthetic video files that cost what real ones cost to decode: moving textures with camera noise, and a noisy stereo sound.
+"""Synthetic videos that cost as much to decode as real ones: moving textures with camera noise, and noisy stereo sound.
 
-Nothing in them was recorded. 340x256 pixels, 30 pictures a second, H.264 (libx264, its default key frames) at about 0.7 Mbit/s and
-AAC at 128 kbit/s: close to the copies of Kinetics that are scaled to 256 pixels on the short side.
+Nothing in them was recorded. 340x256 pixels, 30 pictures a second, H.264 (libx264, its default key frames) at about
+0.7 Mbit/s and AAC at 128 kbit/s: close to the copies of Kinetics scaled to 256 pixels on the short side.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ GRAINS = 16  # different pictures of noise
 
 
 def write_video(path: Path, seconds: int, seed: int, key_every_s: int | None = None) -> None:
-    """An mp4 with pictures and sound. key_every_s: a key frame that often; None: libx264's default."""
+    """Write an mp4 with pictures and sound, and a key frame every `key_every_s` (None: libx264's default)."""
     random = numpy.random.default_rng(seed)
     options = {} if key_every_s is None else {"g": str(key_every_s * FPS), "sc_threshold": "0"}
     with av.open(str(path), "w") as container:
@@ -33,7 +33,7 @@ def write_video(path: Path, seconds: int, seed: int, key_every_s: int | None = N
 
 
 def pictures(number: int, random: numpy.random.Generator):
-    """A camera that pans over a texture, an object that moves before it, and noise."""
+    """Yield what a camera sees that pans over a texture with an object moving before it, and noise."""
     scene = texture(3 * HEIGHT, 3 * WIDTH, random)
     thing = texture(HEIGHT // 2, HEIGHT // 2, random)
     grains = random.normal(0, NOISE, (GRAINS, HEIGHT, WIDTH, 1)).astype(numpy.int16)
@@ -50,7 +50,7 @@ def pictures(number: int, random: numpy.random.Generator):
 
 
 def texture(height: int, width: int, random: numpy.random.Generator) -> numpy.ndarray:
-    """Patches of all sizes (H, W, 3) int16, the larger the stronger, as in photographs."""
+    """Return patches of all sizes (H, W, 3) int16; large ones are stronger than small ones, as in photographs."""
     total = numpy.full((height, width, 3), 128.0)
     for cells in (4, 8, 16, 32, 64, 128):
         small = random.normal(0, 1, (cells + 1, cells + 1, 3))
@@ -63,14 +63,14 @@ def texture(height: int, width: int, random: numpy.random.Generator) -> numpy.nd
 
 
 def sound(seconds: int, random: numpy.random.Generator) -> numpy.ndarray:
-    """A wavering tone in noise, (2, samples) float32."""
+    """Return a wavering tone in noise, (2, samples) float32."""
     t = numpy.arange(seconds * SOUND_RATE) / SOUND_RATE
     wave = 0.3 * numpy.sin(2 * numpy.pi * (200 + 50 * numpy.sin(t)) * t) + random.normal(0, 0.05, t.size)
     return numpy.stack([wave, 0.8 * wave]).astype(numpy.float32)
 
 
 def repeat(source: Path, path: Path, times: int) -> None:
-    """A file that plays `source` several times over, without encoding it again: as costly to decode as one of that length."""
+    """Write a file that plays `source` several times, not encoded again; it costs as much as one of that length."""
     with av.open(str(path), "w") as container:
         copies = {}
         for number in range(times):
@@ -80,7 +80,7 @@ def repeat(source: Path, path: Path, times: int) -> None:
                 film = original.streams.video[0]
                 length_s = film.duration * film.time_base
                 for packet in original.demux():
-                    # Of the sound, what a codec puts before the start and after the pictures' end would overlap with the next copy.
+                    # Sound before the start or after the pictures' end would overlap with the next copy.
                     if packet.dts is None or (
                         packet.stream.type == "audio" and not 0 <= packet.pts * packet.time_base < length_s
                     ):

@@ -1,7 +1,7 @@
 """Hugging Face's Speech2Text model at the sizes of ours, and utterances of LibriSpeech-like lengths for both.
 
-The peer's encoder is a Transformer: a layer has one feed-forward module and no convolution, about half of a Conformer layer's
-arithmetic. It computes on padding, and has no fused attention.
+The peer's encoder is a Transformer: a layer has one feed-forward module and no convolution, about half the arithmetic
+of a Conformer layer. It computes on padding, and has no fused attention.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ IGNORED = -100  # a label that the peer's loss leaves out
 
 @dataclass(frozen=True)
 class Utterance:
-    """feats: (frames, n_mels) of noise; tokens: a text at random."""
+    """Noise as features (frames, n_mels), and a random text."""
 
     feats: Tensor
     tokens: list[int]
@@ -34,7 +34,7 @@ class Utterance:
 
 
 def utterances(number: int, vocabulary: int, seed: int = 0) -> list[Utterance]:
-    """Utterances whose lengths follow a beta distribution on 0 to 17 s with LibriSpeech's mean and deviation, one second at least."""
+    """Draw utterances whose lengths follow a beta distribution with LibriSpeech's mean and deviation, 1 to 17 s."""
     generator = numpy.random.default_rng(seed)
     mean, variance = MEAN_S / LONGEST_S, (DEVIATION_S / LONGEST_S) ** 2
     total = mean * (1 - mean) / variance - 1
@@ -47,13 +47,13 @@ def utterances(number: int, vocabulary: int, seed: int = 0) -> list[Utterance]:
 
 
 def padding_percent(batches: list[list[Utterance]]) -> float:
-    """Of the frames that a model which pads computes on."""
+    """Return the share of padding in the frames that a model which pads computes on."""
     padded = sum(max(u.frames for u in batch) * len(batch) for batch in batches)
     return 100 * (1 - sum(u.frames for batch in batches for u in batch) / padded)
 
 
 def make_peer(encoder: EncoderConfig, decoder: DecoderSettings, vocabulary: int, layers: int, device: torch.device):
-    """The peer, with random weights.
+    """Make the peer, with random weights.
 
     Raises:
         InputError: transformers is not installed.
@@ -89,7 +89,7 @@ def make_peer(encoder: EncoderConfig, decoder: DecoderSettings, vocabulary: int,
 
 
 def peer_inputs(batch: list[Utterance], device: torch.device) -> dict[str, Tensor]:
-    """Padded features (B, F, 80), which of them are real (B, F), and labels (B, L): the text, then EOS."""
+    """Return padded features (B, F, 80), which of them are real (B, F), and labels (B, L): the text, then EOS."""
     feats = pad_sequence([u.feats for u in batch], batch_first=True)
     mask = pad_sequence([torch.ones(u.frames, dtype=torch.int64) for u in batch], batch_first=True)
     labels = pad_sequence([torch.tensor([*u.tokens, EOS]) for u in batch], batch_first=True, padding_value=IGNORED)
