@@ -1,8 +1,8 @@
-"""Where a task's corpora lie, and the `/path/to/...` of its YAML that they fill.
+"""Find a task's corpora, and fill the `/path/to/...` of its YAML with their paths.
 
-A value `/path/to/NAME/rest` in a task's YAML stands for `rest` in the published folder NAME. The folder is looked
-for under `--data-root`, then by `data.yaml` in the working directory, then in the built samples.
-`/path/to/vocabulary/...` are our own files.
+A value `/path/to/NAME/rest` in a task's YAML stands for `rest` in the published folder NAME. The folder is searched
+under `--data-root`, then through `data.yaml` in the working directory, then in the built samples.
+`/path/to/vocabulary/...` are files of this project.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -32,33 +33,37 @@ SAMPLES_LEXICON = "lexicon/samples-lexicon.txt"
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where folders come from: one root for all, or single folders by their published names."""
+    """The source of corpora: one root for all, or single folders by their published names."""
 
-    said: str
-    """How it was named, for messages."""
+    origin: str
+    """How the user named it, for messages."""
     root: Path | None = None
     folders: dict[str, Path] = field(default_factory=dict)
 
     def folder(self, corpus: str) -> Path:
-        """Where the corpus should lie; InputError where the source does not say."""
+        """Return the place of a corpus; raise InputError if the source does not name it."""
         if corpus in self.folders:
             return self.folders[corpus]
         if self.root is None:
-            raise InputError(f"{self.said} does not say where {corpus} lies; add a line '{corpus}: DIR' or 'root: DIR'")
+            raise InputError(
+                f"{self.origin} does not tell where {corpus} lies; add a line '{corpus}: DIR' or 'root: DIR'"
+            )
         return self.root / corpus
 
     def holds_samples(self) -> bool:
-        """Whether this is a folder of built samples, which carry a lexicon of their own."""
+        """Return True if this is a folder of built samples, which have a lexicon of their own."""
         return (self.folder("LibriSpeech") / SAMPLES_LEXICON).is_file() if self.root else False
 
 
 def configs_folder() -> Path:
-    """Our downstream_configs, in the repository or in the installed package."""
-    return Path(importlib.util.find_spec("mmpt.downstream_configs").origin).parent
+    """Return our downstream_configs, in the repository or in the installed package."""
+    spec = importlib.util.find_spec("mmpt.downstream_configs")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent
 
 
-def read_yaml(file: Path) -> dict:
-    """A YAML file that must hold a mapping; InputError where it is missing or something else."""
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a YAML file; raise InputError if it is missing or holds no mapping."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -70,9 +75,9 @@ def read_yaml(file: Path) -> dict:
     return content
 
 
-def placeholders(config: dict, prefix: str = "config") -> dict[str, object]:
-    """Dotted key (as in `-o`) → value, of every string or list of strings with a `/path/to/` to fill."""
-    found = {}
+def placeholders(config: dict[str, Any], prefix: str = "config") -> dict[str, object]:
+    """Return dotted key (as in `-o`) → value of every string or list of strings with a `/path/to/` to fill."""
+    found: dict[str, object] = {}
     for key, item in config.items():
         dotted = f"{prefix}.{key}"
         if isinstance(item, dict):
@@ -83,13 +88,13 @@ def placeholders(config: dict, prefix: str = "config") -> dict[str, object]:
 
 
 def corpora(found: dict[str, object]) -> set[str]:
-    """The corpora that placeholders stand for; a vocabulary of ours is none."""
+    """Return the corpora that placeholders stand for; a vocabulary of ours is none."""
     texts = (text for item in found.values() for text in (item if isinstance(item, list) else [item]))
-    return {_corpus_of(text) for text in texts} - {VOCABULARY, None}
+    return {corpus for text in texts if (corpus := _corpus_of(text)) not in (VOCABULARY, None)}
 
 
 def locate(data_root: str | None, task: str, wanted: set[str], folder: Path, samples: Callable[[], Path]) -> DataSource:
-    """The `wanted` corpora of `task`, as named by the user, by `folder`/data.yaml, or else the built samples."""
+    """Find the `wanted` corpora of `task`: named by the user, by `folder`/data.yaml, or else the built samples."""
     if data_root is not None:
         root = (folder / Path(data_root).expanduser()).absolute()
         if not root.is_dir():
@@ -104,12 +109,12 @@ def locate(data_root: str | None, task: str, wanted: set[str], folder: Path, sam
 
 
 def fill(found: dict[str, object], source: DataSource | None) -> dict[str, object]:
-    """The placeholders' values with real, existing, absolute paths."""
+    """Return the placeholders' values with real, existing, absolute paths."""
     return {key: _fill_value(item, source) for key, item in found.items()}
 
 
 def _from_file(file: Path, task: str) -> DataSource:
-    """What data.yaml says of the task, which may be nothing."""
+    """Read the entries of data.yaml that concern the task; there may be none."""
     entries = read_yaml(file)
     known = ["root", *(item.name for item in TASKS), *(item.downstream for item in TASKS), *CORPORA]
     for key, item in entries.items():
@@ -134,11 +139,12 @@ def _fill_value(value: object, source: DataSource | None) -> object:
     return [str(_existing(text, source)) for text in value]
 
 
-def _existing(text: str, source: DataSource | None) -> Path:
-    """The real path of one `/path/to/NAME/rest`, which must exist."""
-    corpus = _corpus_of(text)
+def _existing(text: object, source: DataSource | None) -> Path:
+    """Return the real path of one `/path/to/NAME/rest`; raise InputError if it does not exist."""
+    text, corpus = str(text), _corpus_of(text)
     if corpus == VOCABULARY:
         return configs_folder() / text[len(PLACEHOLDER) :]
+    assert source is not None and corpus is not None  # `locate` was called for this corpus
     path = source.folder(corpus) / text[len(PLACEHOLDER) + len(corpus) :].lstrip("/")
     if path.exists():
         return path
@@ -150,11 +156,11 @@ def _existing(text: str, source: DataSource | None) -> Path:
         raise InputError(
             f"{path}: not found; take it from S3PRL's git tree, s3prl/downstream/ctc/lexicon/ (no package has it)"
         )
-    raise InputError(f"{path}: not found; {source.said} should lead to {text[len(PLACEHOLDER) :]} (see --help)")
+    raise InputError(f"{path}: not found; {source.origin} should lead to {text[len(PLACEHOLDER) :]} (see --help)")
 
 
 def _corpus_of(text: object) -> str | None:
-    """NAME of `/path/to/NAME/rest`, where that is one of ours to fill."""
+    """Return NAME of `/path/to/NAME/rest`, or None if it is not one of ours to fill."""
     if not isinstance(text, str) or not text.startswith(PLACEHOLDER):
         return None
     name = text[len(PLACEHOLDER) :].split("/")[0]

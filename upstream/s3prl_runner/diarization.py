@@ -1,30 +1,30 @@
-"""Frame-by-frame diarization error of S3PRL's SD predictions, without running S3PRL again.
+"""Compute the frame-by-frame diarization error of S3PRL's SD predictions, without running S3PRL again.
 
-S3PRL prints the figure and keeps no file of it. The predictions (`scoring/predictions/*.h5`) are compared with
-the Kaldi folder that the experiment's configuration names, by S3PRL's own rules: labels at the frame shift of
-the experiment, threshold 0.5, the speakers' order of the lowest cross-entropy, mean over recordings. (The
-leaderboard's figure is another: dscore on smoothed predictions.)
+S3PRL prints the figure and writes it to no file. The predictions (`scoring/predictions/*.h5`) are compared with the
+Kaldi folder that the experiment's configuration names, by S3PRL's own rules: labels at the experiment's frame shift,
+threshold 0.5, the order of speakers with the lowest cross-entropy, mean over recordings. The leaderboard's figure is a
+different one: dscore on smoothed predictions.
 """
 
 from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.s3prl_runner.data import read_yaml
 
-SAMPLE_RATE = 16000
 
-
-def diarization_score(expdir: Path) -> dict:
-    """`der` and `acc` (fractions, mean over recordings) and `utterances`, the number of recordings."""
+def diarization_score(expdir: Path) -> dict[str, Any]:
+    """Return `der` and `acc` (fractions, mean over recordings) and `utterances`, the number of recordings."""
     import h5py
 
     predictions = sorted((expdir / "scoring" / "predictions").glob("*.h5"))
-    configs = sorted(expdir.glob("config_*.yaml"))  # their names end in the time: the last one is the evaluation's
+    configs = sorted(expdir.glob("config_*.yaml"))  # their names end in the time: the last is that of the evaluation
     if not predictions or not configs:
         raise InputError(f"{expdir}: no diarization predictions; S3PRL writes them with -m evaluate")
     settings = read_yaml(configs[-1])["downstream_expert"]
@@ -38,14 +38,15 @@ def diarization_score(expdir: Path) -> dict:
         if file.stem not in segments or file.stem not in seconds:
             raise InputError(f"{file}: this recording is not in {test_dir}")
         probabilities = probabilities[: int(seconds[file.stem] * SAMPLE_RATE / frame_shift)]
-        labels = _labels(segments[file.stem], *probabilities.shape, frame_shift, chunk)
+        frames, speakers = probabilities.shape
+        labels = _labels(segments[file.stem], frames, speakers, frame_shift, chunk)
         results.append(_recording_errors(probabilities, labels, chunk))
     der, accuracy = np.mean(results, axis=0)
     return {"der": float(der), "acc": float(accuracy), "utterances": len(results)}
 
 
 def _segments(folder: Path) -> dict[str, list[tuple[str, float, float]]]:
-    """Recording → (speaker, start in s, end in s)."""
+    """Return recording → (speaker, start in s, end in s)."""
     try:
         speakers = dict(line.split() for line in (folder / "utt2spk").read_text().splitlines())
         found: dict[str, list[tuple[str, float, float]]] = {}
@@ -58,7 +59,7 @@ def _segments(folder: Path) -> dict[str, list[tuple[str, float, float]]]:
 
 
 def _durations(folder: Path) -> dict[str, float]:
-    """Recording → seconds."""
+    """Return recording → seconds."""
     try:
         lines = (folder / "reco2dur").read_text().splitlines()
         return {recording: float(seconds) for recording, seconds in (line.split() for line in lines)}
@@ -67,7 +68,7 @@ def _durations(folder: Path) -> dict[str, float]:
 
 
 def _labels(segments: list, frames: int, speakers: int, frame_shift: int, chunk: int) -> np.ndarray:
-    """(frames, speakers) of 0 and 1, as S3PRL labels: a segment that spans a whole chunk counts as silent there."""
+    """Return (frames, speakers) of 0 and 1 as S3PRL does: a segment that spans a whole chunk counts as silent there."""
     labels = np.zeros((frames, speakers), dtype=np.int64)
     names = sorted({speaker for speaker, _, _ in segments})
     for first in range(0, frames, chunk):
@@ -81,18 +82,18 @@ def _labels(segments: list, frames: int, speakers: int, frame_shift: int, chunk:
 
 
 def _recording_errors(probabilities: np.ndarray, labels: np.ndarray, chunk: int) -> tuple[float, float]:
-    """(diarization error, accuracy) of one recording; each chunk in the order of speakers that fits it best."""
+    """Return diarization error and accuracy of one recording, each chunk with the order of speakers that fits best."""
     orders = [list(order) for order in itertools.permutations(range(labels.shape[1]))]
     wrong = spoken = correct = 0
     for first in range(0, len(labels), chunk):
         likely, truth = probabilities[first : first + chunk], labels[first : first + chunk]
         truth = truth[:, min(orders, key=lambda order: _cross_entropy(likely, truth[:, order]))]
-        said = (likely > 0.5).astype(np.int64)
-        true_count, said_count = truth.sum(1), said.sum(1)
-        confused = np.minimum(true_count, said_count) - (truth & said).sum(1)
-        wrong += (np.abs(true_count - said_count) + confused).sum()  # missed or false alarm, and confused
+        predicted = (likely > 0.5).astype(np.int64)
+        true_count, predicted_count = truth.sum(1), predicted.sum(1)
+        confused = np.minimum(true_count, predicted_count) - (truth & predicted).sum(1)
+        wrong += (np.abs(true_count - predicted_count) + confused).sum()  # missed or false alarm, and confused
         spoken += true_count.sum()
-        correct += (truth == said).mean(1).sum()
+        correct += (truth == predicted).mean(1).sum()
     return (wrong / spoken, correct / len(labels)) if spoken else (0.0, 0.0)  # S3PRL's figure for silence
 
 

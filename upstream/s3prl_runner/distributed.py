@@ -1,31 +1,31 @@
-"""What `torchrun` needs to get S3PRL's runner through a training: on CPUs at all, and to its end.
+"""Repairs that let S3PRL's runner train under `torchrun`: on CPUs at all, and to the end.
 
-Each function names the line of s3prl 0.4.18 that it serves. Applied only where a local rank is set.
+They are applied only if a local rank is set. Each function names the line of s3prl 0.4.18 that it serves.
 """
 
 from __future__ import annotations
 
 
 def repair() -> None:
-    """Mend distributed training in this process; S3PRL's runner is imported by it."""
+    """Apply all three repairs in this process; this imports S3PRL's runner."""
     repair_set_device()
     repair_wrapper()
     repair_progress()
 
 
 def repair_set_device() -> None:
-    """Without a GPU `torch.cuda.set_device` fails: make it a no-op. Serves s3prl/run_downstream.py:167."""
+    """Let `torch.cuda.set_device` do nothing without a GPU, where it fails. Serves s3prl/run_downstream.py:167."""
     import torch
 
     if not torch.cuda.is_available():
-        torch.cuda.set_device = lambda device: None
+        vars(torch.cuda)["set_device"] = lambda device: None
 
 
 def repair_wrapper() -> None:
-    """DDP on CPUs takes no `device_ids`, and must not broadcast buffers. Serves s3prl/downstream/runner.py:113.
+    """Call DDP on CPUs without `device_ids`, and anywhere without broadcast of buffers.
 
-    A broadcast of buffers before each forward is one more collective: the leader's last evaluation, which it runs
-    alone, would wait in it for ranks that have ended.
+    Serves s3prl/downstream/runner.py:113. A broadcast before each forward pass is one more collective: the leader runs
+    its last evaluation alone, and would wait there for ranks that have ended.
     """
     import s3prl.downstream.runner as runner
     import torch
@@ -39,15 +39,15 @@ def repair_wrapper() -> None:
 
 
 def repair_progress() -> None:
-    """Ranks above 0 never advance the bar that ends the training: advance it. Serves s3prl/downstream/runner.py:360.
+    """Advance the progress bar on ranks above 0, where it never moves and so never ends the training.
 
-    The runner clips the gradient exactly once a step (:343), after which only the leader reaches its
-    `pbar.update(1)`; so on the other ranks the clipping moves the bar on.
+    Serves s3prl/downstream/runner.py:360. The runner clips the gradient exactly once a step (:343), and only the leader
+    then reaches `pbar.update(1)`. On the other ranks the clipping advances the bar.
     """
     import s3prl.downstream.runner as runner
     import torch
 
-    overall = []
+    overall: list = []
 
     def remember(*args, desc=None, **kwargs):
         bar = tqdm(*args, desc=desc, **kwargs)
@@ -62,6 +62,6 @@ def repair_progress() -> None:
         return norm
 
     tqdm, clip_grad_norm_ = runner.tqdm, torch.nn.utils.clip_grad_norm_
-    remember.write = tqdm.write
+    vars(remember)["write"] = tqdm.write
     runner.tqdm = remember
-    torch.nn.utils.clip_grad_norm_ = clip
+    vars(torch.nn.utils)["clip_grad_norm_"] = clip

@@ -1,8 +1,8 @@
-"""S3PRL's experiment folders: which checkpoint is the best one, and what it scored.
+"""Read S3PRL's experiment folders: which checkpoint is the best one, and its scores.
 
-Scores are computed from the prediction files that S3PRL writes, not from what it prints. For KS and IC those files
-hold the latest weights' predictions after a training; only after `-m evaluate` on the best checkpoint do
-they, and so `score`, speak of that one.
+Scores are computed from the prediction files that S3PRL writes, not from its printed lines. After a training of KS or
+IC those files hold the predictions of the latest weights; only after `-m evaluate` on the best checkpoint do they, and
+therefore `score`, belong to that one.
 """
 
 from __future__ import annotations
@@ -11,19 +11,24 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-
-import jiwer
+from typing import Any
 
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.s3prl_runner.tasks import TASKS, find_task
+from mmpt.upstream.s3prl_runner.tasks import TASKS, find_task, superb_task
 from mmpt.upstream.s3prl_runner.watch import SCORES
+
+NO_CHECKPOINT = "{}: holds no checkpoint (neither a best one nor states-*.ckpt)"
 
 
 def best_checkpoint(expdir: str | Path, task: str | None = None) -> tuple[Path, bool]:
-    """The checkpoint to evaluate, and whether it is the best on dev.
+    """Return the checkpoint to evaluate, and whether it is the best on dev.
 
-    It is not where S3PRL never wrote a best one (ASR: dev WER never under 100; KS and IC: no dev clip right
-    yet); the last `states-*.ckpt` stands in then. `task` is any name of it; None takes whichever is there.
+    S3PRL may have written no best one (ASR: dev WER never below 100; KS and IC: no dev clip correct yet). The last
+    `states-*.ckpt` then takes its place.
+
+    Args:
+        expdir: the experiment's folder.
+        task: either name of the task; None takes the best checkpoint of any task.
 
     Raises:
         InputError: the folder is missing, or holds no checkpoint at all.
@@ -39,23 +44,28 @@ def best_checkpoint(expdir: str | Path, task: str | None = None) -> tuple[Path, 
 
 
 def last_checkpoint(expdir: str | Path) -> Path:
-    """The `states-*.ckpt` of the highest step."""
-    found = [path for path in Path(expdir).glob("states-*.ckpt") if _step(path) is not None]
+    """Return the `states-*.ckpt` of the highest step."""
+    found = {step: path for path in Path(expdir).glob("states-*.ckpt") if (step := _step(path)) is not None}
     if not found:
-        raise InputError(f"{expdir}: holds no checkpoint (neither a best one nor states-*.ckpt)")
-    return max(found, key=_step)
+        raise InputError(NO_CHECKPOINT.format(expdir))
+    return found[max(found)]
 
 
 def newest_checkpoint(expdir: str | Path, read: Callable[[Path], dict]) -> Path:
-    """The whole checkpoint of the highest step, a best one or a `states-*.ckpt`: where to go on from.
+    """Return the whole checkpoint of the highest step, a best one or a `states-*.ckpt`: the one to resume from.
 
-    S3PRL takes the newest `states-*.ckpt`. But a best one is whole, too, and often newer: going on from an older one could
-    replace it by a worse. `read` is the launcher's reader; files that it refuses are passed over.
+    S3PRL itself takes the newest `states-*.ckpt`. A best one is whole too, and often newer: a resume from an older step
+    could replace it by a worse one.
+
+    Args:
+        expdir: the experiment's folder.
+        read: the launcher's reader; files that it refuses are skipped.
 
     Raises:
-        InputError: there is none, or none is whole.
+        InputError: there is no checkpoint, or none is whole.
     """
-    folder, steps, refusals = Path(expdir), {}, []
+    folder, refusals = Path(expdir), []
+    steps: dict[Path, int] = {}
     for file in sorted({*folder.glob("states-*.ckpt"), *(folder / item.best_checkpoint for item in TASKS)}):
         if file.is_file():
             try:
@@ -63,24 +73,21 @@ def newest_checkpoint(expdir: str | Path, read: Callable[[Path], dict]) -> Path:
             except InputError as error:
                 refusals.append(error)
     if not steps:
-        raise (
-            refusals[0]
-            if refusals
-            else InputError(f"{expdir}: holds no checkpoint (neither a best one nor states-*.ckpt)")
-        )
-    return max(steps, key=steps.get)
+        raise refusals[0] if refusals else InputError(NO_CHECKPOINT.format(expdir))
+    return max(steps, key=lambda file: steps[file])
 
 
 def dev_curve(expdir: str | Path, task: str) -> dict[int, float]:
-    """Step → dev score, a fraction, of what S3PRL chooses the best checkpoint by.
+    """Return step → dev score (a fraction), by which S3PRL chooses the best checkpoint.
 
-    A run that was broken off and resumed has gone through some steps twice: what was measured after the step that it went on
-    from belongs to weights that are lost, and is left out.
+    An interrupted and resumed run has done some steps twice. Scores after the step of the resume belong to weights that
+    are lost, and are left out.
 
     Raises:
         InputError: the folder has no scores.jsonl.
     """
-    known, curve = find_task(task), {}
+    known = superb_task(task)
+    curve: dict[int, float] = {}
     for line in _lines(Path(expdir) / SCORES):
         entry = json.loads(line)
         if entry["name"] == known.dev_score:
@@ -89,16 +96,20 @@ def dev_curve(expdir: str | Path, task: str) -> dict[int, float]:
     return curve
 
 
-def score(expdir: str | Path, task: str, split: str | None = None) -> dict:
-    """The figures of the predictions that lie in an experiment folder.
+def score(expdir: str | Path, task: str, split: str | None = None) -> dict[str, Any]:
+    """Score the predictions in an experiment folder.
 
-    Returns a dictionary with `utterances` (SD: recordings) and, all as fractions: `acc` for KS and IC, `per` for PR,
-    `wer` and `cer` for ASR (with a language model: `wer_lm`, `cer_lm`), `der` and
-    `acc` for SD. PER, WER and CER are edits summed over the split by reference length, as the leaderboard has
-    them; SD's are frame by frame, the mean over recordings, as S3PRL prints them.
+    PER, WER and CER are edits summed over the split, divided by the reference's length, as on the leaderboard. SD's
+    figures are frame by frame, then the mean over recordings, as S3PRL prints them.
 
     Args:
-        split: default the leaderboard's (`test`; ASR `test-clean`). SD has predictions for `test` only.
+        expdir: the experiment's folder.
+        task: either name of the task.
+        split: default: the leaderboard's (`test`; ASR `test-clean`). SD has predictions for `test` only.
+
+    Returns:
+        `utterances` (SD: the number of recordings) and, as fractions: `acc` for KS and IC, `per` for PR, `wer` and
+        `cer` for ASR (with a language model also `wer_lm` and `cer_lm`), `der` and `acc` for SD.
 
     Raises:
         InputError: files are missing, or predictions and references do not match.
@@ -112,7 +123,7 @@ def score(expdir: str | Path, task: str, split: str | None = None) -> dict:
         return _accuracy(folder / f"{split}_predict.{suffix}", folder / f"{split}_truth.{suffix}")
     if known.name == "pr":
         references, hypotheses = _transcripts(folder, split)
-        return {"per": jiwer.wer(references, hypotheses), "utterances": len(references)}  # phones, parted by blanks
+        return {"per": _word_error_rate(references, hypotheses), "utterances": len(references)}  # words are phones
     if known.name == "asr":
         return _recognition(folder, split)
     from mmpt.upstream.s3prl_runner.diarization import diarization_score
@@ -120,31 +131,36 @@ def score(expdir: str | Path, task: str, split: str | None = None) -> dict:
     return diarization_score(folder)
 
 
-def _accuracy(predict: Path, truth: Path) -> dict:
+def _word_error_rate(references: list[str], hypotheses: list[str]) -> float:
+    import jiwer
+
+    return jiwer.wer(references, hypotheses)
+
+
+def _accuracy(predict: Path, truth: Path) -> dict[str, Any]:
     predicted, true = _lines(predict), _lines(truth)
     if len(predicted) != len(true) or not true:
         raise InputError(f"{predict}: {len(predicted)} lines, but {len(true)} in {truth.name}")
     return {"acc": sum(map(str.__eq__, predicted, true)) / len(true), "utterances": len(true)}
 
 
-def _recognition(folder: Path, split: str) -> dict:
+def _recognition(folder: Path, split: str) -> dict[str, Any]:
+    import jiwer
+
     scores = {}
     for decoder, suffix in (("noLM", ""), ("LM", "_lm")):
         name = f"{split}-{decoder}"
-        if (
-            decoder == "noLM"
-            and not (folder / f"{split}-LM-hyp.ark").is_file()
-            or (folder / f"{name}-hyp.ark").is_file()
-        ):
+        only_without = decoder == "noLM" and not (folder / f"{split}-LM-hyp.ark").is_file()
+        if only_without or (folder / f"{name}-hyp.ark").is_file():
             references, hypotheses = _transcripts(folder, name)
-            scores[f"wer{suffix}"] = jiwer.wer(references, hypotheses)
+            scores[f"wer{suffix}"] = _word_error_rate(references, hypotheses)
             scores[f"cer{suffix}"] = jiwer.cer(references, hypotheses)
             scores["utterances"] = len(references)
     return scores
 
 
 def _transcripts(folder: Path, name: str) -> tuple[list[str], list[str]]:
-    """Texts of `name`-ref.ark and of `name`-hyp.ark, utterance by utterance."""
+    """Return the texts of `name`-ref.ark and of `name`-hyp.ark, utterance by utterance."""
     tables = []
     for kind in ("ref", "hyp"):
         lines = (line.partition(" ") for line in _lines(folder / f"{name}-{kind}.ark"))

@@ -1,28 +1,29 @@
-"""Names that S3PRL's stock runner looks up, set from outside: the upstream `mmpt_av` and PR's corpus.
+"""Set the names that S3PRL's stock runner looks up: the upstream `mmpt_av` and PR's corpus.
 
-The runner finds an upstream with `getattr(s3prl.hub, name)` (s3prl/downstream/runner.py:141) and PR's data
-class with `from .corpus.libriphone import ...` (s3prl/downstream/ctc/data.py:55), a package that the wheel
-leaves out. An attribute and a search path are therefore all that a registration takes.
+The runner finds an upstream with `getattr(s3prl.hub, name)` (s3prl/downstream/runner.py:141), and PR's data class with
+`from .corpus.libriphone import ...` (s3prl/downstream/ctc/data.py:55), a folder that S3PRL's wheel leaves out. A
+registration is therefore an attribute and a search path.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 UPSTREAM = "mmpt_av"
 PHONE_CORPUS = Path(__file__).parent / "phone_corpus"
 
 
-def register(options: dict | None = None) -> None:
-    """Make `-u mmpt_av` and `-d ctc` known to S3PRL in this process. `repairs.apply()` must have run.
+def register(options: dict[str, Any] | None = None) -> None:
+    """Make `-u mmpt_av` and `-d ctc` known to S3PRL in this process. Call `repairs.apply()` first.
 
-    `options` are the expert's own, above those of the file that `-g` names (mmpt_av/expert.py).
+    `options` of the expert override those of the file that `-g` names (mmpt_av/expert.py).
     """
     import s3prl.downstream.ctc
     import s3prl.hub
 
     def mmpt_av(ckpt, model_config=None, refresh=False, **kwargs):
-        """S3PRL's entry point: the encoder of checkpoint `ckpt` behind S3PRL's upstream interface."""
+        """Load checkpoint `ckpt` behind S3PRL's upstream interface."""
         from mmpt.upstream.mmpt_av.expert import UpstreamExpert
 
         return UpstreamExpert(ckpt, model_config, refresh, **{**kwargs, **(options or {})})
@@ -31,16 +32,17 @@ def register(options: dict | None = None) -> None:
     _keep_phone_workers()
     _find_utterances_quickly()
     search_path = s3prl.downstream.ctc.__path__
-    # At the end: an S3PRL installed from its git tree has the package itself, and that one is found first.
+    # `corpus` has no __init__.py, in S3PRL's git tree as here: Python joins both folders to one namespace package. Of
+    # two modules with the same name it finds S3PRL's, because our folder comes last.
     if str(PHONE_CORPUS) not in search_path:
         search_path.append(str(PHONE_CORPUS))
 
 
 def _keep_phone_workers() -> None:
-    """PR's first loader takes `num_workers` out of the configuration, and every later one starts 12 processes.
+    """Give each loader of PR a copy of its configuration.
 
-    Serves s3prl/downstream/ctc/data.py:76 by handing each loader a copy. The name must be replaced
-    before s3prl.downstream.ctc.expert imports it.
+    The first loader removes `num_workers` from it, and every later one would start 12 processes. Serves
+    s3prl/downstream/ctc/data.py:76. The name must be replaced before s3prl.downstream.ctc.expert imports it.
     """
     from s3prl.downstream.ctc import data
 
@@ -50,14 +52,14 @@ def _keep_phone_workers() -> None:
         def load_dataset(split, tokenizer, corpus):
             return original(split, tokenizer, dict(corpus))
 
-        load_dataset.mmpt_original = original
+        load_dataset.mmpt_original = original  # type: ignore[attr-defined]  # marks what is replaced already
         data.load_dataset = load_dataset
 
 
 def _find_utterances_quickly() -> None:
-    """ASR asks of each recording whether a list holds its name: ten minutes for LibriSpeech's 960 hours.
+    """Give ASR's data module a `list` that searches in a set. Serves s3prl/downstream/asr/dataset.py:89.
 
-    Serves s3prl/downstream/asr/dataset.py:89 by giving the module a `list` that looks into a set.
+    The module asks of each recording whether a list holds its name, which takes ten minutes for 960 hours.
     """
     from s3prl.downstream.asr import dataset
 
@@ -65,7 +67,7 @@ def _find_utterances_quickly() -> None:
 
 
 class _QuickList(list):
-    """A list that is not changed once it is made, and knows at once what it holds."""
+    """A list that does not change after it is made, with a fast `in`."""
 
     def __contains__(self, item) -> bool:
         if not hasattr(self, "_members"):

@@ -1,8 +1,8 @@
-"""What today's PyTorch, torchaudio and huggingface_hub took away from S3PRL 0.4.18, mended at run time.
+"""Restore at run time what S3PRL 0.4.18 needs and today's PyTorch, torchaudio and huggingface_hub have removed.
 
-`apply()` puts back, in the libraries themselves, the few names that S3PRL's code still asks for. S3PRL
-is neither copied nor changed. Every repair names the line of s3prl 0.4.18 that it serves and leaves
-everything alone where the thing still exists and works, so on an old enough stack `apply()` does nothing.
+`apply()` puts the few names that S3PRL's code still uses back into the libraries. S3PRL is neither copied nor changed.
+Every repair names the line of s3prl 0.4.18 that it serves. It does nothing if the name still exists and works, so on an
+old enough stack `apply()` has no effect.
 
 `apply()` imports no part of S3PRL, must run before the first `import s3prl.hub`, and may be called again.
 """
@@ -21,7 +21,7 @@ from mmpt.upstream.files import replacing
 
 
 def apply() -> None:
-    """Mend everything; each repair is a no-op where nothing is broken."""
+    """Apply every repair; each does nothing if nothing is broken."""
     repair_audio_backend()
     repair_sox_effects()
     repair_load()
@@ -31,10 +31,10 @@ def apply() -> None:
 
 
 def repair_audio_backend() -> None:
-    """`torchaudio.set_audio_backend` is gone from torchaudio 2.9: give it a no-op.
+    """Define `torchaudio.set_audio_backend`, which torchaudio 2.9 removed, as a function without effect.
 
     Serves s3prl/run_downstream.py:157, and s3prl/upstream/byol_s/byol_a/common.py:20, which runs inside
-    `import s3prl.hub`. Nothing depends on the choice: `load` below reads what the five tasks hold.
+    `import s3prl.hub`. Nothing depends on the choice: `repair_load` reads all files of the five tasks.
     """
     import torchaudio
 
@@ -43,10 +43,10 @@ def repair_audio_backend() -> None:
 
 
 def repair_sox_effects() -> None:
-    """`torchaudio.sox_effects` is gone from torchaudio 2.9, and needs libsox.so before: replace it.
+    """Replace `torchaudio.sox_effects`, which torchaudio 2.9 removed and which needed libsox.so before.
 
-    Serves s3prl/downstream/speech_commands/dataset.py:35 (keyword spotting: channels, rate, gain) and
-    the import in s3prl/upstream/mos_prediction/expert.py:9, which runs inside `import s3prl.hub`.
+    Serves s3prl/downstream/speech_commands/dataset.py:35 (keyword spotting: channels, rate, gain) and the import in
+    s3prl/upstream/mos_prediction/expert.py:9, which runs inside `import s3prl.hub`.
     """
     import torchaudio
 
@@ -57,15 +57,14 @@ def repair_sox_effects() -> None:
     try:
         module = importlib.import_module("torchaudio.sox_effects")
     except ImportError:
-        module = types.ModuleType("torchaudio.sox_effects", "Stands in for the part that torchaudio dropped.")
+        module = types.ModuleType("torchaudio.sox_effects", "Replaces the part that torchaudio removed.")
         sys.modules["torchaudio.sox_effects"] = module
         torchaudio.sox_effects = module
-    module.apply_effects_file = sox.apply_effects_file
-    module.apply_effects_tensor = sox.apply_effects_tensor
+    vars(module).update(apply_effects_file=sox.apply_effects_file, apply_effects_tensor=sox.apply_effects_tensor)
 
 
 def repair_load() -> None:
-    """`torchaudio.load` of torchaudio 2.9 wants torchcodec: where that does not load, read with soundfile.
+    """Let `torchaudio.load` read with soundfile if torchcodec, which torchaudio 2.9 requires, does not load.
 
     Serves s3prl/downstream/fluent_commands/dataset.py:27, s3prl/downstream/asr/dataset.py:112,
     s3prl/downstream/ctc/data.py:16 and s3prl/downstream/runner.py:514.
@@ -79,10 +78,10 @@ def repair_load() -> None:
 
 
 def repair_hub_names() -> None:
-    """`HfFolder` and `Repository` are gone from huggingface_hub 1.0: give placeholders that say so.
+    """Define placeholders for `HfFolder` and `Repository`, which huggingface_hub 1.0 removed.
 
-    Serves the imports in s3prl/run_downstream.py:17 and s3prl/downstream/runner.py:27. They are used for
-    `--hub huggingface` and `--push_to_hf_hub` alone, which the launcher refuses when they are placeholders.
+    Serves the imports in s3prl/run_downstream.py:17 and s3prl/downstream/runner.py:27. Only `--hub huggingface` and
+    `--push_to_hf_hub` use them; the launcher refuses both if there are placeholders.
     """
     import huggingface_hub
 
@@ -92,10 +91,10 @@ def repair_hub_names() -> None:
 
 
 def repair_checkpoint_loading() -> None:
-    """Torch 2.6 and later refuse the `argparse.Namespace` in S3PRL's checkpoints: allow that one class.
+    """Allow `argparse.Namespace` in checkpoints, which torch 2.6 and later refuse and S3PRL writes.
 
-    Serves `torch.load` in s3prl/run_downstream.py:112 and :171 and s3prl/downstream/runner.py:91 (`-e`,
-    `-i`, resuming). Loading stays restricted to plain data otherwise.
+    Serves `torch.load` in s3prl/run_downstream.py:112 and :171 and s3prl/downstream/runner.py:91 (`-e`, `-i`). Loading
+    stays restricted to plain data otherwise.
     """
     import torch
 
@@ -103,10 +102,10 @@ def repair_checkpoint_loading() -> None:
 
 
 def repair_checkpoint_saving() -> None:
-    """A run that is killed while it saves leaves half a checkpoint: write it under another name first.
+    """Write checkpoints under a temporary name first, so that a run killed while it saves leaves no half file.
 
-    Serves `torch.save(all_states, path)` in s3prl/downstream/runner.py:419; files that do not end in .ckpt
-    are saved as ever. The stored `Optimizer` state and all else are the same bytes.
+    Serves `torch.save(all_states, path)` in s3prl/downstream/runner.py:419. Files that do not end in .ckpt are saved as
+    before, and the content is the same.
     """
     import torch
 
@@ -121,29 +120,29 @@ def repair_checkpoint_saving() -> None:
         with replacing(file) as temporary:
             original(content, temporary, *args, **kwargs)
 
-    save.mmpt_original = original
-    torch.save = save
+    vars(save)["mmpt_original"] = original  # marks what is replaced already
+    vars(torch)["save"] = save
 
 
 def hub_is_placeholder() -> bool:
-    """Whether this huggingface_hub has dropped what S3PRL's `--hub huggingface` needs."""
+    """Return True if this huggingface_hub lacks what S3PRL's `--hub huggingface` needs."""
     import huggingface_hub
 
     return not hasattr(huggingface_hub, "HfFolder") or hasattr(huggingface_hub.HfFolder, "mmpt_placeholder")
 
 
 def _sox_works() -> bool:
-    """Whether torchaudio still has sox effects and finds libsox.so to run them."""
+    """Return True if torchaudio still has sox effects and finds libsox.so to run them."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torchaudio 2.8 announces that 2.9 drops them
+            warnings.simplefilter("ignore")  # torchaudio 2.8 announces their removal in 2.9
             return bool(importlib.import_module("torchaudio.sox_effects").effect_names())
     except (ImportError, AttributeError, OSError, RuntimeError):
         return False
 
 
 def _torchcodec_works() -> bool:
-    """Whether torchcodec is installed and finds its FFmpeg libraries (it raises RuntimeError if not)."""
+    """Return True if torchcodec is installed and finds its FFmpeg libraries (it raises RuntimeError if not)."""
     if importlib.util.find_spec("torchcodec") is None:
         return False
     try:
@@ -154,7 +153,7 @@ def _torchcodec_works() -> bool:
 
 
 def _placeholder(name: str, version: str) -> type:
-    """A class that can be imported and that raises as soon as it is used."""
+    """Return a class that can be imported and raises an error at any use."""
     message = (
         f"S3PRL 0.4.18 needs huggingface_hub.{name} for this, which huggingface_hub {version} no longer has: "
         "pip install 'huggingface_hub<1.0', or work with local files"
@@ -164,7 +163,7 @@ def _placeholder(name: str, version: str) -> type:
         mmpt_placeholder = True
 
         def __getattr__(cls, attribute):
-            if attribute.startswith("__"):  # copy, pickle and inspect look for these
+            if attribute.startswith("__"):  # copy, pickle and inspect ask for these
                 raise AttributeError(attribute)
             raise RuntimeError(message)
 

@@ -1,7 +1,6 @@
-"""Reading a recording, and the three sox effects that keyword spotting asks for, without sox.
+"""Read recordings, and apply the three sox effects of keyword spotting, with soundfile instead of sox.
 
-Both read through soundfile. They stand in for `torchaudio.load` and `torchaudio.sox_effects` where those are gone
-(see `repairs`).
+These functions replace `torchaudio.load` and `torchaudio.sox_effects` if torchaudio has removed them (see `repairs`).
 """
 
 from __future__ import annotations
@@ -22,10 +21,12 @@ def load(
     buffer_size: int = 4096,
     backend: str | None = None,
 ) -> tuple[torch.Tensor, int]:
-    """Read a recording as torchaudio's `load` did.
+    """Read a recording like torchaudio's former `load`.
 
-    Returns the waveform, float32 in [-1, 1], (channels, samples) or (samples, channels), and its rate.
-    `normalize`, `format`, `buffer_size` and `backend` are taken for the sake of the signature only.
+    `normalize`, `format`, `buffer_size` and `backend` have no effect; the signature needs them.
+
+    Returns:
+        The waveform, float32 in [-1, 1], (channels, samples) or (samples, channels), and its rate.
     """
     samples, rate = soundfile.read(
         uri if hasattr(uri, "read") else os.fspath(uri),
@@ -41,22 +42,19 @@ def load(
 def apply_effects_file(
     path: str, effects: list[list[str]], normalize: bool = True, channels_first: bool = True, format: str | None = None
 ) -> tuple[torch.Tensor, int]:
-    """Read `path` and apply sox `effects` to it: see `apply_effects_tensor`."""
+    """Read `path` and apply sox `effects` to it, as `apply_effects_tensor` does."""
     waveform, rate = load(path)
-    return (
-        apply_effects_tensor(waveform, rate, effects, channels_first=True)
-        if channels_first
-        else _transposed(apply_effects_tensor(waveform, rate, effects))
-    )
+    result = apply_effects_tensor(waveform, rate, effects)
+    return result if channels_first else _transposed(result)
 
 
 def apply_effects_tensor(
     tensor: torch.Tensor, sample_rate: int, effects: list[list[str]], channels_first: bool = True
 ) -> tuple[torch.Tensor, int]:
-    """Apply the effects `channels 1`, `rate HZ` and `gain DB` in order; any other is a NotImplementedError.
+    """Apply the effects `channels 1`, `rate HZ` and `gain DB` in order; raise NotImplementedError for any other.
 
-    `channels 1` is the mean over channels and `gain` a factor of 10^(DB/20), both as sox has them; `rate` is
-    torchaudio's windowed-sinc resampler instead of sox's, and changes nothing at the rate asked for.
+    `channels 1` is the mean over channels and `gain` a factor of 10^(DB/20), both as in sox. `rate` is torchaudio's
+    windowed-sinc resampler instead of sox's, and has no effect if the rate is right already.
     """
     if not channels_first:
         return _transposed(apply_effects_tensor(tensor.t(), sample_rate, effects))
@@ -66,7 +64,7 @@ def apply_effects_tensor(
         elif name == "rate" and len(options) == 1:
             tensor, sample_rate = _resampled(tensor, sample_rate, int(options[0])), int(options[0])
         elif name == "gain" and len(options) == 1:
-            # sox works in 32-bit integers and clips there
+            # sox computes in 32-bit integers, which clip
             tensor = (tensor * 10 ** (float(options[0]) / 20)).clamp(-1, 1)
         else:
             raise NotImplementedError(

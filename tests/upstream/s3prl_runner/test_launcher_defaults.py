@@ -285,7 +285,7 @@ def test_no_encoder_at_all(world):
         ("ks: nowhere", "ks: no such folder: nowhere"),
         ("- ks", "expected 'key: value' lines"),
         ("a: [", "not a YAML file"),
-        ("speech_commands_v0.01: .", "does not say where speech_commands_test_set_v0.01 lies"),
+        ("speech_commands_v0.01: .", "does not tell where speech_commands_test_set_v0.01 lies"),
     ],
 )
 def test_bad_data_yaml(world, text, message):

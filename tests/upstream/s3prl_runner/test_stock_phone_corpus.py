@@ -1,9 +1,12 @@
 """PR's phone corpus: as S3PRL's own loader asks for it, and what it says about files that do not fit."""
 
+import importlib
+
 import pytest
 
 from mmpt.upstream.s3prl_runner.data import configs_folder
 from mmpt.upstream.s3prl_runner.phone_corpus.dataset import LibriPhoneDataset, PhoneCorpusError, read_lexicons
+from mmpt.upstream.s3prl_runner.registration import PHONE_CORPUS
 
 from helpers.stock_mocks import WORDS, librispeech
 
@@ -102,6 +105,20 @@ def test_missing_files_are_named(corpus, tmp_path):
         LibriPhoneDataset(["dev-clean"], Tokenizer(), 1, **corpus)
     with pytest.raises(PhoneCorpusError, match="nowhere: cannot be read as a lexicon"):
         LibriPhoneDataset(["dev-clean"], Tokenizer(), 1, corpus["path"], ["nowhere"])
+
+
+@pytest.mark.parametrize("theirs, ours_is_found", [("snips.py", True), ("libriphone.py", False)])
+def test_our_corpus_hides_none_of_s3prls_own(theirs, ours_is_found, tmp_path, monkeypatch):
+    """S3PRL's git tree has `ctc/corpus/` without an `__init__.py`; its wheel has no such folder."""
+    package = f"ctc_with_{theirs.removesuffix('.py')}"
+    (tmp_path / package / "corpus").mkdir(parents=True)
+    (tmp_path / package / "__init__.py").touch()
+    (tmp_path / package / "corpus" / theirs).write_text("OWNER = 'S3PRL'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module(package).__path__.append(str(PHONE_CORPUS))
+    assert importlib.import_module(f"{package}.corpus.{theirs.removesuffix('.py')}").OWNER == "S3PRL"
+    libriphone = importlib.import_module(f"{package}.corpus.libriphone")
+    assert hasattr(libriphone, "LibriPhoneDataset") == ours_is_found
 
 
 def test_the_vocabulary_is_cmudicts_stressed_symbols():

@@ -1,5 +1,5 @@
 """PR's phone corpus, which S3PRL's wheel leaves out.
 
-`dataset` holds the class. `corpus/` is the folder that S3PRL sees as `s3prl.downstream.ctc.corpus` once
-`registration.register()` has put this folder on that package's search path.
+`dataset` holds the class. S3PRL finds `corpus/` as `s3prl.downstream.ctc.corpus` after `registration.register()` has
+put this folder on that package's search path. It has no `__init__.py`, so that it hides no corpus of S3PRL's git tree.
 """

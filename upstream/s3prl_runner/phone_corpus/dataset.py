@@ -1,13 +1,14 @@
-"""LibriSpeech as phone sequences: the data class that S3PRL's phone recognition (`-d ctc`) asks for.
+"""LibriSpeech as phone sequences: the data class for S3PRL's phone recognition (`-d ctc`).
 
-The layout is LibriSpeech's (`split/speaker/chapter/*.flac` beside `speaker-chapter.trans.txt`); a word's
-phones are the first entry of the first lexicon that has it. S3PRL's own class draws, for every utterance, the
-window of `bucket_size` utterances that follow it in order of length, so that an "epoch" has as many batches
-as there are utterances; this one does the same, because the published step counts assume it.
+The layout is LibriSpeech's (`split/speaker/chapter/*.flac` beside `speaker-chapter.trans.txt`). A word's phones are the
+first entry of the first lexicon that has the word. S3PRL's own class returns, for every utterance, the window of
+`bucket_size` utterances that follow it in order of length, so that an "epoch" has as many batches as utterances. This
+class does the same, because the published step counts assume it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -16,7 +17,7 @@ from mmpt.upstream.errors import InputError
 
 
 class PhoneCorpusError(InputError):
-    """Lexicon and transcripts do not fit together; the message names the file and the word."""
+    """Lexicon and transcripts do not match. The message names the file and the word."""
 
 
 class LibriPhoneDataset(Dataset):
@@ -27,14 +28,13 @@ class LibriPhoneDataset(Dataset):
         tokenizer: S3PRL's word text encoder over the phone vocabulary; it appends the end symbol.
         bucket_size: utterances in an item; 1 gives single pairs (evaluation, or no bucketing).
         path: LibriSpeech's root.
-        lexicon: files with lines `WORD PH PH ...`, in order of precedence; `WORD(2)` lines are alternatives
-            and are not used.
+        lexicon: files with lines `WORD PH PH ...`, in order of precedence; alternatives such as `WORD(2)` are not used.
         ascending: shortest phone sequence first; S3PRL's order is longest first.
-        unknown_words: phone that stands for a word of no lexicon, as Kaldi has SPN; None makes it an error.
+        unknown_words: phone for a word of no lexicon, such as Kaldi's SPN; None makes such a word an error.
 
     Raises:
-        PhoneCorpusError: a missing folder, transcript or lexicon, a phone outside the vocabulary, or a
-            word that no lexicon has.
+        PhoneCorpusError: a folder, transcript or lexicon is missing, a phone is not in the vocabulary, or a word is in
+            no lexicon.
     """
 
     def __init__(self, splits, tokenizer, bucket_size, path, lexicon, ascending=False, unknown_words=None, **_):
@@ -46,7 +46,7 @@ class LibriPhoneDataset(Dataset):
             for split in splits
             for recording, phones in _phone_transcripts(Path(path) / split, pronunciations, unknown_words)
         ]
-        # The path breaks ties, so that the order does not hang on the file system.
+        # The path breaks ties, so that the order does not depend on the file system.
         items.sort(key=lambda item: (len(item[1]) if ascending else -len(item[1]), item[0]))
         self.items = items
 
@@ -60,18 +60,18 @@ class LibriPhoneDataset(Dataset):
         return self.items[start : start + self.bucket_size]
 
 
-def read_lexicons(files: list[str]) -> dict[str, tuple[list[str], str]]:
-    """Word → (phones, file it came from); the first entry of the first file wins.
+def read_lexicons(files: str | Path | Sequence[str | Path]) -> dict[str, tuple[list[str], str]]:
+    """Return word → (phones, file that has it); the first entry of the first file wins.
 
-    LibriSpeech's form (`WORD PH PH`) and CMUdict's two: `;;;` and `#` begin comments, and words may be in lower case.
+    Lexicons may have LibriSpeech's form (`WORD PH PH`) or either of CMUdict's: `;;;` and `#` begin comments, and words
+    may be in lower case.
     """
     pronunciations: dict[str, tuple[list[str], str]] = {}
     for file in [files] if isinstance(files, (str, Path)) else files:
         try:
             content = Path(file).read_bytes()
-            lines = content.decode(
-                "latin-1" if content.startswith(b";;;") else "utf-8"
-            ).splitlines()  # cmudict-0.7b is Latin-1
+            is_cmudict = content.startswith(b";;;")  # cmudict-0.7b is Latin-1
+            lines = content.decode("latin-1" if is_cmudict else "utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise PhoneCorpusError(f"{file}: cannot be read as a lexicon ({_reason(error)})") from error
         for line in lines:
@@ -82,7 +82,7 @@ def read_lexicons(files: list[str]) -> dict[str, tuple[list[str], str]]:
 
 
 def _check_phones(pronunciations: dict[str, tuple[list[str], str]], tokenizer) -> None:
-    """Refuse a phone that the vocabulary lacks: it would silently be learned as `<unk>`."""
+    """Refuse a phone that the vocabulary lacks: the model would silently learn it as `<unk>`."""
     known: set[str] = set()
     for word, (phones, file) in pronunciations.items():
         for phone in phones:
@@ -93,8 +93,10 @@ def _check_phones(pronunciations: dict[str, tuple[list[str], str]], tokenizer) -
             known.add(phone)
 
 
-def _phone_transcripts(split: Path, pronunciations: dict[str, tuple[list[str], str]], unknown_words: str | None):
-    """Yield (recording, phones) for each recording of a split folder, in order of their paths."""
+def _phone_transcripts(
+    split: Path, pronunciations: dict[str, tuple[list[str], str]], unknown_words: str | None
+) -> Iterator[tuple[Path, list[str]]]:
+    """Yield (recording, phones) of each recording of a split folder, in order of their paths."""
     recordings = sorted(split.rglob("*.flac"))
     if not recordings:
         raise PhoneCorpusError(f"{split}: no .flac file here; expected LibriSpeech's speaker/chapter/*.flac")
@@ -113,11 +115,12 @@ def _phone_transcripts(split: Path, pronunciations: dict[str, tuple[list[str], s
                 f"{transcript}: word '{missing[0]}' of {recording.stem} is in no lexicon; "
                 "add a line 'WORD PH PH ...' to a file of corpus.lexicon"
             )
-        yield recording, [phone for word in words for phone in pronunciations.get(word, ([unknown_words],))[0]]
+        noise = [unknown_words] if unknown_words is not None else []
+        yield recording, [phone for word in words for phone in pronunciations.get(word, (noise, ""))[0]]
 
 
 def read_transcript(file: Path) -> dict[str, list[str]]:
-    """Utterance → words of one `speaker-chapter.trans.txt`."""
+    """Return utterance → words of one `speaker-chapter.trans.txt`."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,0 +1,98 @@
+"""Defaults for the task, the encoder and its cache of states."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.nearest import did_you_mean
+from mmpt.upstream.s3prl_runner.data import read_yaml
+from mmpt.upstream.s3prl_runner.plan import Plan, Surroundings
+from mmpt.upstream.s3prl_runner.registration import UPSTREAM
+from mmpt.upstream.s3prl_runner.tasks import TASKS, find_task
+
+OUR_TASKS = ", ".join(task.name for task in TASKS)
+
+
+def fill_task(plan: Plan) -> None:
+    """Find the task of `-d`, by our name or S3PRL's; raise InputError if S3PRL has no such task."""
+    name = plan.values.get("downstream")
+    if name is None:
+        raise InputError(f"-d is missing: {OUR_TASKS}, or S3PRL's name of a task")
+    plan.task = find_task(name)
+    if plan.task is not None:
+        plan.values["downstream"] = plan.task.downstream
+    elif name not in (others := _stock_tasks()):
+        names = [*(task.name for task in TASKS), *others]
+        hint = did_you_mean(name, names, otherwise=f"known are {OUR_TASKS} and S3PRL's names ({', '.join(others)})")
+        raise InputError(f"-d {name}: no such task; {hint}")
+
+
+def _stock_tasks() -> list[str]:
+    """Return the tasks of the installed S3PRL, found without importing it."""
+    spec = importlib.util.find_spec("s3prl")
+    if spec is None:
+        raise ModuleNotFoundError("s3prl is not installed", name="s3prl")
+    folders = spec.submodule_search_locations or []
+    return sorted(file.parent.name for folder in folders for file in Path(folder, "downstream").glob("*/expert.py"))
+
+
+def fill_encoder(plan: Plan, world: Surroundings) -> None:
+    """Find mmpt_av's checkpoint: `-k`, else $MMPT_AV_CKPT, else the newest of runs/. S3PRL stores the absolute path."""
+    values, named = plan.values, plan.values.get("upstream_ckpt")
+    if named is None and world.environment.get("MMPT_AV_CKPT"):
+        named = world.environment["MMPT_AV_CKPT"]
+        plan.notes.append(f"encoder: {named} ($MMPT_AV_CKPT)")
+    if named is None:
+        found = sorted((world.folder / "runs").glob("**/encoder.pt"), key=lambda f: (f.stat().st_mtime_ns, str(f)))
+        if not found:
+            raise InputError(
+                "no encoder: give -k CKPT or set MMPT_AV_CKPT (there is no runs/**/encoder.pt here); "
+                "an untrained one: python scripts/export.py --untrained tiny --seed 0 --out runs/untrained/encoder.pt"
+            )
+        named = str(found[-1])
+        newest = os.path.relpath(named, world.folder)
+        plan.notes.append(f"encoder: {newest} (the newest of {len(found)} under runs/; -k chooses another)")
+    path = world.path(named)
+    if not path.is_file():
+        raise InputError(f"{named}: no such encoder checkpoint")
+    values["upstream_ckpt"] = str(path)
+    if "upstream_model_config" in values:
+        options = world.path(values["upstream_model_config"])
+        if not options.is_file():
+            raise InputError(f"-g {values['upstream_model_config']}: no such file")
+        values["upstream_model_config"] = str(options)
+
+
+def fill_cache(plan: Plan, cache: dict[str, Any], world: Surroundings) -> None:
+    """Turn `--cache` and its two companions into options of the expert, if no cached state can ever be a wrong one.
+
+    The same holds for `cache_dir` in the file of `-g`.
+    """
+    run = {**plan.values, **plan.restored}
+    in_file = (
+        run.get("upstream") == UPSTREAM
+        and run.get("upstream_model_config")
+        and "cache_dir" in read_yaml(Path(run["upstream_model_config"]))
+    )
+    for name in ("cache_dtype", "cache_limit"):
+        if cache[name] is not None and not in_file and cache["cache"] is None:
+            raise InputError(f"--{name.replace('_', '-')} is without --cache DIR")
+    folder = cache["cache"] and str(world.path(cache["cache"]))
+    plan.options = {"cache_dir": folder, "cache_dtype": cache["cache_dtype"], "cache_limit_gb": cache["cache_limit"]}
+    if not folder and not in_file:
+        return
+    if run.get("upstream") != UPSTREAM:
+        raise InputError(
+            f"--cache is for mmpt_av: the states of '{run.get('upstream')}' may depend on the rest of their batch"
+        )
+    if run.get("upstream_trainable"):
+        raise InputError("--cache keeps the states of a frozen encoder: leave out either it or -f")
+    if plan.task is None:
+        raise InputError(
+            f"--cache is for {OUR_TASKS}: another task may cut its sounds at random, and fill the cache with states "
+            "that are never used again"
+        )

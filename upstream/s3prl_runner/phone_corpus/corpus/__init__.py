@@ -1,1 +1,0 @@
-"""Seen by S3PRL as `s3prl.downstream.ctc.corpus`."""

@@ -1,0 +1,92 @@
+"""Resume or evaluate an experiment: `-a`, and `-e`, with which S3PRL restores arguments from a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.s3prl_runner import data, overrides
+from mmpt.upstream.s3prl_runner.data_defaults import task_placeholders
+from mmpt.upstream.s3prl_runner.encoder_defaults import fill_encoder, fill_task
+from mmpt.upstream.s3prl_runner.experiment import best_checkpoint, newest_checkpoint
+from mmpt.upstream.s3prl_runner.experiment_names import given_folder, newest_default_folder
+from mmpt.upstream.s3prl_runner.plan import Plan, Surroundings
+from mmpt.upstream.s3prl_runner.registration import UPSTREAM
+from mmpt.upstream.s3prl_runner.tasks import SuperbTask, find_task
+
+PHONE_WORKERS = 4  # loader processes of PR after a resume
+
+
+def fill_auto_resume(plan: Plan, world: Surroundings) -> None:
+    """Turn `-a` into `-e` if the experiment has a checkpoint; without a name take the newest of its default name."""
+    values = plan.values
+    if not values.get("auto_resume") or "past_exp" in values:
+        return
+    if "expdir" in values or "expname" in values:
+        folder = given_folder(values)
+    else:
+        fill_task(plan)
+        if values.get("upstream") == UPSTREAM:
+            fill_encoder(plan, world)
+        folder = newest_default_folder(values, world)
+    if any((world.folder / folder).glob("states-*.ckpt")):
+        values["past_exp"] = folder
+        plan.notes.append(f"resuming {folder}")
+
+
+def fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings) -> None:
+    """Fill in a run with `-e`.
+
+    S3PRL restores arguments and configuration from the checkpoint; what must differ goes through `-o`.
+    """
+    values = plan.values
+    checkpoint = _find_checkpoint(plan, world)
+    content = world.read_checkpoint(checkpoint)
+    stored = plan.restored = vars(content["Args"])
+    plan.task = find_task(stored["downstream"])
+    for name in sorted({"downstream", "upstream", "expname", "expdir", "config", "upstream_ckpt"} & values.keys()):
+        if not values.get("auto_resume"):
+            plan.notes.append(
+                f"--{name} has no effect with -e: S3PRL restores it from the checkpoint (-o args.{name}=... changes it)"
+            )
+    ours: dict[str, object] = {}
+    plan.expdir = stored["expdir"]
+    if (world.folder / plan.expdir).resolve() != checkpoint.parent.resolve():  # moved, or started from elsewhere
+        plan.expdir = str(checkpoint.parent.absolute())
+        ours["args.expdir"] = plan.expdir
+    if plan.task is not None:
+        if data_root is not None:
+            found = {key: item for key, item in task_placeholders(plan.task).items() if data.corpora({key: item})}
+            source = data.locate(data_root, plan.task.name, data.corpora(found), world.folder, world.samples)
+            ours.update(data.fill(found, source))
+        _keep_phone_workers(plan.task, content["Config"], ours)
+    given = overrides.read(values.get("override"))
+    if "args.expdir" in given:
+        plan.expdir = str(overrides.value(given["args.expdir"]))
+    encoder = stored.get("upstream_ckpt")
+    if stored.get("upstream") == UPSTREAM and "args.upstream_ckpt" not in given and not Path(str(encoder)).is_file():
+        raise InputError(f"{encoder}: the encoder of {checkpoint} is gone; name it with -o args.upstream_ckpt=FILE")
+    values["override"] = overrides.merge(ours, values.get("override"))
+
+
+def _find_checkpoint(plan: Plan, world: Surroundings) -> Path:
+    """Find the checkpoint that `-e` means, and put it in its place."""
+    values, past = plan.values, world.folder / Path(plan.values["past_exp"]).expanduser()
+    if past.is_dir() and values["mode"] == "train":
+        checkpoint = newest_checkpoint(past, world.read_checkpoint)
+    elif past.is_dir():
+        checkpoint, is_best = best_checkpoint(past)
+        plan.notes.append(f"checkpoint: {checkpoint}" + ("" if is_best else ", the LAST one: no best was written"))
+    elif past.is_file():
+        checkpoint = past
+    else:
+        raise InputError(f"-e {values['past_exp']}: no such checkpoint or experiment folder")
+    values["past_exp"] = str(checkpoint)
+    return checkpoint
+
+
+def _keep_phone_workers(task: SuperbTask, config: dict[str, Any], ours: dict[str, object]) -> None:
+    """Restore PR's num_workers, which S3PRL drops before it stores the configuration (ctc/data.py:76); it starts 12."""
+    if task.name == "pr" and "num_workers" not in config["downstream_expert"]["corpus"]:
+        ours[f"config.{task.workers_key}"] = PHONE_WORKERS
