@@ -1,14 +1,13 @@
-"""Runs jobs a few at a time, here or on a Slurm cluster, both by submitit; what is done is left alone.
+"""Runs several jobs at a time, here or on a Slurm cluster, both by submitit. Finished jobs are left alone.
 
-submitit pickles each job for the process that runs it, under `submitit/` of the output folder. What comes back is read from
-the jobs' own JSON files: nothing is unpickled here.
+submitit pickles each job for the process that runs it, below `submitit/` of the output folder. Results come back in the
+jobs' own JSON files: nothing is unpickled here.
 """
 
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import submitit
@@ -16,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from mmpt.superb.jobs import Job
+from mmpt.superb.tables import job_line
 from mmpt.superb.worker import work
 from mmpt.upstream.errors import InputError
 
@@ -24,10 +24,11 @@ LOCAL_TIMEOUT_MIN = 60 * 24 * 365  # submitit would end a local job after five m
 
 
 class Work:
-    """What submitit runs. Told by Slurm that its time is over, it is queued again and goes on from its newest checkpoint.
+    """What submitit runs. When Slurm's time limit comes, it is queued again, and resumes from its newest checkpoint.
 
     Args:
-        gpu: to use of this machine's; None on the CPU. is_local: whether it runs on this machine.
+        is_local: True if it runs on this machine.
+        gpu: the one of this machine's to use; None on the CPU.
     """
 
     def __init__(self, job: Job, evaluate: bool, is_local: bool, gpu: str | None):
@@ -35,7 +36,7 @@ class Work:
 
     def __call__(self) -> None:
         if self.is_local:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit has it ignored, for the sake of Slurm
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit ignores it, for the sake of Slurm
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         work(self.job, self.evaluate)
@@ -45,10 +46,10 @@ class Work:
 
 
 def executor_for(kind: str, out: Path, slurm: dict[str, str], cpus: int, gpus: int) -> submitit.AutoExecutor:
-    """Submitit's executor. `slurm`: sbatch options without dashes, such as partition or time (minutes).
+    """Return submitit's executor. `slurm`: sbatch options without dashes, such as partition or time (minutes).
 
     Raises:
-        InputError: Slurm is not here, or does not know an option.
+        InputError: Slurm is not available, or does not know an option.
     """
     if kind == "slurm" and shutil.which("srun") is None:
         raise InputError("--executor slurm: there is no srun here; on a machine without Slurm use --executor local")
@@ -59,9 +60,8 @@ def executor_for(kind: str, out: Path, slurm: dict[str, str], cpus: int, gpus: i
     options = {
         f"slurm_{key.replace('-', '_')}": int(value) if value.isdigit() else value for key, value in slurm.items()
     }
-    defaults = {"cpus_per_task": cpus, "slurm_time": 24 * 60, "name": "superb"} | (
-        {"gpus_per_node": gpus} if gpus else {}
-    )
+    defaults = {"cpus_per_task": cpus, "slurm_time": 24 * 60, "name": "superb"}
+    defaults |= {"gpus_per_node": gpus} if gpus else {}
     try:
         executor.update_parameters(**{**defaults, **options})
     except (NameError, ValueError, AssertionError) as error:
@@ -69,75 +69,85 @@ def executor_for(kind: str, out: Path, slurm: dict[str, str], cpus: int, gpus: i
     return executor
 
 
-def execute(
-    jobs: list[Job],
-    evaluate: bool,
-    executor: submitit.AutoExecutor,
-    at_a_time: int,
-    said: Callable[[Job], str],
-    title: str,
-) -> list[Job]:
-    """Runs the jobs that are not done; returns those that failed.
+def execute(jobs: list[Job], evaluate: bool, executor: submitit.AutoExecutor, at_a_time: int, title: str) -> list[Job]:
+    """Run the jobs that are not done, the longest first; return those that failed.
 
     Args:
-        evaluate: score the best checkpoint on test, too.
-        at_a_time: running or queued.
-        said: one line about a job that is done.
+        evaluate: test the best checkpoint too.
+        at_a_time: jobs that run or are queued.
+        title: of the progress bar.
     """
-    done = [job for job in jobs if (job.result() if evaluate else job.trained())]
-    waiting = [job for job in jobs if job not in done]
-    waiting.sort(key=lambda job: -job.steps)  # the longest first, so that no processor idles at the end
-    before = f", {len(done)} done before" if done else ""
+    waiting = sorted((job for job in jobs if not job.is_done(evaluate)), key=lambda job: -job.steps)
     if not waiting:
         return []
-    running: dict[Job, submitit.Job] = {}
-    is_local = executor.cluster == "local"
-    gpus = visible_gpus() if is_local and jobs[0].options.device == "cuda" else []
-    seen = {job: job.step() for job in waiting}
-    total = sum(job.steps for job in waiting)
+    done = len(jobs) - len(waiting)
+    queue = Queue(executor, evaluate, visible_gpus() if jobs[0].options.device == "cuda" else [])
+    steps, failed = {job: job.step() for job in waiting}, []
     with tqdm(
-        total=total,
-        initial=sum(seen.values()),
+        total=sum(job.steps for job in waiting),
+        initial=sum(steps.values()),
         unit="step",
-        desc=f"{title}: {len(waiting)} jobs{before}",
+        desc=f"{title}: {len(waiting)} jobs" + (f", {done} done before" if done else ""),
         dynamic_ncols=True,
     ) as bar:
-        failed, given = [], {}
         try:
-            while waiting or running:
-                while waiting and len(running) < at_a_time:
-                    job = waiting.pop(0)
-                    gpu = (
-                        min(gpus, key=lambda gpu: sum(given[other] == gpu for other in running)) if gpus else None
-                    )  # the least busy one
-                    given[job] = gpu
-                    running[job] = submit(executor, Work(job, evaluate, is_local, gpu))
+            while waiting or queue.running:
+                while waiting and len(queue.running) < at_a_time:
+                    queue.submit(waiting.pop(0))
                 time.sleep(POLL_S)
-                for job, handle in list(running.items()):
+                for job, handle in list(queue.running.items()):
                     step = job.step()
-                    if step > seen[job]:
-                        bar.update(step - seen[job])
-                        seen[job] = step
-                    if handle.done():
-                        del running[job]
-                        if job.result() if evaluate else job.trained():
-                            bar.write(said(job))
-                        else:
-                            failed.append(job)
-                            bar.write(f"FAILED: {job.failure() or f'{job.name}, see {handle.paths.folder}'}")
+                    if step > steps[job]:
+                        bar.update(step - steps[job])
+                        steps[job] = step
+                    if not handle.done():
+                        continue
+                    queue.forget(job)
+                    if job.is_done(evaluate):
+                        bar.write(job_line(job))
+                    else:
+                        failed.append(job)
+                        bar.write(f"FAILED: {job.failure() or f'{job.name}, see {handle.paths.folder}'}")
         except BaseException:
-            for handle in running.values():
-                if is_local:
-                    os.kill(int(handle.job_id), signal.SIGTERM)  # its number is that of its process
-                else:
-                    handle.cancel(check=False)
-            bar.write(f"{len(running)} jobs were ended; the same command goes on with them")
+            queue.cancel()
+            bar.write(f"{len(queue.running)} jobs were ended; the same command resumes them")
             raise
     return failed
 
 
+class Queue:
+    """The jobs that run or are queued, spread over the GPUs. `gpus`: this machine's; empty on the CPU."""
+
+    def __init__(self, executor: submitit.AutoExecutor, evaluate: bool, gpus: list[str]):
+        self.executor, self.evaluate = executor, evaluate
+        self.is_local = executor.cluster == "local"
+        self.gpus = gpus if self.is_local else []
+        self.running: dict[Job, submitit.Job] = {}
+        self.gpu_of: dict[Job, str] = {}
+
+    def submit(self, job: Job) -> None:
+        """Submit a job to the least busy GPU."""
+        gpu = min(self.gpus, key=list(self.gpu_of.values()).count) if self.gpus else None
+        self.running[job] = submit(self.executor, Work(job, self.evaluate, self.is_local, gpu))
+        if gpu is not None:
+            self.gpu_of[job] = gpu
+
+    def forget(self, job: Job) -> None:
+        """Take out a job that has ended."""
+        del self.running[job]
+        self.gpu_of.pop(job, None)
+
+    def cancel(self) -> None:
+        """End all jobs."""
+        for handle in self.running.values():
+            if self.is_local:
+                os.kill(int(handle.job_id), signal.SIGTERM)  # its number is that of its process
+            else:
+                handle.cancel(check=False)
+
+
 def submit(executor: submitit.AutoExecutor, what: Work) -> submitit.Job:
-    """Submits; Ctrl-C, which a terminal sends to every process, is for this one alone."""
+    """Submit, with Ctrl-C ignored: a terminal sends it to every process, and it is meant for this one alone."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return executor.submit(what)
@@ -146,10 +156,8 @@ def submit(executor: submitit.AutoExecutor, what: Work) -> submitit.Job:
 
 
 def visible_gpus() -> list[str]:
-    """Numbers or names of the GPUs that this process may use."""
+    """Return the numbers or names of the GPUs that this process may use."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return (
-        [name.strip() for name in named.split(",")]
-        if named
-        else [str(number) for number in range(torch.cuda.device_count())]
-    )
+    if named:
+        return [name.strip() for name in named.split(",")]
+    return [str(number) for number in range(torch.cuda.device_count())]

@@ -1,38 +1,122 @@
-"""What a command line says of tasks, data and machine, read for the jobs of a run."""
+"""The options of a SUPERB run: declared for the command line, and read into one object. Imports no torch."""
 
 import argparse
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mmpt.superb.jobs import Options
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.s3prl_runner.launcher import best_device
-from mmpt.upstream.s3prl_runner.overrides import read
+from mmpt.upstream.mmpt_av.config import FRAME_HOPS
+from mmpt.upstream.repository import find_samples
+from mmpt.upstream.s3prl_runner import overrides
 from mmpt.upstream.s3prl_runner.tasks import TASKS, find_task
 
-SLURM_CPUS = 8  # of a job, where --slurm does not say
+SLURM_CPUS = 8  # of a job, unless --slurm gives another number
 
 
-def add_data_arguments(group) -> None:
-    """What is read: the options that run.py and check_data.py share."""
-    group.add_argument(
-        "--tasks", default=",".join(task.name for task in TASKS), metavar="LIST", help="default: %(default)s"
+@dataclass(frozen=True)
+class Options:
+    """What all jobs of a run have in common. Paths are absolute; None leaves the launcher's default.
+
+    Args:
+        limit: steps of a smoke run, in place of the configuration's.
+        settings: further settings, dotted as in `-o`, without `config.`.
+        configs: task → YAML file in place of ours.
+        threads: of each process, for OMP_NUM_THREADS.
+        samples: returns the folder of the built samples, for a run without data of its own.
+    """
+
+    data_root: str | None = None
+    device: str = "cpu"
+    cache: str | None = None
+    cache_dtype: str | None = None
+    cache_limit: float | None = None
+    frame_hop: int | None = None
+    limit: int | None = None
+    fine_tune: bool = False
+    lexicon: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    configs: tuple[tuple[str, str], ...] = ()
+    workers: int | None = None
+    threads: int = 1
+    samples: Callable[[], Path] = find_samples
+
+
+def add_encoder_arguments(group: argparse._ActionsContainer) -> None:
+    """Declare what run.py scores."""
+    add = group.add_argument
+    add("--ckpt", action="append", default=[], metavar="[NAME=]FILE", help="an encoder checkpoint; may be given again")
+    add(
+        "--upstream",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an upstream of S3PRL's, such as fbank; may be given again",
     )
-    group.add_argument(
-        "--data-root", metavar="DIR", help="folder of the corpora; default: data.yaml, else the built samples"
-    )
-    group.add_argument(
+    add("--lr", metavar="LIST", help="learning rates to choose from on dev; default: the configuration's own")
+    add("--seeds", default="1337", metavar="LIST", help="default: %(default)s, S3PRL's")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the results, such as runs/superb/first")
+
+
+def add_data_arguments(group: argparse._ActionsContainer) -> None:
+    """Declare what run.py and check_data.py read."""
+    add, tasks = group.add_argument, ",".join(task.name for task in TASKS)
+    add("--tasks", default=tasks, metavar="LIST", help="default: %(default)s")
+    add("--data-root", metavar="DIR", help="folder of the corpora; default: data.yaml, else the built samples")
+    add(
         "--config",
         action="append",
         default=[],
         metavar="TASK=FILE",
         help="another YAML, such as asr=downstream_configs/asr_960.yaml",
     )
-    group.add_argument("--lexicon", nargs="+", metavar="FILE", help="pr: other lexicons (see run_downstream.py --help)")
+    add("--lexicon", nargs="+", metavar="FILE", help="pr: other lexicons (see run_downstream.py --help)")
+
+
+def add_training_arguments(group: argparse._ActionsContainer) -> None:
+    """Declare how run.py trains."""
+    add = group.add_argument
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the YAML for all tasks, such as runner.total_steps=1000",
+    )
+    add("--limit", type=int, metavar="STEPS", help="a smoke run: train this many steps, evaluate once")
+    add("--frame-hop", type=int, choices=FRAME_HOPS, help="samples under a state, in place of the checkpoint's")
+    add("--fine-tune", action="store_true", help="train the encoder too (-f): not the constrained track")
+    add("--cache", metavar="DIR", help="keep a frozen encoder's states here for all epochs, tasks, seeds and rates")
+    add("--cache-dtype", choices=["float16", "float32"], help="default: float16")
+    add("--cache-limit", type=float, metavar="GB", help="size at which the cache stops growing; default: 100")
+
+
+def add_machine_arguments(group: argparse._ActionsContainer) -> None:
+    """Declare where run.py trains."""
+    add = group.add_argument
+    add("--executor", choices=["local", "slurm"], default="local", help="default: %(default)s")
+    add(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="jobs at a time; they share this machine's GPUs; default: %(default)s",
+    )
+    add(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of sbatch, such as partition=gpu; may be given again",
+    )
+    add("--device", choices=["cuda", "cpu"], help="default: cuda if available (slurm: cuda)")
+    add("--workers", type=int, metavar="N", help="loader processes of a job; default: the configuration's")
 
 
 def read_tasks(text: str) -> list[str]:
-    """The tasks asked for, by our names, in the order given."""
+    """Return the names of the tasks in a list with commas, in its order. Raises InputError."""
     tasks = []
     for name in filter(None, text.split(",")):
         task = find_task(name.strip())
@@ -44,11 +128,11 @@ def read_tasks(text: str) -> list[str]:
     return list(dict.fromkeys(tasks))
 
 
-def read_data_options(arguments: argparse.Namespace, tasks: list[str]) -> dict:
-    """The fields of Options that say what is read.
+def read_data_options(arguments: argparse.Namespace, tasks: list[str]) -> dict[str, Any]:
+    """Return the fields of Options that name the data.
 
     Raises:
-        InputError: something is not there, or for a task that is not asked for.
+        InputError: a file or folder is missing, or belongs to a task that does not run.
     """
     if arguments.data_root and not Path(arguments.data_root).expanduser().is_dir():
         raise InputError(f"--data-root {arguments.data_root}: no such folder")
@@ -67,14 +151,14 @@ def read_data_options(arguments: argparse.Namespace, tasks: list[str]) -> dict:
     }
 
 
-def read_options(arguments: argparse.Namespace, tasks: list[str]) -> Options:
-    """What all jobs of run.py have in common."""
+def read_options(arguments: argparse.Namespace, tasks: list[str], samples: Callable[[], Path]) -> Options:
+    """Return what all jobs of run.py have in common. Raises InputError."""
     if arguments.limit is not None and arguments.limit < 1 or arguments.jobs < 1:
         raise InputError("--limit and --jobs must be at least 1")
     if arguments.cache and arguments.fine_tune:
         raise InputError("--cache keeps the states of a frozen encoder: leave out either it or --fine-tune")
     on_slurm = arguments.executor == "slurm"
-    device = arguments.device or ("cuda" if on_slurm else best_device())
+    device = arguments.device or ("cuda" if on_slurm else _best_device())
     cores = SLURM_CPUS if on_slurm else max(1, (os.cpu_count() or 1) // arguments.jobs)
     return Options(
         **read_data_options(arguments, tasks),
@@ -87,21 +171,40 @@ def read_options(arguments: argparse.Namespace, tasks: list[str]) -> Options:
         fine_tune=arguments.fine_tune,
         settings=tuple(read_pair(text, "--set") for text in arguments.set),
         workers=arguments.workers,
-        threads=cores
-        if device == "cuda" or arguments.data_root
-        else 1,  # the samples' small models are slower on several
+        # The small models of the samples are slower with several threads.
+        threads=cores if device == "cuda" or arguments.data_root else 1,
+        samples=samples,
     )
 
 
+def read_numbers(rates: str | None, seeds: str) -> tuple[list[str | None], list[int]]:
+    """Return the values of `--lr`, as typed ([None] without it), and of `--seeds`, each once. Raises InputError."""
+    found: list[str | None] = [rate.strip() for rate in rates.split(",")] if rates else [None]
+    try:
+        numbers = [int(seed) for seed in seeds.split(",")]
+        bad = [rate for rate in found if rate is not None and not float(rate) > 0]
+    except ValueError as error:
+        raise InputError(f"--lr and --seeds are numbers with commas between: {error}") from None
+    if bad:
+        raise InputError(f"--lr {bad[0]}: a learning rate is above 0")
+    return list(dict.fromkeys(found)), list(dict.fromkeys(numbers))
+
+
 def read_pair(text: str, flag: str) -> tuple[str, str]:
-    """KEY=VALUE as S3PRL's `-o` could hold it; InputError for anything else."""
+    """Split KEY=VALUE. Raises InputError for a text that S3PRL's `-o` cannot hold."""
     key, mark, value = text.partition("=")
     if not mark or not key or not value:
         raise InputError(f"{flag} {text}: not of the form KEY=VALUE")
-    read(text)  # S3PRL could not take it apart
+    overrides.read(text)
     return key, value
 
 
 def absolute(path: str | None) -> str | None:
-    """The path from the root, so that jobs find it from anywhere."""
+    """Return the path from the root, so that jobs find it from any working directory."""
     return None if path is None else str(Path(path).expanduser().absolute())
+
+
+def _best_device() -> str:
+    from mmpt.upstream.s3prl_runner.launcher import best_device
+
+    return best_device()

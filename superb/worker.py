@@ -1,64 +1,60 @@
-"""The work of a job, in a process of its own: train, or go on; score the best checkpoint.
+"""The work of a job, in a process of its own: train, then test the best checkpoint.
 
-A phase that is done is not done again, and one that was broken off goes on from its newest checkpoint.
+A phase that is done is not done again. An interrupted one resumes from its newest checkpoint.
 """
 
-import contextlib
 import ctypes
-import fcntl
 import json
 import os
-import platform
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
+import filelock
 import torch
 
 from mmpt.superb.jobs import TAIL_BYTES, Job, read_json
+from mmpt.superb.software import software_versions
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
-from mmpt.upstream.repository import git_revision
+from mmpt.upstream.s3prl_runner import arguments, overrides
 from mmpt.upstream.s3prl_runner.experiment import best_checkpoint, dev_curve, newest_checkpoint, score
 from mmpt.upstream.s3prl_runner.launcher import read_checkpoint
-from mmpt.upstream.s3prl_runner.tasks import find_task
+from mmpt.upstream.s3prl_runner.tasks import superb_task
 from mmpt.upstream.s3prl_runner.watch import TALLY
 
-LAST_WORDS = 12  # lines of a failed job's log that are shown
-SOFTWARE = ("torch", "torchaudio", "s3prl", "mmpt-av")
+LOG_LINES = 12  # of a failed job's log, shown in the error
 
 
 def work(job: Job, evaluate: bool) -> None:
-    """Trains, and with `evaluate` scores the best checkpoint on test: what runs in a process of its own, here or on a cluster.
+    """Train, and with `evaluate` test the best checkpoint: what runs in a process of its own, here or on a cluster.
 
-    Another process that is at the same job is waited for.
+    If another process works at the same job, wait for it.
     """
-    with _alone(job.folder):
+    with filelock.FileLock(job.folder / "lock"):
         (job.folder / "failed.txt").unlink(missing_ok=True)
         try:
             if not job.trained():
                 train(job)
             if evaluate and not job.result():
-                score_best(job)
+                evaluate_best(job)
         except BaseException as error:
             write_text(job.folder / "failed.txt", str(error) or type(error).__name__)
             raise
 
 
 def train(job: Job) -> None:
-    """Trains or goes on, and writes trained.json: dev curve, best checkpoint, layer weights, what was dropped."""
-    argv = job.argv()
+    """Train or resume; write trained.json: dev curve, best checkpoint, layer weights, what S3PRL dropped."""
     try:
         newest = newest_checkpoint(job.experiment, read_checkpoint)
-        argv = ["-m", "train", "-e", str(newest), "--device", job.options.device, *job.cache_argv()]
-    except InputError:  # nothing to go on from
+        values = resumed(job, "train", newest)
+    except InputError:  # no checkpoint to resume from
         shutil.rmtree(job.experiment, ignore_errors=True)
-    run_stock(job, argv, "train.log")
+        values = job.values()
+    run_stock(job, values, "train.log")
     checkpoint, is_best = best_checkpoint(job.experiment, job.task)
     content = read_checkpoint(checkpoint)
     curve = dev_curve(job.experiment, job.task)
@@ -73,21 +69,17 @@ def train(job: Job) -> None:
         if "weights" in content["Featurizer"]
         else None,
         "dropped": read_json(job.experiment / TALLY),
-        "software": software(),
+        "software": software_versions(),
     }
     write_text(job.folder / "trained.json", json.dumps(trained, indent=2) + "\n")
 
 
-def score_best(job: Job) -> None:
-    """Evaluates the best checkpoint, whose predictions then lie in the experiment's folder, and writes result.json."""
+def evaluate_best(job: Job) -> None:
+    """Evaluate the best checkpoint, which leaves its predictions in the experiment's folder; write result.json."""
     checkpoint, _ = best_checkpoint(job.experiment, job.task)
     scores = {}
     for split in test_splits(job):
-        run_stock(
-            job,
-            ["-m", "evaluate", "-e", str(checkpoint), "-t", split, "--device", job.options.device, *job.cache_argv()],
-            "evaluate.log",
-        )
+        run_stock(job, resumed(job, "evaluate", checkpoint, evaluate_split=split), "evaluate.log")
         scores[split] = score(job.experiment, job.task, split)
     if job.task == "sd":
         predict_dev(job, checkpoint)
@@ -101,64 +93,53 @@ def score_best(job: Job) -> None:
 
 
 def predict_dev(job: Job, checkpoint: Path) -> None:
-    """SD's predictions of dev, in a folder beside the experiment's: S3PRL keeps those of `test` alone, so dev is given to it as that.
+    """Write SD's predictions of dev to a folder beside the experiment's.
 
-    Threshold and median are chosen on them; the leaderboard takes those that are best on test.
+    S3PRL keeps the predictions of `test` alone, so it gets dev under that name. Threshold and median can then be chosen
+    on dev; the leaderboard takes those that are best on test.
     """
     shutil.rmtree(job.dev_diarization, ignore_errors=True)
     job.dev_diarization.mkdir()
-    changes = {
+    changes: dict[str, object] = {
         "config.downstream_expert.loaderrc.test_dir": job.config["downstream_expert"]["loaderrc"]["dev_dir"],
-        "args.expdir": job.dev_diarization,
+        "args.expdir": str(job.dev_diarization),
     }
-    override = ",,".join(f"{key}={value}" for key, value in changes.items())
-    run_stock(
-        job,
-        [
-            "-m",
-            "evaluate",
-            "-e",
-            str(checkpoint),
-            "-t",
-            "test",
-            "-o",
-            override,
-            "--device",
-            job.options.device,
-            *job.cache_argv(),
-        ],
-        "evaluate.log",
-    )
+    override = overrides.merge(changes, None)  # as literals: a path may hold `=`
+    run_stock(job, resumed(job, "evaluate", checkpoint, evaluate_split="test", override=override), "evaluate.log")
+
+
+def resumed(job: Job, mode: str, checkpoint: Path, **more: object) -> dict:
+    """Return the options of run_downstream.py that continue from a checkpoint."""
+    return {
+        "mode": mode,
+        "past_exp": str(checkpoint),
+        **more,
+        "device": job.options.device,
+        **job.cache_values(),
+    }
 
 
 def test_splits(job: Job) -> list[str]:
-    """The leaderboard's split, and for ASR test-other where it is there."""
-    task = find_task(job.task)
+    """Return the leaderboard's split, and for ASR test-other if the data hold it."""
+    task = superb_task(job.task)
     splits = [task.test_split]
-    if (
-        task.name == "asr"
-        and Path(job.config["downstream_expert"]["datarc"]["bucket_file"], "test-other.csv").is_file()
-    ):
-        splits.append("test-other")
+    if task.name == "asr":
+        tables = Path(job.config["downstream_expert"]["datarc"]["bucket_file"])
+        splits += ["test-other"] if (tables / "test-other.csv").is_file() else []
     return splits
 
 
-def software() -> dict[str, str]:
-    """What results are made with."""
-    return {name: version(name) for name in SOFTWARE} | {
-        "python": platform.python_version(),
-        "revision": git_revision(),
-    }
+def run_stock(job: Job, values: dict, log: str) -> None:
+    """Run the stock runner in a process of its own, its output appended to a log in the job's folder.
 
-
-def run_stock(job: Job, argv: list[str], log: str) -> None:
-    """The stock runner in a process of its own, its output added to a log in the job's folder.
+    Args:
+        values: options of run_downstream.py, by the names that its parser gives them.
 
     Raises:
         InputError: it failed; the message has the end of the log.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": str(job.options.threads)}
-    command = [sys.executable, "-m", "mmpt.upstream.s3prl_runner.launcher", *argv]
+    command = [sys.executable, "-m", "mmpt.upstream.s3prl_runner.launcher", *arguments.to_argv(values)]
     with (job.folder / log).open("ab") as file:
         file.write(f"\n$ {shlex.join(command)}\n".encode())
         file.flush()
@@ -173,25 +154,17 @@ def run_stock(job: Job, argv: list[str], log: str) -> None:
         ).returncode
     if status:
         raise InputError(
-            f"{job.name} failed (exit status {status}); the end of {job.folder / log}:\n{last_words(job.folder / log)}"
+            f"{job.name} failed (exit status {status}); the end of {job.folder / log}:\n{end_of_log(job.folder / log)}"
         )
 
 
 def _end_with_parent() -> None:
-    """Has Linux end this process when the one that started it ends, however that happens (prctl(2), PR_SET_PDEATHSIG)."""
+    """Have Linux end this process when its parent ends, however that happens (prctl(2), PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def last_words(log: Path) -> str:
-    """The last lines of a log, without progress bars."""
+def end_of_log(log: Path) -> str:
+    """Return the last lines of a log, without progress bars."""
     text = log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").replace("\r", "\n")
     lines = [line for line in text.splitlines() if line.strip() and "it/s]" not in line and "s/it]" not in line]
-    return "\n".join(lines[-LAST_WORDS:])
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock goes with the process, however it ends."""
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return "\n".join(lines[-LOG_LINES:])

@@ -1,4 +1,4 @@
-"""What the results of runs say of each encoder: where it comes from, what it scored. Nothing is filled in."""
+"""Collects each encoder's origin and scores from the results of runs. Nothing is filled in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from mmpt.superb.report.word_errors import PRE, SPLITS, Key, WordErrors
-from mmpt.superb.submission.task_results import read_results
-from mmpt.upstream.s3prl_runner.tasks import find_task
+from mmpt.superb.results import read_results
+from mmpt.upstream.s3prl_runner.tasks import superb_task
 
 METHODS = {"mae": "MAE", "clr": "CLR", "mae+clr": "MAE+CLR"}  # the paper's names of stage 1's objectives
 NO_METHOD = "none"  # mid-trained without pre-training
@@ -17,14 +17,23 @@ Cell = tuple[str, str]  # task, test split
 
 @dataclass
 class Row:
-    """One encoder, frozen or fine-tuned, over all runs that scored it. Scores are in per cent, in order of the head seeds.
+    """One encoder, frozen or fine-tuned, over all runs that scored it.
 
-    method, data: of stage 1, None without; language: of stage 2, None without. board: superb_s and the five figures of one seed by the
-    server's rules, None where no bundle was scored. cost: parameters and MACs of the 32 utterances, where measured.
+    Args:
+        name: in the report.
+        kind: "stock", "untrained", "pre-trained", "mid-trained" or "other".
+        method: of stage 1; None without that stage.
+        data: of stage 1; None without that stage.
+        language: of stage 2; None without that stage.
+        fine_tuned: True if the encoder was trained with the heads.
+        scores: task and split → head seed → per cent.
+        not_best: cells in which a last checkpoint stands in for the best on dev.
+        board: superb_s and the five figures of one seed by the server's rules; None if no bundle was scored.
+        cost: parameters and MACs of the 32 utterances, if measured.
     """
 
     name: str
-    kind: str  # "stock", "untrained", "pre-trained", "mid-trained" or "other"
+    kind: str
     method: str | None = None
     data: str | None = None
     language: str | None = None
@@ -39,7 +48,7 @@ class Row:
         return fmean(values.values()) if values else None
 
     def spread(self, cell: Cell) -> float | None:
-        """Standard deviation over head seeds; None of fewer than two."""
+        """Return the standard deviation over head seeds; None for fewer than two."""
         values = list(self.scores.get(cell, {}).values())
         return stdev(values) if len(values) > 1 else None
 
@@ -50,7 +59,14 @@ class Row:
 
 @dataclass
 class Collection:
-    """All results that a report is about. jobs: of results.json, for curves and layer weights. sources: what was read, with the commands."""
+    """All results that a report is about.
+
+    Args:
+        rows: one an encoder.
+        jobs: of results.json, for curves and layer weights.
+        notes: of results.json.
+        sources: the files that were read, with the commands that made them.
+    """
 
     rows: list[Row] = field(default_factory=list)
     jobs: list[dict] = field(default_factory=list)
@@ -58,13 +74,14 @@ class Collection:
     sources: list[dict] = field(default_factory=list)
 
     def cells(self) -> list[Cell]:
-        """Tasks and splits that anything is known of, in the order of the results."""
+        """Return the tasks and splits with scores, in the order of the results."""
         return list(dict.fromkeys(cell for row in self.rows for cell in row.scores))
 
     def word_errors(self) -> dict[str, WordErrors]:
-        """LibriSpeech's word errors as the paper's table has them. Of several encoders of one method, data set and language the mean stands.
+        """Return LibriSpeech's word errors in the form of the paper's table.
 
-        Scratch is the untrained encoder, if one was scored.
+        Several encoders of one method, data set and language are averaged. Scratch is the untrained encoder, if one was
+        scored.
         """
         return {split: self._word_errors(("asr", f"test-{split}")) for split in SPLITS}
 
@@ -72,25 +89,22 @@ class Collection:
         values: dict[Key | None, list[float]] = {}
         for row in self.rows:
             if row.kind in ("untrained", "pre-trained", "mid-trained") and cell in row.scores:
-                key = (
-                    None
-                    if row.kind == "untrained"
-                    else (row.method or NO_METHOD, row.data or "-", row.language if row.language else PRE)
-                )
+                trained = (row.method or NO_METHOD, row.data or "-", row.language or PRE)
+                key = None if row.kind == "untrained" else trained
                 values.setdefault(key, []).extend(row.scores[cell].values())
-        means = {key: fmean(group) for key, group in values.items()}
+        means = {key: fmean(group) for key, group in values.items() if key is not None}
         spreads = {key: stdev(group) for key, group in values.items() if len(group) > 1}
-        scratch = means.pop(None, None)
-        return WordErrors(means, scratch, spreads)
+        return WordErrors(means, fmean(values[None]) if None in values else None, spreads)
 
 
 def collect(paths: list[Path]) -> Collection:
-    """Reads runs' results.json files, or the folders that hold them. An encoder is known by its checkpoint's hash.
+    """Read runs' results.json files, or the folders that hold them. Encoders with one hash are one.
 
     Raises:
         InputError: one cannot be read.
     """
-    found, rows = Collection(), {}
+    found = Collection()
+    rows: dict[tuple[str, bool], Row] = {}
     for path in paths:
         content = read_results(path)
         found.notes += [note for note in content["notes"] if note not in found.notes]
@@ -107,7 +121,7 @@ def collect(paths: list[Path]) -> Collection:
             row.board, row.cost = entry.get("server_score") or row.board, entry.get("cost") or row.cost
         for entry in content["summary"]:
             cell, row = (entry["task"], entry["split"]), names[entry["encoder"]]
-            metric = entry[find_task(entry["task"]).metric]["values"]
+            metric = entry[superb_task(entry["task"]).metric]["values"]
             row.scores.setdefault(cell, {}).update({seed: 100 * value for seed, value in zip(entry["seeds"], metric)})
             row.not_best |= set() if entry["best_on_dev"] else {cell}
         known = {job["folder"] for job in found.jobs}  # results may be given twice, or hold what others hold
@@ -119,7 +133,7 @@ def collect(paths: list[Path]) -> Collection:
 
 
 def _row(entry: dict, fine_tuned: bool, taken: set[str]) -> Row:
-    """An encoder without scores yet, under a name of its own."""
+    """Return an encoder without scores yet, under a name of its own."""
     name = entry["name"]
     while name in taken:
         name += "'"
@@ -130,30 +144,28 @@ def _row(entry: dict, fine_tuned: bool, taken: set[str]) -> Row:
         for stage in (entry["provenance"] or {}).get("stages") or []
         if isinstance(stage, dict)
     }
-    known = set(stages) <= {"untrained", "pretrain", "midtrain"}
-    kind = (
-        "other"
-        if not known or not stages
-        else "mid-trained"
-        if "midtrain" in stages
-        else "pre-trained"
-        if "pretrain" in stages
-        else "untrained"
-    )
     pre, mid = stages.get("pretrain", {}), stages.get("midtrain", {})
-    objective = pre.get("objective")
-    return Row(name, kind, METHODS.get(objective, objective), pre.get("data"), mid.get("language"), fine_tuned)
+    method = pre.get("objective")
+    method = METHODS.get(str(method), method)
+    return Row(name, _kind(set(stages)), method, pre.get("data"), mid.get("language"), fine_tuned)
+
+
+def _kind(stages: set[str | None]) -> str:
+    """Return what the stages of its provenance make of an encoder."""
+    if not stages or not stages <= {"untrained", "pretrain", "midtrain"}:
+        return "other"
+    return "mid-trained" if "midtrain" in stages else "pre-trained" if "pretrain" in stages else "untrained"
 
 
 def relative_change(new: float | None, old: float | None, higher_is_better: bool) -> float | None:
-    """Per cent by which a score is better than another (negative: worse), relative to that; None where either is missing, or that is 0."""
+    """Return by how many per cent of `old` the score `new` is better (negative: worse); None if one is missing or 0."""
     if new is None or not old:
         return None
     return 100 * (new / old - 1) if higher_is_better else 100 * (1 - new / old)
 
 
 def baselines(rows: list[Row], row: Row) -> dict[str, Row]:
-    """What an encoder is compared with: the same one before mid-training, and the untrained one."""
+    """Return what an encoder is compared with: the same one before mid-training, and the untrained one."""
     before = [
         o
         for o in rows

@@ -1,4 +1,4 @@
-"""The figures of a report. Each returns None where nothing is known of what it would show."""
+"""Draws the figures of a report. Each function returns None if it has nothing to show."""
 
 from matplotlib.figure import Figure
 
@@ -7,19 +7,19 @@ from mmpt.superb.report.collect import Cell, Row, baselines, relative_change
 from mmpt.superb.report.style import pyplot
 from mmpt.superb.report.word_errors import WordErrors
 from mmpt.superb.scoring.board import published
-from mmpt.upstream.s3prl_runner.tasks import find_task
+from mmpt.upstream.s3prl_runner.tasks import superb_task
 
 LOWEST = -60  # a lower superb_s is drawn there
 
 
 def cell_title(cell: Cell) -> str:
-    """A task's name, with LibriSpeech's test set for ASR."""
+    """Return a task's name, with LibriSpeech's test set for ASR."""
     task, split = cell
     return task.upper() + (f" {split.removeprefix('test-')}" if split != "test" else "")
 
 
 def change_by_task(rows: list[Row], cells: list[Cell]) -> Figure | None:
-    """The paper's figure 2: by how much each task's score is better or worse than that of the encoder before, and of the untrained one."""
+    """Draw the paper's figure 2: how much each score is better than before mid-training, and than untrained."""
     panels: dict[str, list[Row]] = {}
     for row in rows:
         for against in baselines(rows, row):
@@ -55,7 +55,7 @@ def change_by_task(rows: list[Row], cells: list[Cell]) -> Figure | None:
 def _changes(rows: list[Row], row: Row, against: str, cells: list[Cell]) -> dict[Cell, float]:
     other, found = baselines(rows, row)[against], {}
     for cell in cells:
-        higher = find_task(cell[0]).metric == "acc"
+        higher = superb_task(cell[0]).metric == "acc"
         change = relative_change(row.mean(cell), other.mean(cell), higher)
         if change is not None:
             found[cell] = change
@@ -63,7 +63,7 @@ def _changes(rows: list[Row], row: Row, against: str, cells: list[Cell]) -> dict
 
 
 def average_gains(tables: dict[str, WordErrors]) -> Figure | None:
-    """The paper's figure 3: what mid-training gains in word errors on average, by method, language and data set."""
+    """Draw the paper's figure 3: the average gain of mid-training in word errors, by method, language and data set."""
     clean = tables["clean"]
     groups = {"method": clean.methods(), "language": clean.languages(), "data": clean.data_sets()}
     gains = {
@@ -103,7 +103,10 @@ def average_gains(tables: dict[str, WordErrors]) -> Figure | None:
 
 
 def among_published(rows: list[Row]) -> Figure | None:
-    """superb_s against parameters and MACs, ours among the leaderboard's rows, numbered by rank. A score far under FBANK's stands at the lower edge."""
+    """Draw superb_s against parameters and MACs, ours among the leaderboard's rows, numbered by rank.
+
+    A score far under FBANK's stands at the lower edge.
+    """
     ours = [
         (row.board["superb_s"], row.name, row.cost["parameters"] / 1e6, row.macs / 1e9)
         for row in rows

@@ -1,6 +1,7 @@
-"""report.html, one file that needs no other, and its figures as PNG and PDF beside it."""
+"""Writes report.html, one file that needs no other, and its figures as PNG and PDF beside it."""
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,18 +13,39 @@ from mmpt.superb.report.collect import Collection
 from mmpt.superb.report.style import pyplot
 from mmpt.superb.report.tables import Table
 from mmpt.superb.report.word_errors import WordErrors
-from mmpt.upstream.files import write_text
+from mmpt.upstream.files import replacing, write_text
 from mmpt.upstream.s3prl_runner.tasks import TASKS
 
 DPI = 160
 SHOWN_AT = 110  # pixels of the page to an inch of a figure
 WIDEST = 900
-EMPTY = {"Creator": None, "Producer": None, "CreationDate": None}  # of a PDF: equal results are equal bytes
+EMPTY = {"Creator": None, "Producer": None, "CreationDate": None}  # of a PDF: equal results give equal bytes
+CAPTIONS = {
+    "superb_change": (
+        "Relative change of each task's score, mean over head seeds: mid-trained against pre-trained only, "
+        "and trained against untrained."
+    ),
+    "among_published": (
+        "superb_s against size and cost, numbered by rank; filled: ours; a triangle: the score lies below the picture."
+    ),
+    "layer_weights": "Weights of the sum over the encoder's layers, mean over head seeds.",
+    "dev_curves": "Dev score over the steps, a line a head seed; the ring is the checkpoint that was tested.",
+    "wer_gains": (
+        "Average relative gain in word errors of mid-training over pre-training only, by method, language and data set."
+    ),
+}
 
 
 @dataclass
 class Drawn:
-    """A figure. png: its bytes; width: in pixels of the page."""
+    """A figure on the page.
+
+    Args:
+        name: of its files.
+        caption: under it.
+        png: its bytes.
+        width: in pixels of the page.
+    """
 
     name: str
     caption: str
@@ -52,101 +74,76 @@ class Report:
         self.sections: list[Section] = []
 
     def add_results(self, found: Collection) -> None:
-        """All that runs' results have: tasks, word errors, changes, the board, layers and curves."""
+        """Add all that runs' results have: tasks, word errors, changes, the board, layers and curves."""
+        tasks = [task.name for task in TASKS]
+        jobs = sorted(found.jobs, key=lambda job: tasks.index(job["task"]))
         self._add("SUPERB tasks, test, %", [tables.superb_table(found)])
         self.add_word_errors(
             found.word_errors(), "Word errors by method, data set and language", "untrained", "wer_gains"
         )
-        self._add(
-            "What training the encoder changed",
-            [],
-            [
-                (
-                    "superb_change",
-                    figures.change_by_task(found.rows, found.cells()),
-                    "Relative change of each task's score, mean over head seeds: mid-trained against pre-trained only, and trained against untrained.",
-                )
-            ],
-        )
+        changes = figures.change_by_task(found.rows, found.cells())
+        self._add("What training the encoder changed", [], {"superb_change": changes})
         self._add(
             "Among the leaderboard's published rows",
             [tables.board_table(found.rows)],
-            [
-                (
-                    "among_published",
-                    figures.among_published(found.rows),
-                    "superb_s against size and cost, numbered by rank; filled: ours; a triangle: the score lies below the picture.",
-                )
-            ],
+            {"among_published": figures.among_published(found.rows)},
         )
-        self._add(
-            "Layers that the tasks listen to",
-            [],
-            [
-                (
-                    "layer_weights",
-                    training_figures.layer_weights(found.jobs),
-                    "Weights of the sum over the encoder's layers, mean over head seeds.",
-                )
-            ],
-        )
-        self._add(
-            "Training of the heads",
-            [],
-            [
-                (
-                    "dev_curves",
-                    training_figures.dev_curves(
-                        sorted(found.jobs, key=lambda job: [task.name for task in TASKS].index(job["task"]))
-                    ),
-                    "Dev score over the steps, a line a head seed; the ring is the checkpoint that was tested.",
-                )
-            ],
-        )
+        weights = training_figures.layer_weights(found.jobs)
+        self._add("Layers that the tasks listen to", [], {"layer_weights": weights})
+        self._add("Training of the heads", [], {"dev_curves": training_figures.dev_curves(jobs)})
 
     def add_word_errors(self, found: dict[str, WordErrors], title: str, scratch: str, figure: str) -> None:
-        """The paper's table 1, its averages and figure 3. `scratch`: what is known of the encoder without any."""
+        """Add the paper's table 1, its averages and figure 3.
+
+        Args:
+            found: test set → word errors.
+            title: of the section.
+            scratch: a remark about the encoder without any pre-training.
+            figure: name of the figure's files.
+        """
         table = tables.word_error_table(found, title, scratch)
-        caption = "Average relative gain in word errors of mid-training over pre-training only, by method, language and data set."
-        drawn = (figure, figures.average_gains(found), caption)
-        self._add(title, [table, tables.averages_table(found)], [drawn])
+        self._add(title, [table, tables.averages_table(found)], {figure: figures.average_gains(found)})
 
     def write(self, title: str, notes: list[str], sources: list[dict]) -> Path:
-        """Writes report.html and returns its path."""
+        """Write report.html and return its path."""
         environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
         template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
         file = self.folder / "report.html"
-        write_text(
-            file, template.render(title=title, notes=notes, sections=self.sections, sources=sources, widest=WIDEST)
-        )
+        text = template.render(title=title, notes=notes, sections=self.sections, sources=sources, widest=WIDEST)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(file, text)
         return file
 
-    def _add(self, title: str, found: list[Table | None], drawings: list[tuple[str, Figure | None, str]] = ()) -> None:
-        """A section, unless nothing is in it."""
-        drawn = [self._draw(name, figure, caption) for name, figure, caption in drawings if figure is not None]
+    def _add(self, title: str, found: Iterable[Table | None], drawings: dict[str, Figure | None] | None = None) -> None:
+        """Add a section, unless it is empty."""
+        drawn = [self._draw(name, figure) for name, figure in (drawings or {}).items() if figure is not None]
         section = Section(title, [table for table in found if table is not None], drawn)
         if section.tables or section.figures:
             self.sections.append(section)
 
-    def _draw(self, name: str, figure: Figure, caption: str) -> Drawn:
+    def _draw(self, name: str, figure: Figure) -> Drawn:
         place = self.folder / "figures"
         place.mkdir(parents=True, exist_ok=True)
-        for suffix, options in (("png", {"dpi": DPI, "metadata": {"Software": None}}), ("pdf", {"metadata": EMPTY})):
-            half = place / f".{name}.{suffix}"
-            figure.savefig(half, **options)
-            half.replace(place / f"{name}.{suffix}")
+        options: dict[str, dict] = {"png": {"dpi": DPI, "metadata": {"Software": None}}, "pdf": {"metadata": EMPTY}}
+        for kind, settings in options.items():
+            with replacing(place / f"{name}.{kind}") as temporary:
+                figure.savefig(temporary, format=kind, **settings)
         width = round(figure.get_figwidth() * SHOWN_AT)
         pyplot.close(figure)
+        caption = CAPTIONS[name if name in CAPTIONS else "wer_gains"]  # wer_gains_TABLE, for a table of word errors
         return Drawn(name, caption, (place / f"{name}.png").read_bytes(), min(width, WIDEST))
 
 
 def write_report(
     folder: Path, found: Collection | None, word_errors: dict[str, dict[str, WordErrors]], title: str
 ) -> Path:
-    """Writes the report of results and of further tables of word errors; returns report.html's path.
+    """Write the report of results and of further tables of word errors; return report.html's path.
 
     Args:
+        folder: gets report.html and figures/.
+        found: results of runs; None without any.
         word_errors: name of a table → its content.
+        title: of the page.
     """
     with pyplot.rc_context(style.SETTINGS):
         report = Report(folder)

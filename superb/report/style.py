@@ -1,11 +1,11 @@
-"""One look for all figures: colours that differ in lightness, so that they survive a black-and-white print, with marks that differ, too."""
+"""One look for all figures: colours that differ in lightness, and so survive a black-and-white print, and marks."""
 
 import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-# From dark to light, L* of 19, 44, 62 and 79; each differs from its neighbours in print and for every kind of colour vision.
+# From dark to light, L* of 19, 44, 62 and 79: neighbours differ in print, and for every kind of colour vision.
 COLOURS = ("#14304f", "#1f6f9c", "#d9812a", "#e3bf4f")
 MARKERS = ("o", "s", "^", "D")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 def line(number: int) -> dict:
-    """How the line of that number is drawn."""
+    """Return how to draw the line of that number."""
     turn = number // len(COLOURS)
     return {
         "color": COLOURS[number % len(COLOURS)],
@@ -37,7 +37,7 @@ def line(number: int) -> dict:
 
 
 def bar(number: int) -> dict:
-    """How the bar of that number is drawn."""
+    """Return how to draw the bar of that number."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "edgecolor": "black",

@@ -1,18 +1,27 @@
-"""The tables of a report, as text cells. A cell that nothing is known of stays empty."""
+"""Makes the tables of a report, as text cells. A cell without a figure stays empty."""
 
 from dataclasses import dataclass, field
 
 from mmpt.superb.report.collect import Collection, Row
 from mmpt.superb.report.figures import cell_title
 from mmpt.superb.report.word_errors import PRE, SPLITS, WordErrors, relative_gain
-from mmpt.superb.results import ARROWS
 from mmpt.superb.scoring.board import FIVE, published
-from mmpt.upstream.s3prl_runner.tasks import find_task
+from mmpt.superb.text_table import ARROWS, NO_BEST
+from mmpt.upstream.s3prl_runner.tasks import superb_task
 
 
 @dataclass
 class Table:
-    """heads: of the columns. words: how many of the first columns hold words. marked: numbers of rows that stand out. note: a line under it."""
+    """A table.
+
+    Args:
+        title: above it.
+        heads: of the columns.
+        rows: of cells.
+        marked: numbers of the rows that stand out.
+        note: a line under it.
+        words: how many of the first columns hold words.
+    """
 
     title: str
     heads: list[str]
@@ -23,9 +32,9 @@ class Table:
 
 
 def superb_table(found: Collection) -> Table:
-    """Encoder × task, mean ± standard deviation over head seeds."""
+    """Return encoder × task, mean ± standard deviation over head seeds."""
     cells = found.cells()
-    metrics = [find_task(task).metric for task, _ in cells]
+    metrics = [superb_task(task).metric for task, _ in cells]
     table = Table(
         "SUPERB tasks, test, %",
         ["encoder", *(f"{cell_title(cell)} {metric} {ARROWS[metric]}" for cell, metric in zip(cells, metrics))],
@@ -40,18 +49,20 @@ def superb_table(found: Collection) -> Table:
     seeds = sorted({len(values) for row in found.rows for values in row.scores.values()})
     notes = ["± standard deviation over head seeds: the encoders were trained once."] if seeds and seeds[-1] > 1 else []
     if any(row.not_best for row in found.rows):
-        notes.append(
-            "* the last checkpoint: S3PRL wrote no best one (ASR: dev WER never under 100 %; KS, IC: no dev item right)."
-        )
+        notes.append(f"* {NO_BEST}.")
     table.note = " ".join(notes)
     return table
 
 
 def word_error_table(tables: dict[str, WordErrors], title: str, scratch: str) -> Table | None:
-    """The paper's table 1: method × data set × language, changes against scratch and against pre-training only; None where empty.
+    """Return the paper's table 1: method × data set × language, with changes; None if empty.
+
+    Changes are against scratch, and against pre-training only.
 
     Args:
-        scratch: what is known of the encoder without any pre-training.
+        tables: test set → word errors.
+        title: of the table.
+        scratch: a remark about the encoder without any pre-training.
     """
     keys = list(dict.fromkeys(key for split in SPLITS for key in tables[split].cells))
     if not keys and all(tables[split].scratch is None for split in SPLITS):
@@ -85,7 +96,7 @@ def word_error_table(tables: dict[str, WordErrors], title: str, scratch: str) ->
 
 
 def averages_table(tables: dict[str, WordErrors]) -> Table | None:
-    """What the paper derives from its table 1; None where nothing can be derived."""
+    """Return what the paper derives from its table 1; None if nothing can be derived."""
     clean = tables["clean"]
     rows = [("mean without mid-training, WER", lambda t: t.mean(), _plain)]
     rows += [
@@ -107,7 +118,7 @@ def averages_table(tables: dict[str, WordErrors]) -> Table | None:
 
 
 def board_table(rows: list[Row]) -> Table | None:
-    """Ours among the leaderboard's rows, best first; None where none of ours has a superb_s."""
+    """Return ours among the leaderboard's rows, best first; None if none of ours has a superb_s."""
     ours = [row for row in rows if row.board and row.board["superb_s"] is not None]
     if not ours:
         return None
@@ -125,14 +136,14 @@ def board_table(rows: list[Row]) -> Table | None:
         scores = [_plain(100 * row.board["scores"][task]) for task in FIVE]
         entries.append((row.board["superb_s"], True, [f"{row.name} (head seed {row.board['seed']})", *size, *scores]))
     entries.sort(key=lambda entry: -entry[0])
-    metrics = [f"{task.upper()} {find_task(task).metric} {ARROWS[find_task(task).metric]}" for task in FIVE]
+    metrics = [f"{task.upper()} {superb_task(task).metric} {ARROWS[superb_task(task).metric]}" for task in FIVE]
     table = Table("Among the leaderboard's published rows", ["upstream", "params, M", "GMACs", *metrics, "superb_s"])
     for number, (score, is_ours, texts) in enumerate(entries):
         table.rows.append([*texts, f"{score:.1f}"])
         table.marked |= {number} if is_ours else set()
     table.note = (
-        "Ours by the server's rules (SD: the best on test of ten settings). A place among these rows means something only for the published "
-        "test sets and settings. FBANK's superb_s is that of the board's own KS and IC figures, and so 0."
+        "Ours by the server's rules (SD: the best on test of ten settings). A place among these rows means something "
+        "only for the published test sets and settings. FBANK's superb_s is 0, by the board's own KS and IC figures."
     )
     return table
 

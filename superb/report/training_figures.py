@@ -1,17 +1,17 @@
-"""Figures of the heads' training: dev scores over the steps, and which of the encoder's layers each task listens to."""
+"""Draws the heads' training: dev scores over the steps, and how much each task weights the encoder's layers."""
 
 from matplotlib.figure import Figure
 
 from mmpt.superb.report import style
 from mmpt.superb.report.style import pyplot
-from mmpt.upstream.s3prl_runner.tasks import find_task
+from mmpt.upstream.s3prl_runner.tasks import superb_task
 
 COLUMNS = 2
 LIGHT = 0.6  # of the greatest weight: above it, numbers are black
 
 
 def dev_curves(jobs: list[dict]) -> Figure | None:
-    """A panel a task; a colour an encoder, a line a seed of the chosen learning rate, a ring on the checkpoint that was tested."""
+    """Draw a panel a task: a colour an encoder, a line a seed of the chosen rate, a ring on the tested checkpoint."""
     jobs = [job for job in jobs if job["chosen"] and job.get("dev_curve")]
     tasks = list(dict.fromkeys(job["task"] for job in jobs))
     if not tasks:
@@ -36,7 +36,7 @@ def dev_curves(jobs: list[dict]) -> Figure | None:
                     fillstyle="none",
                     markersize=10,
                 )
-        known = find_task(task)
+        known = superb_task(task)
         better = "higher" if known.higher_is_better else "lower"
         panel.set(
             title=task.upper(),
@@ -49,7 +49,7 @@ def dev_curves(jobs: list[dict]) -> Figure | None:
 
 
 def layer_weights(jobs: list[dict]) -> Figure | None:
-    """Weights of the sum over layers, task and encoder × layer, mean over the seeds of the chosen learning rate."""
+    """Draw the weights of the sum over layers: task and encoder × layer, mean over the seeds of the chosen rate."""
     weights: dict[str, list[list[float]]] = {}
     for job in jobs:
         if job["chosen"] and job.get("layer_weights"):

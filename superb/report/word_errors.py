@@ -1,9 +1,11 @@
 """Word errors by method, data set and language, and the averages that the paper draws from them, in per cent.
 
-Cells that are not there stay empty, and an average is over the cells that are; a gain compares only encoders of which both the
-pre-trained and the mid-trained figure are known.
+Missing cells stay empty, and an average is over the others. A gain compares only encoders with both figures, before and
+after mid-training.
 """
 
+import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,19 +14,28 @@ from statistics import fmean
 import yaml
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.repository import REPOSITORY
 
 SPLITS = ("clean", "other")  # LibriSpeech's test sets
 PRE = None  # the language of an encoder without mid-training
+PAPER = Path(__file__).with_name("paper_wer.yaml")
+OLD_PAPER = REPOSITORY / "scripts" / "reporting" / "paper_wer.yaml"
 Key = tuple[str, str, str | None]  # method, data set, language or PRE
 
 
 @dataclass(frozen=True)
 class WordErrors:
-    """One test set's. cells: word errors; scratch: without any pre-training, None where not known. spreads: standard deviations, where known."""
+    """One test set's.
+
+    Args:
+        cells: method, data set, language → word errors.
+        scratch: without any pre-training; None if not known.
+        spreads: standard deviations, as far as known; that of scratch under None.
+    """
 
     cells: dict[Key, float]
     scratch: float | None = None
-    spreads: dict[Key | None, float] = field(default_factory=dict)  # None: of scratch
+    spreads: dict[Key | None, float] = field(default_factory=dict)
 
     def methods(self) -> list[str]:
         return list(dict.fromkeys(method for method, _, _ in self.cells))
@@ -36,7 +47,7 @@ class WordErrors:
         return list(dict.fromkeys(language for _, _, language in self.cells if language is not PRE))
 
     def mean(self, method: str | None = None, data: str | None = None) -> float | None:
-        """Mean without mid-training, of one method or data set where given: the paper's row of a data set."""
+        """Return the mean without mid-training, of one method or data set if given: the paper's row of a data set."""
         return _mean(
             value
             for (m, d, language), value in self.cells.items()
@@ -44,8 +55,9 @@ class WordErrors:
         )
 
     def gain(self, method: str | None = None, data: str | None = None, language: str | None = None) -> float | None:
-        """What mid-training gains, per cent: 1 - mean(mid-trained) / mean(pre-trained only), a ratio of means over the encoders that
-        have both; of one method, data set or language where given.
+        """Return what mid-training gains, per cent; of one method, data set or language if given.
+
+        It is 1 - mean(mid-trained) / mean(pre-trained only), a ratio of means over the encoders with both figures.
         """
         pairs = [
             (value, self.cells[m, d, PRE])
@@ -59,20 +71,24 @@ class WordErrors:
         return relative_gain(_mean(mid for mid, _ in pairs), _mean(pre for _, pre in pairs))
 
     def method_row(self, method: str) -> float | None:
-        """The paper's row of a method: mean of (its mean without mid-training, its mean over all mid-trained cells); None where either is missing."""
+        """Return the paper's row of a method; None if a part of it is missing.
+
+        It is the mean of two means: without mid-training, and over all mid-trained cells.
+        """
         mid = _mean(value for (m, _, language), value in self.cells.items() if m == method and language is not PRE)
         pre = self.mean(method=method)
         return None if pre is None or mid is None else fmean([pre, mid])
 
 
 def relative_gain(new: float | None, old: float | None) -> float | None:
-    """Per cent by which `new` is lower than `old`; negative where it is higher."""
+    """Return the per cent by which `new` is lower than `old`; negative if it is higher."""
     return None if new is None or not old else 100 * (1 - new / old)
 
 
 def read_table(file: Path) -> dict[str, WordErrors]:
-    """Test set → word errors of a YAML table as paper_wer.yaml is one. Raises InputError."""
+    """Return test set → word errors of a YAML table in the form of paper_wer.yaml. Raises InputError."""
     try:
+        file = moved_table(file)
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         cells = {
             (row["method"], row["data"], PRE if key == "pre" else key): dict(zip(SPLITS, map(float, pair), strict=True))
@@ -96,9 +112,18 @@ def read_table(file: Path) -> dict[str, WordErrors]:
     }
 
 
+def moved_table(file: Path) -> Path:
+    """Return where the paper's table lies today if `file` is its former place, and say so; else `file`."""
+    if file.exists() or file.expanduser().resolve() != OLD_PAPER:
+        return file
+    shown = Path(os.path.relpath(PAPER))
+    print(f"{file}: taken as {shown}, where it lies now", file=sys.stderr)
+    return shown
+
+
 def paper() -> dict[str, WordErrors]:
-    """The paper's own table."""
-    return read_table(Path(__file__).with_name("paper_wer.yaml"))
+    """Return the paper's own table."""
+    return read_table(PAPER)
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -1,4 +1,4 @@
-"""Predictions as they lie in a bundle, and truths as S3PRL's runner and Kaldi folders write them."""
+"""Reads the predictions of a bundle, and the truths that S3PRL's runner and Kaldi folders hold."""
 
 import io
 import os
@@ -10,54 +10,38 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from mmpt.superb.scoring.layout import DEV_DIARIZATION, PUBLIC, SD_FRAME_SHIFT, SD_PREDICTIONS, TRUTHS
 from mmpt.upstream.errors import InputError
 
-# Where the server looks, inside predict.zip.
-PUBLIC = {
-    "pr": "predict/pr_public/predict.ark",
-    "asr": "predict/asr_public/predict.ark",
-    "asr_lm": "predict/asr_lm_public/predict.ark",
-    "ks": "predict/ks_public/predict.txt",
-    "ic": "predict/ic_public/predict.csv",
-}
-SD_PREDICTIONS = "predict/sd_public/scoring/predictions/"
-SD_FRAME_SHIFT = "predict/sd_public/frame_shift"
-DEV_DIARIZATION = "dev/sd"  # beside predict.zip, for the threshold and the median that dev would choose
-DEFAULT_FRAME_SHIFT = 160  # what the server takes where the file is missing
-
-# What the runner calls its truths. ASR's two decoders have the same one.
-TRUTHS = {
-    "pr": ("test-ref.ark",),
-    "asr": ("test-clean-noLM-ref.ark", "test-clean-LM-ref.ark"),
-    "ks": ("test_truth.txt",),
-    "ic": ("test_truth.csv",),
-    "sd": ("rttm",),
-}
 Turn = tuple[float, float, str]  # start in s, end in s, speaker
 
 
 @dataclass(frozen=True)
 class Diarization:
-    """SD's predictions: recording → (frames, speakers) of probabilities; `frame_shift` in samples, None where the file is missing."""
+    """SD's predictions.
+
+    Args:
+        probabilities: recording → (frames, speakers).
+        frame_shift: in samples; None if the file is missing.
+    """
 
     probabilities: dict[str, np.ndarray]
     frame_shift: int | None
 
 
 class Predictions:
-    """The files of a bundle: a folder with predict.zip, the zip file, or a folder with predict/.
+    """The files of a bundle: a folder with predict.zip, the zip file itself, or a folder with predict/.
 
     Raises:
-        InputError: there is none of them.
+        InputError: the path is none of these.
     """
 
     def __init__(self, path: Path):
         self.path = path
         archive = path / "predict.zip" if path.is_dir() else path
         if not archive.is_file() and not (path / "predict").is_dir():
-            raise InputError(
-                f"{path}: holds neither predict.zip nor predict/, where the server looks (predict/ks_public/predict.txt, ...)"
-            )
+            where = "where the server looks (predict/ks_public/predict.txt, ...)"
+            raise InputError(f"{path}: holds neither predict.zip nor predict/, {where}")
         if not archive.is_file():
             files = sorted(file for file in (path / "predict").rglob("*") if file.is_file())
             self.files = {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
@@ -69,23 +53,23 @@ class Predictions:
             raise InputError(f"{archive}: cannot be opened as a zip file: {error}") from None
 
     def tasks(self) -> list[str]:
-        """The tasks that there are predictions for."""
+        """Return the tasks with predictions."""
         return [task for task, name in PUBLIC.items() if name in self.files] + (
             ["sd"] if any(self._recordings()) else []
         )
 
     def table(self, task: str) -> dict[str, str]:
-        """Id → prediction, as the server reads it: of two lines with one id the last counts."""
+        """Return id → prediction, as the server reads it: the last of two lines with one id counts."""
         return read_table(decode(self.files[PUBLIC[task]], PUBLIC[task]), "," if task == "ic" else " ")
 
     def diarization(self) -> Diarization:
-        """SD's predictions."""
+        """Return SD's predictions for test."""
         shift = self.files.get(SD_FRAME_SHIFT)
         probabilities = {Path(name).stem: read_h5(self.files[name], name) for name in self._recordings()}
         return Diarization(probabilities, None if shift is None else read_shift(shift, SD_FRAME_SHIFT))
 
     def dev_diarization(self) -> Diarization | None:
-        """SD's predictions for dev, which lie beside predict.zip; None where there are none."""
+        """Return SD's predictions for dev, which lie beside predict.zip; None if there are none."""
         folder = self.path / DEV_DIARIZATION
         files = sorted(folder.glob("*.h5"))
         if not files or not (folder / "frame_shift").is_file():
@@ -98,13 +82,13 @@ class Predictions:
 
 
 def read_table(text: str, separator: str) -> dict[str, str]:
-    """Lines `id SEPARATOR rest`; an id alone has an empty rest. Empty lines are passed over."""
+    """Read lines `id SEPARATOR rest`. An id alone has an empty rest; empty lines are skipped."""
     pairs = (line.strip().partition(separator) for line in text.splitlines() if line.strip())
     return {key: value.strip() for key, _, value in pairs}
 
 
 def decode(content: bytes, name: str) -> str:
-    """UTF-8 text. Raises InputError."""
+    """Decode UTF-8 text. Raises InputError."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -112,7 +96,7 @@ def decode(content: bytes, name: str) -> str:
 
 
 def read_h5(content: bytes, name: str) -> np.ndarray:
-    """`T_hat` of one of SD's files, (frames, speakers). Raises InputError."""
+    """Return `T_hat` of one of SD's files, (frames, speakers). Raises InputError."""
     try:
         with h5py.File(io.BytesIO(content)) as file:
             found = np.asarray(file["T_hat"], dtype=np.float64)
@@ -124,7 +108,7 @@ def read_h5(content: bytes, name: str) -> np.ndarray:
 
 
 def read_shift(content: bytes, name: str) -> int:
-    """The samples under one frame. Raises InputError."""
+    """Return the samples under a frame. Raises InputError."""
     try:
         return int(content.decode("ascii").strip())
     except (UnicodeDecodeError, ValueError):
@@ -133,17 +117,22 @@ def read_shift(content: bytes, name: str) -> int:
 
 @dataclass(frozen=True)
 class Truth:
-    """tables: task → id → truth. rttm_files: recording → who spoke when, for each rttm file that was found, dev's too."""
+    """What predictions are compared with.
+
+    Args:
+        tables: task → id → truth.
+        rttm_files: recording → who spoke when, one for each rttm file, dev's among them.
+    """
 
     tables: dict[str, dict[str, str]]
     rttm_files: list[dict[str, list[Turn]]]
 
 
 def read_truth(paths: list[Path]) -> Truth:
-    """Reads files, or all files of the runner's names below folders.
+    """Read files, and all files with the runner's names below folders.
 
     Raises:
-        InputError: a path is missing, a file's name says nothing, or two files disagree about an id.
+        InputError: a path is missing, a file's name is unknown, or two files disagree about an id.
     """
     tables: dict[str, dict[str, str]] = {}
     rttm_files: list[dict[str, list[Turn]]] = []
@@ -157,7 +146,7 @@ def read_truth(paths: list[Path]) -> Truth:
             for key, value in read_table(text, "," if task == "ic" else " ").items():
                 if known.setdefault(key, value) != value:
                     raise InputError(
-                        f"{file}: says something else about '{key}' than another file of --truth; name one of them"
+                        f"{file}: disagrees about '{key}' with another file of --truth; name one of them alone"
                     )
     return Truth(tables, rttm_files)
 
@@ -178,7 +167,7 @@ def _truth_files(path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def read_rttm(text: str, file: Path) -> dict[str, list[Turn]]:
-    """Recording → turns of an RTTM file's SPEAKER lines. Raises InputError."""
+    """Return recording → turns, from an RTTM file's SPEAKER lines. Raises InputError."""
     turns: dict[str, list[Turn]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         fields = line.split()

@@ -1,9 +1,9 @@
-"""The leaderboard server's arithmetic. Only ids that were sent in are scored, and one unknown id costs the task."""
+"""The leaderboard server's arithmetic. It scores only the ids that were sent in; one unknown id costs the task."""
 
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -14,10 +14,11 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 from scipy.signal import medfilt
 from tqdm import tqdm
 
-from mmpt.superb.scoring.files import DEFAULT_FRAME_SHIFT, Diarization, Turn
+from mmpt.superb.scoring.files import Diarization, Turn
+from mmpt.superb.scoring.layout import DEFAULT_FRAME_SHIFT
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
-SAMPLE_RATE = 16000
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 MEDIANS = (1, 11)  # frames
 Setting = tuple[float, int]  # threshold, median
@@ -25,7 +26,13 @@ Setting = tuple[float, int]  # threshold, median
 
 @dataclass(frozen=True)
 class Score:
-    """A task's figure, a fraction; ids that were scored, and those of the truth that were not."""
+    """A task's figure.
+
+    Args:
+        value: a fraction.
+        scored: number of ids.
+        missing: ids of the truth that were not sent in.
+    """
 
     value: float
     scored: int
@@ -33,16 +40,16 @@ class Score:
 
 
 def error_rate(predicted: dict[str, str], truth: dict[str, str]) -> Score:
-    """PER or WER: edits summed over utterances by summed reference lengths, tokens parted by white space.
+    """Return PER or WER: edits over reference tokens, both summed over utterances. White space parts tokens.
 
     Raises:
-        InputError: an utterance that the truth does not know, or no token at all in the references.
+        InputError: an utterance is not in the truth, or the references hold no token.
     """
     ids, missing = _matched(predicted, truth)
     references = [" ".join(truth[key].split()) for key in ids]
     if not any(references):
         raise InputError("the references hold no word")
-    # jiwer refuses an empty reference, whose words are all insertions: they are added below.
+    # jiwer refuses an empty reference. All words predicted for it are insertions, added below.
     full = [(reference, " ".join(predicted[key].split())) for key, reference in zip(ids, references) if reference]
     output = jiwer.process_words([pair[0] for pair in full], [pair[1] for pair in full])
     inserted = sum(len(predicted[key].split()) for key, reference in zip(ids, references) if not reference)
@@ -51,7 +58,7 @@ def error_rate(predicted: dict[str, str], truth: dict[str, str]) -> Score:
 
 
 def accuracy(predicted: dict[str, str], truth: dict[str, str]) -> Score:
-    """KS and IC: the share of ids whose whole label is right. Raises InputError for an unknown id."""
+    """Return the share of ids whose whole label is right, for KS and IC. Raises InputError for an unknown id."""
     ids, missing = _matched(predicted, truth)
     return Score(sum(predicted[key] == truth[key] for key in ids) / len(ids), len(ids), missing)
 
@@ -59,12 +66,13 @@ def accuracy(predicted: dict[str, str], truth: dict[str, str]) -> Score:
 def diarization(
     predicted: Diarization, truth: dict[str, list[Turn]], processes: int | None = None
 ) -> dict[Setting, float]:
-    """Diarization error, a fraction, for each of the server's ten settings: collar 0, overlap counted, seconds summed over recordings.
+    """Return the diarization error, a fraction, for each of the server's ten settings.
 
-    A recording of the truth without a prediction counts as missed. `processes`: default one a processor.
+    The collar is 0, overlap counts, and seconds are summed over recordings. A recording of the truth without a
+    prediction counts as missed. `processes`: default one a processor.
 
     Raises:
-        InputError: a recording that the truth does not know.
+        InputError: a recording is not in the truth.
     """
     unknown = sorted(predicted.probabilities.keys() - truth.keys())
     if unknown:
@@ -73,15 +81,12 @@ def diarization(
     work = [(predicted.probabilities.get(key, np.zeros((0, 1))), shift, turns) for key, turns in sorted(truth.items())]
     settings = list(itertools.product(THRESHOLDS, MEDIANS))
     sums = {setting: np.zeros(2) for setting in settings}
-    processes = min(
-        processes or os.cpu_count() or 1, 1 + len(work) // 100
-    )  # a few recordings are done before a process has started
+    # A few recordings are scored before a process has started.
+    processes = min(processes or os.cpu_count() or 1, 1 + len(work) // 100)
     with contextlib.ExitStack() as stack:
-        done = (
-            stack.enter_context(ProcessPoolExecutor(processes)).map(_recording, work, chunksize=8)
-            if processes > 1
-            else map(_recording, work)
-        )
+        done: Iterator = map(_recording, work)
+        if processes > 1:
+            done = stack.enter_context(ProcessPoolExecutor(processes)).map(_recording, work, chunksize=8)
         for errors in tqdm(done, total=len(work), desc="DER", unit="recording", leave=False, disable=len(work) < 50):
             for setting, pair in errors.items():
                 sums[setting] += pair
@@ -89,12 +94,12 @@ def diarization(
 
 
 def best_setting(errors: dict[Setting, float]) -> Setting:
-    """The setting of the lowest error; of equal ones the first."""
-    return min(errors, key=errors.get)
+    """Return the setting of the lowest error; the first of equal ones."""
+    return min(errors, key=lambda setting: errors[setting])
 
 
 def turns_of(probabilities: np.ndarray, threshold: float, median: int, shift: int) -> list[Turn]:
-    """Who speaks when by (frames, speakers) of probabilities, in hundredths of a second, as S3PRL's RTTM files have it."""
+    """Return who speaks when by (frames, speakers) of probabilities, to hundredths of a second as in S3PRL's RTTM."""
     active = (probabilities > threshold).astype(np.int64)
     if median > 1 and len(active):
         active = medfilt(active, (median, 1))
@@ -108,7 +113,7 @@ def turns_of(probabilities: np.ndarray, threshold: float, median: int, shift: in
 
 
 def _recording(work: tuple[np.ndarray, int, list[Turn]]) -> dict[Setting, tuple[float, float]]:
-    """(wrong seconds, spoken seconds) of one recording for each setting."""
+    """Return (wrong seconds, spoken seconds) of one recording for each setting."""
     probabilities, shift, truth = work
     return {
         (threshold, median): wrong_seconds(truth, turns_of(probabilities, threshold, median, shift))
@@ -116,9 +121,9 @@ def _recording(work: tuple[np.ndarray, int, list[Turn]]) -> dict[Setting, tuple[
     }
 
 
-def wrong_seconds(truth: list[Turn], said: list[Turn]) -> tuple[float, float]:
-    """(missed, false and confused seconds; spoken seconds) under the speakers' best mapping, by pyannote.metrics."""
-    reference, hypothesis = _annotation(truth), _annotation(said)
+def wrong_seconds(truth: list[Turn], predicted: list[Turn]) -> tuple[float, float]:
+    """Return (missed + false + confused seconds, spoken seconds) under the best mapping of speakers."""
+    reference, hypothesis = _annotation(truth), _annotation(predicted)
     extent = Timeline(
         [segment for annotation in (reference, hypothesis) for segment in annotation.itersegments()]
     ).extent()
@@ -130,7 +135,7 @@ def wrong_seconds(truth: list[Turn], said: list[Turn]) -> tuple[float, float]:
 
 
 def _annotation(turns: Iterable[Turn]) -> Annotation:
-    """Overlapping turns of one speaker are one turn."""
+    """Make pyannote's form of the turns. Overlapping turns of one speaker become one."""
     annotation = Annotation()
     for track, (start, end, speaker) in enumerate(turns):
         if end > start:
@@ -139,6 +144,7 @@ def _annotation(turns: Iterable[Turn]) -> Annotation:
 
 
 def _matched(predicted: dict, truth: dict) -> tuple[list[str], list[str]]:
+    """Return the ids to score, and those of the truth that are missing. Raises InputError."""
     unknown = sorted(predicted.keys() - truth.keys())
     if unknown:
         raise InputError(f"'{unknown[0]}' is not in the truth ({len(unknown)} in all): the server drops the whole task")

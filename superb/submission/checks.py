@@ -1,4 +1,4 @@
-"""Whether predictions are whole and well-formed: stricter than the leaderboard's server, which drops or passes over in silence.
+"""Checks that predictions are complete and well-formed, which the leaderboard's server does not tell.
 
 Each function returns what is wrong, one line each; an empty list is a good file.
 """
@@ -11,36 +11,40 @@ import numpy as np
 
 from mmpt.superb.scoring.files import decode, read_h5, read_shift
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 import pylibmagic  # noqa: F401  # isort: skip  (brings libmagic, which python-magic looks for when imported)
 import magic  # isort: skip
 
-SAMPLE_RATE = 16000
-SHOWN = 3  # of many like things
+SHOWN = 3  # of many like items
 TYPES = {"ic": ("text/plain", "text/csv", "application/csv")}  # of other tasks text/plain alone
 ENCODINGS = ("us-ascii", "utf-8")
 
 
 def check_type(task: str, name: str, content: bytes) -> list[str]:
-    """What libmagic takes the file for, as the server asks it."""
+    """Check the type that libmagic, which the server asks, gives the file."""
     if not content:
         return [f"{name}: is empty"]
     wanted, found = TYPES.get(task, ("text/plain",)), magic.from_buffer(content, mime=True)
     encoding = magic.Magic(mime_encoding=True).from_buffer(content)
-    wrong = (
-        []
-        if found in wanted
-        else [f"{name}: libmagic calls it {found}, and the server takes {' or '.join(wanted)} alone"]
-    )
-    return wrong if encoding in ENCODINGS else [*wrong, f"{name}: is {encoding} text, not UTF-8"]
+    wrong = []
+    if found not in wanted:
+        wrong.append(f"{name}: libmagic calls it {found}, and the server takes {' or '.join(wanted)} alone")
+    if encoding not in ENCODINGS:
+        wrong.append(f"{name}: is {encoding} text, not UTF-8")
+    return wrong
 
 
 def check_table(task: str, name: str, content: bytes, ids: Collection[str], labels: list[set[str]] | None) -> list[str]:
-    """Type, ids and labels of a table of KS, IC, PR or ASR.
+    """Check type, ids and labels of a table of KS, IC, PR or ASR.
 
     Args:
+        task: by our name.
+        name: of the file, for the messages.
+        content: its bytes.
         ids: expected, each once.
-        labels: KS: one set, the classes. IC: three sets, of action, object and location. PR: one set, the phones. ASR: one set, the letters.
+        labels: KS: one set, the classes. IC: three sets, of action, object and location. PR: one set, the phones. ASR:
+            one set, the letters.
     """
     wrong = check_type(task, name, content)
     try:
@@ -60,7 +64,7 @@ def check_table(task: str, name: str, content: bytes, ids: Collection[str], labe
 
 
 def check_ids(name: str, found: list[str], expected: Collection[str]) -> list[str]:
-    """Missing, unknown and repeated ids."""
+    """Check for missing, unknown and repeated ids."""
     counts, known = Counter(found), set(expected)
     return [
         *_several(name, sorted(known - counts.keys()), "ids are missing"),
@@ -74,11 +78,13 @@ def check_ids(name: str, found: list[str], expected: Collection[str]) -> list[st
 
 
 def check_diarization(files: dict[str, bytes], shift: bytes | None, seconds: dict[str, float], chunk: int) -> list[str]:
-    """SD's files: names, probabilities, frames.
+    """Check SD's files: names, probabilities, number of frames.
 
     Args:
-        files: file name → content. shift: of the file frame_shift. seconds: recording → duration. chunk: frames that were predicted at once:
-            the last chunk of a long recording comes padded to this length.
+        files: file name → content.
+        shift: content of the file frame_shift; None if it is missing.
+        seconds: recording → duration.
+        chunk: frames predicted at once. The last chunk of a long recording comes padded to this length.
     """
     wrong = check_ids("sd", [Path(name).stem for name in files], seconds)
     if shift is None:
@@ -104,14 +110,13 @@ def check_diarization(files: dict[str, bytes], shift: bytes | None, seconds: dic
             exact = seconds[recording] * SAMPLE_RATE / samples
             least, most = int(exact), max(int(exact) + 1, chunk * -(-int(exact) // chunk) if exact > chunk else 0)
             if not least <= len(likely) <= most:
-                wrong.append(
-                    f"sd: {name}: {len(likely)} frames of {samples} samples, but {seconds[recording]:.2f} s are {least}"
-                )
+                there = f"{len(likely)} frames of {samples} samples"
+                wrong.append(f"sd: {name}: {there}, but {seconds[recording]:.2f} s are {least}")
     return wrong
 
 
 def _strange(task: str, value: str, labels: list[set[str]] | None) -> list[str]:
-    """What of a prediction is in no inventory."""
+    """Return the parts of a prediction that are in no inventory."""
     if labels is None:
         return []
     if task == "ks":
@@ -125,7 +130,7 @@ def _strange(task: str, value: str, labels: list[set[str]] | None) -> list[str]:
 
 
 def _several(name: str, items: Collection[str], what: str) -> list[str]:
-    """One line for any number of like things, of which the first few are named."""
+    """Return one line for any number of like items, of which it names the first few."""
     items = list(items)
     if not items:
         return []

@@ -1,7 +1,7 @@
-"""Imports a hidden-set folder as S3PRL's hub loader does, in a process that knows nothing of this project, and keeps what it computes.
+"""Imports a hidden-set folder as S3PRL's hub loader does, in a process without this project; saves its states.
 
-Run as `python -I flat_import.py FOLDER WAVS OUT`: waveforms and states are files of tensors. S3PRL appends the folder to the path
-and takes `UpstreamExpert` of the module `expert` (s3prl/downstream/runner.py, `_get_upstream`).
+Run as `python -I flat_import.py FOLDER WAVS OUT`: waveforms and states are files of tensors. S3PRL appends the folder
+to the path and takes `UpstreamExpert` of the module `expert` (s3prl/downstream/runner.py, `_get_upstream`).
 """
 
 import sys
@@ -9,19 +9,19 @@ from pathlib import Path
 
 
 class Absent:
-    """This project is not installed where the hidden set is scored."""
+    """A finder that hides this project: it is not installed where the hidden set is scored."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name.split(".")[0] == "mmpt":
             raise ModuleNotFoundError(f"{name} is not in the folder", name=name)
 
 
 def main(folder: Path, wavs: Path, out: Path) -> None:
-    """Loads, computes, and checks what the runner takes for granted."""
-    sys.meta_path.insert(0, Absent())
+    """Load, compute, and check what the runner takes for granted."""
+    sys.meta_path.insert(0, Absent())  # type: ignore[arg-type]  # only find_spec is asked for
     sys.path.append(str(folder))
     import torch
-    from expert import UpstreamExpert
+    from expert import UpstreamExpert  # type: ignore[import-not-found]  # in the folder
 
     upstream = UpstreamExpert(ckpt=str(folder / "model.pt"), model_config=None, refresh=False).eval()
     batch, rate = torch.load(wavs, weights_only=True), upstream.get_downsample_rates("hidden_states")

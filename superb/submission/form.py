@@ -7,23 +7,30 @@ from pathlib import Path
 
 import yaml
 
-from mmpt.scripts.superb.cost import Cost
-from mmpt.superb.submission.eligibility import Eligibility, describe
+from mmpt.superb.cost import Cost
+from mmpt.superb.submission.eligibility import Eligibility, describe_stage
+from mmpt.superb.submission.run_results import EncoderResults
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av import EncoderConfig
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE, EncoderConfig
 
-SAMPLES_PER_MS = 16
 CONSTRAINED = "1"  # the track of a frozen encoder under S3PRL's own heads
 TEXT = 300
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a form. longest: in characters. right: what else its text must be like, and `rule` says so in words."""
+    """A field of a form.
+
+    Args:
+        name: as the server knows it.
+        longest: in characters.
+        accepts: returns True for a text that the server takes.
+        rule: the same in words.
+    """
 
     name: str
     longest: int = TEXT
-    right: Callable[[str], bool] = bool
+    accepts: Callable[[str], bool] = bool
     rule: str = "must be filled in"
 
 
@@ -31,75 +38,77 @@ def _matches(pattern: str) -> Callable[[str], bool]:
     return lambda text: re.fullmatch(pattern, text) is not None
 
 
-_COUNT = {"right": _matches(r"\d+"), "rule": "must be a whole number"}
+def _count(name: str, longest: int = TEXT) -> Field:
+    return Field(name, longest, _matches(r"\d+"), "must be a whole number")
+
+
+_TRACK = Field("task", accepts=_matches("[123]"), rule="must be a track: 1, 2 or 3")
 PUBLIC_FORM = (
     Field("submitName", 20),
     Field(
         "modelURL",
-        right=_matches(r"https://github\.com/[^/\s]+/[^/\s]+.*"),
+        accepts=_matches(r"https://github\.com/[^/\s]+/[^/\s]+.*"),
         rule="must be an address at https://github.com/",
     ),
     Field("modelDesc"),
     Field(
         "stride",
-        right=lambda text: text.isdecimal() and 0 < int(text) <= 100,
+        accepts=lambda text: text.isdecimal() and 0 < int(text) <= 100,
         rule="must be a whole number of ms, 1 to 100",
     ),
     Field("inputFormat"),
     Field("corpus"),
     Field("paramDesc"),
-    *(Field(name, **_COUNT) for name in ("macs", "macsShort", "macsMedium", "macsLong", "macsLonger", "paramShared")),
-    *(Field(name, 100, **_COUNT) for name in ("fineTunedParam", "taskSpecParam")),
-    Field("task", right=_matches("[123]"), rule="must be a track: 1, 2 or 3"),
+    *(_count(name) for name in ("macs", "macsShort", "macsMedium", "macsLong", "macsLonger", "paramShared")),
+    *(_count(name, 100) for name in ("fineTunedParam", "taskSpecParam")),
+    _TRACK,
 )
 HIDDEN_FORM = (
     Field("submitName", 20),
     Field("modelDesc"),
     Field("huggingfaceOrganizationName"),
     Field("huggingfaceRepoName"),
-    Field("huggingfaceCommonHash", right=_matches("[0-9a-f]{40}"), rule="must be the commit's 40 hexadecimal digits"),
-    Field("paramShared", **_COUNT),
-    Field("task", right=_matches("[123]"), rule="must be a track: 1, 2 or 3"),
+    Field("huggingfaceCommonHash", accepts=_matches("[0-9a-f]{40}"), rule="must be the commit's 40 hexadecimal digits"),
+    _count("paramShared"),
+    _TRACK,
 )
 
 
 def public_form(
-    name: str,
-    url: str,
-    description: str | None,
-    config: EncoderConfig,
-    hop: int,
-    provenance: dict | None,
-    judged: Eligibility,
-    cost: Cost,
-    head_parameters: int,
+    name: str, url: str, description: str, config: EncoderConfig, results: EncoderResults, cost: Cost
 ) -> dict[str, object]:
-    """The public set's form.
+    """Return the public set's form, filled in.
 
     Args:
-        description: of the model, before the disclosure of the data, which always follows; None has it written.
-        hop: samples under a state. head_parameters: of all tasks' heads together.
+        name: of the submission.
+        url: of the model.
+        description: of the model, with the disclosure of its data (`describe_model`).
+        config: the encoder's.
+        results: the encoder's.
+        cost: the encoder's.
     """
+    normalised = "per utterance" if config.normalisation == "utterance" else "by fixed statistics"
+    sizes = f"{config.n_layers} blocks, d {config.d_model}, FFN {config.ffn_dim}, {config.n_heads} heads"
     return {
         "submitName": name,
         "modelURL": url,
-        "modelDesc": describe_model(config, judged, description),
-        "stride": hop // SAMPLES_PER_MS,
-        "inputFormat": f"16 kHz waveform; {config.n_mels} log-mel energies, 25 ms window, 10 ms shift, mean and variance normalised "
-        + ("per utterance" if config.normalisation == "utterance" else "by fixed statistics"),
-        "corpus": corpus(provenance),
-        "paramDesc": f"Conformer, {config.n_layers} blocks, d {config.d_model}, FFN {config.ffn_dim}, {config.n_heads} heads; all are shared by the tasks",
+        "modelDesc": description,
+        "stride": results.hop * 1000 // SAMPLE_RATE,
+        "inputFormat": f"16 kHz waveform; {config.n_mels} log-mel energies, 25 ms window, 10 ms shift, "
+        f"mean and variance normalised {normalised}",
+        "corpus": describe_corpus(results.provenance),
+        "paramDesc": f"Conformer, {sizes}; all are shared by the tasks",
         "macs": cost.total,
         **{f"macs{bucket.capitalize()}": macs for bucket, macs in cost.macs.items()},
         "paramShared": cost.parameters,
         "fineTunedParam": 0,
-        "taskSpecParam": head_parameters,
+        "taskSpecParam": sum(task.head_parameters for task in results.tasks.values()),
         "task": CONSTRAINED,
     }
 
 
 def hidden_form(public: dict[str, object], repository: str = "", commit: str = "") -> dict[str, object]:
-    """The hidden set's form; `repository` (owner/name) and `commit` are known once the folder is uploaded."""
+    """Return the hidden set's form; `repository` (owner/name) and `commit` are known once the folder is uploaded."""
     owner, _, name = repository.partition("/")
     uploaded = {"huggingfaceOrganizationName": owner, "huggingfaceRepoName": name, "huggingfaceCommonHash": commit}
     return {
@@ -112,18 +121,15 @@ def hidden_form(public: dict[str, object], repository: str = "", commit: str = "
 
 
 def describe_model(config: EncoderConfig, judged: Eligibility, description: str | None) -> str:
-    """The description, with the disclosure of what the weights come from."""
-    what = (
-        f"mmpt_av: Conformer speech encoder, {config.n_layers} blocks, frozen."
-        if description is None
-        else description.strip()
-    )
+    """Return the description (None: one of ours) and the disclosure of what the weights come from."""
+    ours = f"mmpt_av: Conformer speech encoder, {config.n_layers} blocks, frozen."
+    what = ours if description is None else description.strip()
     disclosed = f"{what} Weights: {judged.disclosure}."
     return disclosed if judged.eligible else f"{disclosed} Not SSL only: it {judged.cause}."
 
 
-def corpus(provenance: dict | None) -> str:
-    """The data sets of all stages, with their sizes where known."""
+def describe_corpus(provenance: dict | None) -> str:
+    """Return the data sets of all stages, with their sizes if known."""
     named = []
     for stage in (provenance or {}).get("stages") or []:
         if stage.get("data"):
@@ -132,31 +138,30 @@ def corpus(provenance: dict | None) -> str:
             )
             named.append(f"{stage['data']} ({stage.get('stage')}{size})")
         else:
-            named.append(describe(stage))
+            named.append(describe_stage(stage))
     return "; ".join(named) or "not known"
 
 
 def check_form(form: dict[str, object], fields: tuple[Field, ...]) -> list[str]:
-    """What the server would not take, one line each: fields that are missing, too long, or not of the form wanted."""
+    """Return what the server would refuse, one line each: fields that are unknown, too long or malformed."""
     wrong = [f"form: unknown field {name}" for name in form if name not in {field.name for field in fields}]
     for field in fields:
         text = str(form.get(field.name, ""))
         if len(text) > field.longest:
             wrong.append(f"form: {field.name} has {len(text)} characters, and the form takes {field.longest}: {text}")
-        elif not field.right(text):
+        elif not field.accepts(text):
             wrong.append(f"form: {field.name} {field.rule}" + (f": {text}" if text else ""))
     return wrong
 
 
 def render(form: dict[str, object], note: str) -> str:
-    """The YAML text, under a note of one line."""
+    """Return the form as YAML, under a note of one line."""
     return f"# {note}\n" + yaml.safe_dump(form, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def read(file: Path) -> dict[str, object]:
-    """A form that was rendered. Raises InputError."""
+    """Read a form that was rendered. Raises InputError."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read as YAML: {error}") from None
-    return content

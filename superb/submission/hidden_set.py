@@ -1,4 +1,4 @@
-"""The folder that the hidden set wants as a Hugging Face repository: expert.py, model.pt and all that they need."""
+"""Makes the folder that the hidden set wants as a Hugging Face repository: expert.py, model.pt and all they need."""
 
 import os
 import shutil
@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 
 import mmpt.upstream.mmpt_av as package
-from mmpt.scripts.superb.cost import Cost
+from mmpt.superb.cost import Cost
 from mmpt.superb.submission.eligibility import Eligibility
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder, save_encoder
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.expert import UpstreamExpert
 from mmpt.upstream.repository import REPOSITORY
 
@@ -38,12 +39,13 @@ tags: [speech, audio, superb, s3prl]
 ---
 # {name}
 
-A speech encoder for [SUPERB](https://superbbenchmark.org): log-mel filterbank energies, a sub-sampling convolution and a Conformer of
-{layers} blocks (d {width}), {parameters:,} parameters, {macs:.1f} GMACs over SUPERB's 32 utterances, one state every {ms} ms.
+A speech encoder for [SUPERB](https://superbbenchmark.org): log-mel filterbank energies, a sub-sampling convolution and
+a Conformer of {layers} blocks (d {width}), {parameters:,} parameters, {macs:.1f} GMACs over SUPERB's 32 utterances, one
+state every {ms} ms.
 
 - **Trained on**: {disclosure}
 - **Challenge track**: {reason}
-- **Licences**: the code is under the licence in LICENSE. For the weights, mind the terms of the data they were trained on.
+- **Licences**: the code is under the licence in LICENSE. For the weights, mind the terms of their training data.
 
 S3PRL loads it with `python run_downstream.py --hub huggingface -u OWNER/NAME ...` (and huggingface_hub < 1.0); by hand:
 
@@ -51,24 +53,25 @@ S3PRL loads it with `python run_downstream.py --hub huggingface -u OWNER/NAME ..
 from expert import UpstreamExpert
 
 upstream = UpstreamExpert("model.pt")
-states = upstream([waveform])["hidden_states"]  # waveform: (samples,) at 16 kHz; a list of {states} tensors (1, T, {width})
+# waveform: (samples,) at 16 kHz; states: a list of {states} tensors (1, T, {width})
+states = upstream([waveform])["hidden_states"]
 ```
 """
-LENGTHS = (
-    16000,
-    400,
-    1,
-    23457,
-)  # samples of what the check computes: a second, less than a window, one sample, an odd length
-CLOSE = 1e-5
+# Samples of the waveforms for the check: a second, a window, one sample, an odd length.
+LENGTHS = (16000, 400, 1, 23457)
+CLOSE = 1e-5  # largest difference of a state
 
 
 def write_hidden_set(folder: Path, encoder: Path, hop: int, name: str, judged: Eligibility, cost: Cost) -> None:
-    """Writes the folder.
+    """Write the folder.
 
     Args:
-        encoder: checkpoint, copied as it is unless `hop` (samples under a state) is not its own.
-        judged: for the model card.
+        folder: to make.
+        encoder: checkpoint, copied as it is unless `hop` is not its own.
+        hop: samples under a state.
+        name: of the submission, for the model card, as the last two.
+        judged: the encoder's eligibility.
+        cost: the encoder's.
     """
     folder.mkdir(parents=True)
     model = load_encoder(encoder)
@@ -85,7 +88,7 @@ def write_hidden_set(folder: Path, encoder: Path, hop: int, name: str, judged: E
         width=model.config.d_model,
         parameters=cost.parameters,
         macs=cost.total / 1e9,
-        ms=hop // 16,
+        ms=hop * 1000 // SAMPLE_RATE,
         disclosure=judged.disclosure,
         reason=judged.reason,
         states=model.config.n_layers + 1,
@@ -95,38 +98,34 @@ def write_hidden_set(folder: Path, encoder: Path, hop: int, name: str, judged: E
 
 
 def check_hidden_set(folder: Path, encoder: Path, hop: int) -> list[str]:
-    """Imports the folder in a clean process as S3PRL would, and compares its states with those of the encoder that was scored."""
+    """Import the folder in a clean process as S3PRL would; compare its states with those of the scored encoder.
+
+    Returns:
+        What is wrong, one line each.
+    """
     generator = torch.Generator().manual_seed(0)
     wavs = [0.1 * torch.randn(samples, generator=generator) for samples in LENGTHS]
     with tempfile.TemporaryDirectory() as place:
         torch.save(wavs, Path(place, "wavs.pt"))
-        command = [
-            sys.executable,
-            "-I",
-            "-B",
-            str(Path(__file__).with_name("flat_import.py")),
-            str(folder.absolute()),
-            "wavs.pt",
-            "out.pt",
-        ]
+        script = Path(__file__).with_name("flat_import.py")
+        command = [sys.executable, "-I", "-B", str(script), str(folder.absolute()), "wavs.pt", "out.pt"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            return [
-                f"hidden set: {folder} cannot be imported as S3PRL does it: {(done.stderr.strip().splitlines() or ['no word'])[-1]}"
-            ]
+            error = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            return [f"hidden set: {folder} cannot be imported as S3PRL does it: {error}"]
         found = torch.load(Path(place, "out.pt"), weights_only=True)
     with torch.no_grad():
         wanted = torch.stack(UpstreamExpert(str(encoder), frame_hop=hop).eval()(wavs)["hidden_states"])
     if found["rate"] != hop:
-        return [f"hidden set: says {found['rate']} samples under a state, and {hop} were scored"]
+        return [f"hidden set: reports {found['rate']} samples under a state, and {hop} were scored"]
     if found["states"].shape != wanted.shape or not (found["states"] - wanted).abs().max() <= CLOSE:
         return [f"hidden set: {folder} computes other states than the encoder that was scored"]
     return []
 
 
 def push(folder: Path, repository: str) -> str:
-    """Uploads the folder to a Hugging Face repository, made private where it is new, and returns the commit's hash.
+    """Upload the folder to a Hugging Face repository, a new one as private; return the commit's hash.
 
     Raises:
         InputError: nobody is logged in, or the Hub refuses.

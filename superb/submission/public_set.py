@@ -1,17 +1,17 @@
-"""predict.zip: the test predictions of a run's best checkpoints, in the folders where the leaderboard's server looks for them."""
+"""Collects predict.zip: the best checkpoints' test predictions, in the folders where the leaderboard's server looks."""
 
 import zipfile
 from pathlib import Path
 
-from mmpt.superb.data_checks import BOARD_LEXICONS
+from mmpt.superb.data_checks.published import BOARD_LEXICONS, PUBLISHED_TEST
 from mmpt.superb.scoring.board import FIVE
-from mmpt.superb.scoring.files import PUBLIC, SD_FRAME_SHIFT, SD_PREDICTIONS
+from mmpt.superb.scoring.layout import PUBLIC, SD_FRAME_SHIFT, SD_PREDICTIONS
 from mmpt.superb.submission.checks import check_diarization, check_table
-from mmpt.superb.submission.task_results import Outcome, Outcomes
-from mmpt.superb.submission.test_sets import PUBLISHED_TEST, Expected, expected
+from mmpt.superb.submission.run_results import EncoderResults, TaskResult
+from mmpt.superb.submission.test_sets import TestSet, read_test_set
 from mmpt.upstream.errors import InputError
 
-MOST_BYTES = 50 * 10**6  # of the zip file, that the server takes
+MOST_BYTES = 50 * 10**6  # of a zip file that the server takes
 WRITTEN_BY_S3PRL = {
     "pr": "test-hyp.ark",
     "asr": "test-clean-noLM-hyp.ark",
@@ -19,87 +19,85 @@ WRITTEN_BY_S3PRL = {
     "ks": "test_predict.txt",
     "ic": "test_predict.csv",
 }
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip file can hold: equal predictions are equal bytes
+EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date, the oldest that zip knows: equal predictions give equal bytes
 
 
-def collect(outcomes: Outcomes) -> dict[str, bytes]:
-    """Path in predict.zip → content. ASR's with a language model is taken where it is there.
+def collect(results: EncoderResults) -> dict[str, bytes]:
+    """Return path in predict.zip → content. ASR's predictions with a language model are taken too if available.
 
     Raises:
         InputError: a file that S3PRL writes is missing.
     """
     files: dict[str, bytes] = {}
-    for task, outcome in outcomes.tasks.items():
+    for task, result in results.tasks.items():
         if task == "sd":
-            files |= _diarization(outcome)
+            files |= _diarization(result)
             continue
-        files[PUBLIC[task]] = _read(outcome.experiment / WRITTEN_BY_S3PRL[task])
-        with_model = outcome.experiment / WRITTEN_BY_S3PRL["asr_lm"]
+        files[PUBLIC[task]] = _read(result.experiment / WRITTEN_BY_S3PRL[task])
+        with_model = result.experiment / WRITTEN_BY_S3PRL["asr_lm"]
         if task == "asr" and with_model.is_file():
             files[PUBLIC["asr_lm"]] = _read(with_model)
     return files
 
 
-def check(files: dict[str, bytes], outcomes: Outcomes) -> tuple[list[str], list[str]]:
-    """(what is wrong with the predictions, why they cannot be submitted although they are right)."""
-    wrong, why_not = (
-        [],
-        [f"{task}: no predictions, and the public set wants five tasks" for task in FIVE if task not in outcomes.tasks],
-    )
-    for task, outcome in outcomes.tasks.items():
-        known = expected(task, outcome.config)
-        wrong += _check_task(task, files, known)
-        if len(known.ids) != PUBLISHED_TEST[task]:
-            why_not.append(
-                f"{task}: {len(known.ids):,} test items, and the leaderboard's set has {PUBLISHED_TEST[task]:,}"
-            )
-        if outcome.is_smoke:
-            why_not.append(f"{task}: trained with the samples' settings or fewer steps, not the task's own")
-        if not outcome.is_best:
-            why_not.append(f"{task}: S3PRL wrote no best checkpoint, and the last one stood in")
-        if outcome.fine_tuned:
-            why_not.append(f"{task}: the encoder was fine-tuned, and the constrained track wants a frozen one")
-        if outcome.changed:
-            why_not.append(
-                f"{task}: settings were changed, which is not the constrained track's protocol: {', '.join(outcome.changed)}"
-            )
-        lexicons = (
-            [Path(file).name for file in outcome.config["downstream_expert"]["corpus"]["lexicon"]]
-            if task == "pr"
-            else []
-        )
+def check(files: dict[str, bytes], results: EncoderResults) -> tuple[list[str], list[str]]:
+    """Return (faults of the predictions, obstacles to submitting them although they are right), one line each."""
+    missing = [task for task in FIVE if task not in results.tasks]
+    faults: list[str] = []
+    obstacles = [f"{task}: no predictions, and the public set wants five tasks" for task in missing]
+    for task, result in results.tasks.items():
+        test_set = read_test_set(task, result.config)
+        faults += _check_task(task, files, test_set)
+        obstacles += [f"{task}: {line}" for line in _obstacles(task, result, test_set)]
+    return faults, obstacles
+
+
+def _obstacles(task: str, result: TaskResult, test_set: TestSet) -> list[str]:
+    """Return why a task's predictions are not of the leaderboard's protocol."""
+    lines = []
+    if len(test_set.ids) != PUBLISHED_TEST[task]:
+        lines.append(f"{len(test_set.ids):,} test items, and the leaderboard's set has {PUBLISHED_TEST[task]:,}")
+    if result.is_smoke:
+        lines.append("trained with the samples' settings or fewer steps, not the task's own")
+    if not result.is_best:
+        lines.append("S3PRL wrote no best checkpoint, and the last one stood in")
+    if result.fine_tuned:
+        lines.append("the encoder was fine-tuned, and the constrained track wants a frozen one")
+    if result.changed:
+        changes = ", ".join(result.changed)
+        lines.append(f"settings were changed, which is not the constrained track's protocol: {changes}")
+    if task == "pr":
+        lexicons = [Path(file).name for file in result.config["downstream_expert"]["corpus"]["lexicon"]]
         if lexicons and lexicons != BOARD_LEXICONS:
-            why_not.append(f"pr: the lexicon is {', '.join(lexicons)}, not S3PRL's two")
-    return wrong, why_not
+            lines.append(f"the lexicon is {', '.join(lexicons)}, not S3PRL's two")
+    return lines
 
 
 def write_zip(files: dict[str, bytes], path: Path) -> None:
-    """Writes the zip file; equal content gives equal bytes. Raises InputError where it is larger than the server takes."""
+    """Write the zip file; equal content gives equal bytes. Raises InputError if the server would find it too large."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, content in sorted(files.items()):
             info = zipfile.ZipInfo(name, EPOCH)
             info.compress_type, info.external_attr, info.create_system = zipfile.ZIP_DEFLATED, 0o644 << 16, 3
             archive.writestr(info, content)
     if path.stat().st_size >= MOST_BYTES:
-        raise InputError(
-            f"{path}: is {path.stat().st_size / 1e6:.1f} MB, and the server takes less than {MOST_BYTES // 10**6} MB"
-        )
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        raise InputError(f"{path}: is {size}, and the server takes less than {MOST_BYTES // 10**6} MB")
 
 
-def _check_task(task: str, files: dict[str, bytes], known: Expected) -> list[str]:
+def _check_task(task: str, files: dict[str, bytes], test_set: TestSet) -> list[str]:
     if task == "sd":
         predictions = {Path(name).name: content for name, content in files.items() if name.startswith(SD_PREDICTIONS)}
-        return check_diarization(predictions, files.get(SD_FRAME_SHIFT), known.seconds, known.chunk)
+        return check_diarization(predictions, files.get(SD_FRAME_SHIFT), test_set.seconds, test_set.chunk)
     names = [PUBLIC[task], *([PUBLIC["asr_lm"]] if task == "asr" and PUBLIC["asr_lm"] in files else [])]
-    return [line for name in names for line in check_table(task, name, files[name], known.ids, known.labels)]
+    return [line for name in names for line in check_table(task, name, files[name], test_set.ids, test_set.labels)]
 
 
-def _diarization(outcome: Outcome) -> dict[str, bytes]:
-    predictions = sorted((outcome.experiment / "scoring" / "predictions").glob("*.h5"))
-    shift = outcome.experiment / "frame_shift"  # where it is missing, the check says so
-    return {SD_PREDICTIONS + file.name: _read(file) for file in predictions} | (
-        {SD_FRAME_SHIFT: _read(shift)} if shift.is_file() else {}
-    )
+def _diarization(result: TaskResult) -> dict[str, bytes]:
+    predictions = sorted((result.experiment / "scoring" / "predictions").glob("*.h5"))
+    files = {SD_PREDICTIONS + file.name: _read(file) for file in predictions}
+    shift = result.experiment / "frame_shift"  # if it is missing, the check reports it
+    return files | ({SD_FRAME_SHIFT: _read(shift)} if shift.is_file() else {})
 
 
 def _read(file: Path) -> bytes:

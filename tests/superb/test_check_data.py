@@ -7,10 +7,9 @@ import shutil
 import pytest
 import soundfile
 
-from mmpt.scripts.superb import check_data
-from mmpt.superb import data_checks
 from mmpt.scripts.superb.check_data import main
-from mmpt.superb.data_checks import ks_split
+from mmpt.superb.data_checks import CHECKS, ic
+from mmpt.superb.data_checks.ks import ks_split
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 
 from helpers.stock_mocks import noise, superb
@@ -216,7 +215,7 @@ def test_what_is_only_worth_knowing_fails_nothing(root, capsys, task, spoil, mes
 
 
 def test_utterances_too_fast_for_ctc_are_counted(root, capsys, tmp_path):
-    """Two words of "HELLO WORLD|" are 12 characters, and one repeat: 13 states, which S3PRL takes 0.5 s to be at 640 samples each."""
+    """The 12 characters and one repeat of "HELLO WORLD|" need 13 states: 0.5 s at 640 samples each."""
     save_encoder(Encoder(EncoderConfig.preset("tiny")), tmp_path / "encoder.pt", {"stages": []})
     noise(root / FLAC, 0.49)
     _, lines = listed(root, capsys, "asr", "--ckpt", str(tmp_path / "encoder.pt"))
@@ -275,7 +274,7 @@ def test_ic_tables_are_read_as_pandas_does(root):
     table = root / "fluent_speech_commands_dataset/data/train_data.csv"
     table.write_text(table.read_text().replace(",text,", ',"text, and more",'))
     assert len(list(csv.DictReader(table.open()))[0]) == 7
-    assert data_checks.check_ic(
+    assert ic.check(
         {"downstream_expert": {"datarc": {"file_path": str(root / "fluent_speech_commands_dataset")}}}, None
     )
-    assert set(check_data.CHECKS) == {"ks", "ic", "pr", "sd", "asr"}
+    assert set(CHECKS) == {"ks", "ic", "pr", "sd", "asr"}

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from mmpt.scripts.superb import check_upstream
-from mmpt.scripts.superb.check_upstream import FAIL, PASS, WARN, Upstream, main, verdicts
+from mmpt.scripts.superb.check_upstream import main
+from mmpt.superb import upstream_contract
+from mmpt.superb.upstream_contract import FAIL, PASS, WARN, Upstream, check_contract
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 from mmpt.upstream.s3prl_runner import repairs
 
@@ -14,7 +15,7 @@ LONG_S = 3
 
 
 class Good(torch.nn.Module):
-    """An upstream of a few lines: each state is the mean of 320 samples, through a linear layer; the others break one thing."""
+    """An upstream of a few lines: a linear layer of means over 320 samples. The others break one thing."""
 
     rate = 320
 
@@ -93,7 +94,7 @@ def mended():
 
 
 def levels(model) -> dict[str, str]:
-    return {verdict.what: verdict.level for verdict in verdicts(Upstream(model, "cpu"), LONG_S)}
+    return {verdict.expected: verdict.level for verdict in check_contract(Upstream(model, "cpu"), LONG_S)}
 
 
 def test_a_good_one_passes_everything():
@@ -147,7 +148,7 @@ def test_the_command_on_our_own(tmp_path, capsys):
 
 
 def test_the_command_fails_where_a_verdict_does(monkeypatch, capsys):
-    monkeypatch.setattr(check_upstream, "load", lambda *_: Upstream(Random(), "cpu"))
+    monkeypatch.setattr(upstream_contract, "load_upstream", lambda *_: Upstream(Random(), "cpu"))
     assert main(["-u", "anything", "--long", "3", "--device", "cpu"]) == 1
     assert "FAIL  the same input gives the same output" in capsys.readouterr().out
 

@@ -12,11 +12,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmpt.superb.jobs import Encoder, Job, Options
-from mmpt.superb.worker import last_words, work
+from mmpt.superb.encoders import ScoredEncoder
+from mmpt.superb.jobs import Job
+from mmpt.superb.options import Options
+from mmpt.superb.worker import end_of_log, work
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av import Encoder as Network
-from mmpt.upstream.mmpt_av import EncoderConfig, save_encoder
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 from mmpt.upstream.s3prl_runner.launcher import read_checkpoint
 
 from helpers.stock_mocks import superb
@@ -32,8 +33,8 @@ def corpora(tmp_path_factory):
 @pytest.fixture(scope="module")
 def encoder(corpora):
     torch.manual_seed(0)
-    save_encoder(Network(EncoderConfig.preset("tiny")), corpora.parent / "encoder.pt", {"stages": []})
-    return Encoder("untrained", "mmpt_av", corpora.parent / "encoder.pt")
+    save_encoder(Encoder(EncoderConfig.preset("tiny")), corpora.parent / "encoder.pt", {"stages": []})
+    return ScoredEncoder("untrained", "mmpt_av", corpora.parent / "encoder.pt")
 
 
 def ks(corpora, encoder, folder, lr=None, **settings) -> Job:
@@ -66,7 +67,7 @@ def test_what_a_result_hangs_on(corpora, encoder, tmp_path):
         replace(job, lr="1e-1"),
         replace(job, seed=2),
         replace(job, task="ic"),
-        replace(job, encoder=Encoder("fbank", "fbank")),
+        replace(job, encoder=ScoredEncoder("fbank", "fbank")),
         replace(job, options=replace(job.options, limit=3)),
         replace(job, options=replace(job.options, fine_tune=True)),
     ):
@@ -157,7 +158,7 @@ def killed_when(job, condition) -> None:
 
 
 def test_a_job_killed_in_each_phase_goes_on(corpora, encoder, tmp_path):
-    """In training before and after a checkpoint, and in the evaluation: the stock runner ends with its parent each time."""
+    """In training before and after a checkpoint, and in the evaluation. The stock runner ends with its parent."""
     job = ks(corpora, encoder, tmp_path / "job", total_steps=400, eval_step=200, save_step=20)
     job.prepare()
     log, ends = job.folder / "train.log", job.folder / "evaluate.log"
@@ -199,4 +200,4 @@ def test_the_end_of_a_log_is_without_progress_bars(tmp_path):
         + "".join(f"\roverall: {i}%|#| {i}/100 [00:01<00:02, 3.1it/s]" for i in range(100))
         + "\nTraceback\nValueError: no\n"
     )
-    assert last_words(log) == "first\nTraceback\nValueError: no"
+    assert end_of_log(log) == "first\nTraceback\nValueError: no"

@@ -82,4 +82,4 @@ def test_truths_that_disagree_are_refused(bundle, capsys):
     root, truth = bundle
     (truth / "dev" / "test_truth.txt").write_text("up-a.wav no\n")
     assert main([str(root), "--truth", str(truth)]) == 2
-    assert "says something else about 'up-a.wav'" in capsys.readouterr().err
+    assert "disagrees about 'up-a.wav'" in capsys.readouterr().err

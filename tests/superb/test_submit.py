@@ -10,9 +10,11 @@ import pytest
 import torch
 import yaml
 
-from mmpt.scripts.superb import submit
 from mmpt.scripts.superb.score import main as score
-from mmpt.superb.submission import hidden_set
+from mmpt.scripts.superb.submit import main as submit
+from mmpt.superb.cost import Cost
+from mmpt.superb.submission import bundle as bundles
+from mmpt.superb.submission import hidden_set, public_set
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
 import helpers.fake_superb_run as fake
@@ -45,16 +47,15 @@ def run(made, tmp_path):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, request):
-    """What test_cost.py measures is not measured again, and the hidden set is imported only in the tests that are about it."""
-    monkeypatch.setattr(
-        submit, "encoder_cost", lambda file: submit.Cost(985_888, {"short": 1, "medium": 2, "long": 3, "longer": 4})
-    )
+    """Measure no cost (test_cost.py does), and import the hidden set only in the tests about it."""
+    cost = Cost(985_888, {"short": 1, "medium": 2, "long": 3, "longer": 4})
+    monkeypatch.setattr(bundles, "encoder_cost", lambda file: cost)
     if "imported" not in request.keywords:
-        monkeypatch.setattr(submit, "check_hidden_set", lambda *_: [])
+        monkeypatch.setattr(bundles, "check_hidden_set", lambda *_: [])
 
 
 def bundle(run, *arguments, out="bundle", encoder="mid") -> int:
-    return submit.main(["--results", str(run), "--out", str(run.parent / out), "--encoder", encoder, *arguments])
+    return submit(["--results", str(run), "--out", str(run.parent / out), "--encoder", encoder, *arguments])
 
 
 @pytest.mark.imported
@@ -141,8 +142,8 @@ def test_without_leave_what_cannot_be_submitted_is_not_made(run, capsys):
 
 
 def test_the_boards_own_sizes_and_settings_can_be_submitted(run, monkeypatch):
-    monkeypatch.setattr(submit.public_set, "PUBLISHED_TEST", {"ks": 12, "ic": 6, "pr": 6, "asr": 6, "sd": 2})
-    monkeypatch.setattr(submit.public_set, "BOARD_LEXICONS", ["samples-lexicon.txt"])
+    monkeypatch.setattr(public_set, "PUBLISHED_TEST", {"ks": 12, "ic": 6, "pr": 6, "asr": 6, "sd": 2})
+    monkeypatch.setattr(public_set, "BOARD_LEXICONS", ["samples-lexicon.txt"])
     edit_jobs(run, smoke=False)
     assert bundle(run, "--url", "https://github.com/me/mine", encoder="pre") == 0
     manifest = json.loads((run.parent / "bundle/manifest.json").read_text())
@@ -243,7 +244,7 @@ def test_each_fault_is_named_whatever_is_allowed(run, capsys, task, name, spoil,
     assert bundle(run, "--allow-partial") == 2
     printed = capsys.readouterr()
     assert message in printed.out + printed.err and printed.err.count("\n") == 1
-    assert not (run.parent / "bundle").exists() and not (run.parent / ".bundle.half").exists()
+    assert not (run.parent / "bundle").exists() and not list(run.parent.glob(".bundle*"))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ def test_the_data_are_disclosed_whatever_is_said(run):
 
 
 def test_two_bundles_side_by_side(run, capsys):
-    assert submit.main(["--results", str(run), "--out", str(run.parent / "both"), "--allow-partial"]) == 0
+    assert submit(["--results", str(run), "--out", str(run.parent / "both"), "--allow-partial"]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert (
         "not eligible" not in rows[1]

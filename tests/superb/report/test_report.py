@@ -15,7 +15,7 @@ from mmpt.superb.report.word_errors import PRE
 
 import helpers.fake_superb_run as fake
 
-PAPER = fake.VOCABULARY.parents[1] / "scripts/reporting/paper_wer.yaml"
+PAPER = fake.VOCABULARY.parents[1] / "scripts/reporting/paper_wer.yaml"  # as documented once
 
 
 class Page(HTMLParser):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmpt.superb.submission.eligibility import eligibility
+from mmpt.superb.submission.eligibility import judge
 
 PRE = {"stage": "pretrain", "objective": "clr", "data": "lrs3", "steps": 200}
 MID = {"stage": "midtrain", "objective": "translation", "data": "must_c en-it", "language": "en-it", "steps": 600}
@@ -20,16 +20,16 @@ MID = {"stage": "midtrain", "objective": "translation", "data": "must_c en-it", 
     ],
 )
 def test_who_may_stand_in_the_challenge_track(stages, eligible, words):
-    found = eligibility({"stages": stages})
+    found = judge({"stages": stages})
     assert found.eligible is eligible and words in found.reason
 
 
 def test_no_provenance_is_not_eligible():
-    assert not eligibility(None).eligible
+    assert not judge(None).eligible
 
 
 def test_outside_data_is_disclosed_whatever_the_verdict():
     assert (
-        eligibility({"stages": [PRE, MID]}).disclosure
+        judge({"stages": [PRE, MID]}).disclosure
         == "pretrain clr on lrs3 (200 steps); midtrain translation on must_c en-it (600 steps)"
     )
