@@ -104,8 +104,9 @@ class EncoderConfig:
         # Checkpoints that are older than the option have no frame_hop.
         if wrong := sorted(names ^ {"frame_hop", *values}, key=str):
             raise ValueError(f"config keys missing or unknown: {', '.join(map(str, wrong))}")
+        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         try:
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+            return cls(**arguments)
         except TypeError as error:
             raise ValueError(str(error)) from None
 

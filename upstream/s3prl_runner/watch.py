@@ -152,7 +152,7 @@ class _AnnouncingLoader:
 def _recording(writer: type, watch: Watch) -> type:
     """Return a SummaryWriter class that also writes scores.jsonl, for the experiment's own folder."""
 
-    class Recording(writer):  # type: ignore[misc, valid-type]  # S3PRL's writer is known at run time only
+    class Recording(writer):
         def add_scalar(self, tag, scalar_value, global_step=None, *args, **kwargs):
             super().add_scalar(tag, scalar_value, global_step, *args, **kwargs)
             if watch.folder is not None and Path(self.logdir) == watch.folder:
