@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -165,12 +166,23 @@ def ordered_batches(segments: list[Segment], batch_frames: int) -> list[list[Seg
     return cut(sorted(segments, key=lambda s: (s.frames, s.id)), batch_frames)
 
 
-def cut(segments: list[Segment], batch_frames: int) -> list[list[Segment]]:
+class HasFrames(Protocol):
+    """Anything with a number of frames."""
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of speech."""
+
+
+Item = TypeVar("Item", bound=HasFrames)
+
+
+def cut(segments: list[Item], batch_frames: int) -> list[list[Item]]:
     """Cut a list into batches of at most `batch_frames` frames; a longer segment is a batch of its own.
 
     The frames of the segments are added up, since the encoder computes no padding.
     """
-    batches: list[list[Segment]] = []
+    batches: list[list[Item]] = []
     frames = batch_frames
     for segment in segments:
         if frames + segment.frames > batch_frames:

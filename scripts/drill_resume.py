@@ -165,11 +165,11 @@ def differences(ours: Path, reference: Path) -> list[str]:
 
     found = []
     for name in ("latest", "best"):
-        one, other = (read_checkpoint(folder / "checkpoints" / f"{name}.pt") for folder in (ours, reference))
+        left, right = (read_checkpoint(folder / "checkpoints" / f"{name}.pt") for folder in (ours, reference))
         found += [
             f"{name}.pt: {key}"
             for key in ("step", "epoch", "position", "best", "model", "optimizer", "random")
-            if not same(one[key], other[key])
+            if not same(left[key], right[key])
         ]
     one, other = (load_encoder(folder / "encoder.pt") for folder in (ours, reference))
     found += [] if same(one.state_dict(), other.state_dict()) else ["encoder.pt"]

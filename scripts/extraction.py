@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
@@ -107,7 +108,8 @@ def write(content: dict, target: Path) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as temporary, temporary.open("wb") as file:
-        numpy.savez(file, **{name: numpy.asarray(value) for name, value in content.items()})
+        arrays: dict[str, Any] = {name: numpy.asarray(value) for name, value in content.items()}
+        numpy.savez(file, **arrays)
 
 
 def find_sounds(given: list[Path], out: Path, suffix: str) -> dict[Path, Path]:
@@ -177,7 +179,8 @@ def _decode(file: Path) -> Tensor | str:
 
 def _batches(wavs: dict[Path, Tensor], batch_s: float) -> Iterator[list[Path]]:
     """Files that fit a batch together; padding costs the encoder nothing, so their order does not matter."""
-    batch, seconds = [], 0.0
+    batch: list[Path] = []
+    seconds = 0.0
     for name, wav in wavs.items():
         if batch and seconds + len(wav) / SAMPLE_RATE > batch_s:
             yield batch

@@ -24,7 +24,7 @@ def against_torchaudio(options: argparse.Namespace, name: str) -> None:
     if options.compile:
         ours.compile_feed_forwards()
         peer.compile(dynamic=True)
-    models = {"ours": ours, "torchaudio": peer}
+    models: dict[str, Encoder | Peer] = {"ours": ours, "torchaudio": peer}
     work = {"ours": products(config, frames), "torchaudio": products(config, (max(frames),) * len(frames))}
     limit = product_rate(device, options.dtype == "bfloat16")
     print(f"\n{name}: {len(feats)} utterances of {', '.join(map(str, frames))} frames")

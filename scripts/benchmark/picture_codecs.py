@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import av
 import numpy
@@ -52,10 +53,10 @@ def intra_h264(crf: int, preset: str) -> Callable[[list[numpy.ndarray]], list[by
     """Return an encoder to H.264 key frames, each with the stream's parameters, so that it can be decoded alone."""
 
     def encode(pictures: list[numpy.ndarray]) -> list[bytes]:
-        context = av.CodecContext.create("libx264", "w")
+        context = av.VideoCodecContext.create("libx264", "w")
         context.height, context.width = pictures[0].shape[:2]
         context.pix_fmt, context.thread_count = "yuv420p", 1
-        context.time_base, context.framerate = Fraction(1, FPS), FPS
+        context.time_base, context.framerate = Fraction(1, FPS), Fraction(FPS)
         context.options = {
             "preset": preset,
             "crf": str(crf),
@@ -81,7 +82,7 @@ FORMS = [
 
 def decode(codec: str, files: list[bytes]) -> list[numpy.ndarray]:
     """Decode pictures."""
-    context = av.CodecContext.create(codec, "r")
+    context = cast(av.VideoCodecContext, av.CodecContext.create(codec, "r"))
     context.thread_count = 1
     convert = Converter(short_side=256)
     frames = [frame for file in files for frame in context.decode(av.Packet(file))]

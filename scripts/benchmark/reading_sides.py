@@ -3,21 +3,22 @@
 import cProfile
 import pstats
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 from unittest.mock import patch
 
 import torch
 
-from mmpt.pretrain.clips import ClipDataset, ClipItem, Sampling
+from mmpt.pretrain.clips import ClipDataset, ClipItem, Sampling, SkippedClip
 from mmpt.pretrain.manifest import Clip, read_manifest
-from mmpt.pretrain.shard_index import read_index
+from mmpt.pretrain.shard_index import ShardClip, read_index
 from mmpt.scripts.benchmark.synthetic_media import repeat, write_video
 from mmpt.scripts.prepare.shard_folder import ShardForm, make_shards
 from mmpt.training.media import MediaStream
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import replacing
 
 SAMPLING = Sampling(size=224, frames=16, stride=4, crop_min=0.5)
 CLIPS, CLIP_S = 4, 10
@@ -65,13 +66,13 @@ def make_media(folder: Path, quality: int) -> None:
     lines = ["id\tvideo\taudio\tstart_s\tduration_s\tsplit\tset\tgroup"]
     for number in range(CLIPS):
         if not (folder / f"{number}.mp4").is_file():
-            with replacing_film(folder / f"{number}.mp4") as path:
+            with replacing(folder / f"{number}.mp4") as path:
                 write_video(path, CLIP_S, seed=number)
         lines.append(f"{number}\t{number}.mp4\t{number}.mp4\t0\t{CLIP_S}\ttrain\tsynthetic\tg")
     if not (folder / "long.mp4").is_file():
-        with replacing_film(folder / "chunk.mp4") as path:
+        with replacing(folder / "chunk.mp4") as path:
             write_video(path, CHUNK_S, seed=CLIPS, key_every_s=KEY_EVERY_S)
-        with replacing_film(folder / "long.mp4") as path:
+        with replacing(folder / "long.mp4") as path:
             repeat(folder / "chunk.mp4", path, CHUNKS)
     (folder / "manifest.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     make_shards(
@@ -82,18 +83,11 @@ def make_media(folder: Path, quality: int) -> None:
     )
 
 
-@contextmanager
-def replacing_film(path: Path) -> Iterator[Path]:
-    """Yield a name to write a film to, whole or not at all; FFmpeg knows the format by the name's end."""
-    half = path.with_name(f".half_{path.name}")
-    yield half
-    half.replace(path)
-
-
 def describe(folder: Path, shards: ClipDataset) -> None:
     """Print the sizes of the clips."""
     sizes = [(folder / f"{number}.mp4").stat().st_size for number in range(CLIPS)]
-    packed = [clip.json_bytes + clip.audio_bytes + clip.picture_bytes for clip in shards.clips]
+    clips = [clip for clip in shards.clips if isinstance(clip, ShardClip)]
+    packed = [clip.json_bytes + clip.audio_bytes + clip.picture_bytes for clip in clips]
     print(
         f"{CLIPS} synthetic clips of {CLIP_S} s, 340x256, 30 pictures/s: mp4 {sum(sizes) / CLIPS / 1e6:.2f} MB a clip "
         f"({sum(sizes) * 8 / CLIPS / CLIP_S / 1e6:.2f} Mbit/s with sound), shards {sum(packed) / CLIPS / 1e6:.2f} MB"
@@ -126,10 +120,10 @@ def show(name: str, values: list[float], unit: str) -> None:
     print(f"  {name:32} {spread}  {unit}   ({len(values)} rounds)")
 
 
-def from_the_start(dataset: ClipDataset) -> Callable:
+def from_the_start(dataset: ClipDataset) -> Callable[[tuple[int | None, int]], Any]:
     """Return a way to read the same from a file that cannot seek."""
 
-    def read(item):
+    def read(item: tuple[int | None, int]) -> ClipItem | SkippedClip:
         with patch.object(MediaStream, "seek", lambda stream, to_s: False):
             return dataset[item]
 
@@ -139,7 +133,8 @@ def from_the_start(dataset: ClipDataset) -> Callable:
 def check_same_pictures(dataset: ClipDataset) -> None:
     """Raise InputError unless both ways give the same pictures; else the times would mean nothing."""
     for index in range(len(dataset)):
-        if not torch.equal(dataset[0, index].video, from_the_start(dataset)((0, index)).video):
+        sought, read_on = dataset[0, index], from_the_start(dataset)((0, index))
+        if not isinstance(sought, ClipItem) or not torch.equal(sought.video, read_on.video):
             raise InputError(f"clip {dataset.clips[index].id}: seeking gives other pictures than reading on")
 
 

@@ -21,7 +21,7 @@ from mmpt.upstream.s3prl_runner import arguments as stock_arguments
 from mmpt.upstream.s3prl_runner import defaults, registration, repairs, watch
 from mmpt.upstream.s3prl_runner.data import configs_folder
 from mmpt.upstream.s3prl_runner.launcher import surroundings
-from mmpt.upstream.s3prl_runner.tasks import find_task
+from mmpt.upstream.s3prl_runner.tasks import superb_task
 
 if TYPE_CHECKING:
     from s3prl.downstream.runner import Runner
@@ -56,7 +56,7 @@ def make_runner(task: str, contender: str, folder: Path, options: argparse.Names
     if contender == "instant":
         s3prl.hub.mmpt_av = lambda ckpt, model_config=None, refresh=False: Instant(EncoderConfig.preset(options.preset))
     settings = {f"runner.{name}": NEVER for name in ("eval_step", "save_step", "log_step")}
-    settings |= {"runner.total_steps": options.steps, find_task(task).workers_key: options.workers}
+    settings |= {"runner.total_steps": options.steps, superb_task(task).workers_key: options.workers}
     argv = ["-u", "mmpt_av", "-k", str(folder / "encoder.pt"), "-d", task, "--device", options.device]
     argv += ["-p", str(folder / f"{task}-{contender}")]
     argv += ["-o", ",,".join(f"config.{key}={value}" for key, value in settings.items())]

@@ -18,7 +18,7 @@ def write_video(path: Path, seconds: int, seed: int, key_every_s: int | None = N
     """Write an mp4 with pictures and sound, and a key frame every `key_every_s` (None: libx264's default)."""
     random = numpy.random.default_rng(seed)
     options = {} if key_every_s is None else {"g": str(key_every_s * FPS), "sc_threshold": "0"}
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=FPS, options=options)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         video.codec_context.thread_count = 1
@@ -71,8 +71,8 @@ def sound(seconds: int, random: numpy.random.Generator) -> numpy.ndarray:
 
 def repeat(source: Path, path: Path, times: int) -> None:
     """Write a file that plays `source` several times, not encoded again; it costs as much as one of that length."""
-    with av.open(str(path), "w") as container:
-        copies = {}
+    with av.open(str(path), "w", format="mp4") as container:
+        copies: dict[int, av.stream.Stream] = {}
         for number in range(times):
             with av.open(str(source)) as original:
                 if not copies:

@@ -85,7 +85,7 @@ def make_peer(encoder: EncoderConfig, decoder: DecoderSettings, vocabulary: int,
         eos_token_id=EOS,
         decoder_start_token_id=BOS,
     )
-    return Speech2TextForConditionalGeneration(config).to(device)
+    return Speech2TextForConditionalGeneration(config).to(device)  # type: ignore[arg-type]  # the method is wrapped
 
 
 def peer_inputs(batch: list[Utterance], device: torch.device) -> dict[str, Tensor]:
