@@ -20,10 +20,10 @@ class TranslationCorpus(ABC):
     """Segments of English speech in splits, each with its translation. `open_corpus` makes one.
 
     Attributes:
-        name: For logs and provenance.
-        language: Of the translations.
-        splits: Names of the splits that are there.
-        folder: Where the corpus lies.
+        name: for logs and provenance.
+        language: of the translations.
+        splits: names of the splits that are there.
+        folder: where the corpus lies.
     """
 
     def __init__(self, language: str, splits: list[str], folder: Path):
@@ -33,7 +33,7 @@ class TranslationCorpus(ABC):
         """Read and check a split.
 
         Raises:
-            InputError: The split is missing, or its files do not fit together.
+            InputError: the split is missing, or its files do not fit together.
         """
         if name not in self.splits:
             raise InputError(f"{self.folder}: no split {name!r} here (there is {', '.join(self.splits) or 'none'})")
@@ -103,12 +103,12 @@ def open_corpus(root: Path, language: str, max_frames: int) -> TranslationCorpus
     """Open the corpus of translations into `language` in a folder.
 
     Args:
-        root: A folder made by scripts/prepare/must_c.py, or MuST-C's en-xx, or the folder that holds en-xx.
-        language: Code of the target language.
-        max_frames: Longer training segments are dropped.
+        root: a folder made by scripts/prepare/must_c.py, or MuST-C's en-xx, or the folder that holds en-xx.
+        language: code of the target language.
+        max_frames: longer training segments are dropped.
 
     Raises:
-        InputError: The folder holds no such corpus.
+        InputError: the folder holds no such corpus.
     """
     if (root / ABOUT).is_file():
         return PreparedCorpus(root, language, max_frames)
@@ -133,7 +133,7 @@ def read_table(file: Path) -> list[Segment]:
     """Read the segments of a table.
 
     Raises:
-        InputError: There is no such file, or a line does not fit.
+        InputError: there is no such file, or a line does not fit.
     """
     try:
         text = file.read_bytes().decode("utf-8")

@@ -26,7 +26,7 @@ def ctc_loss(logits: Tensor, packing: Packing, transcripts: Tensor, lengths: Ten
 
     Args:
         logits: (total states, vocabulary), packed.
-        packing: How the utterances' states are packed.
+        packing: how the utterances' states are packed.
         transcripts: (total sub-words,), one transcript after another.
         lengths: (B,) sub-words of each transcript.
     """

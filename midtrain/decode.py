@@ -33,9 +33,9 @@ def translate(model: TranslationModel, feats: list[Tensor], settings: SearchSett
     the utterance's length.
 
     Args:
-        model: In evaluation mode.
+        model: in evaluation mode.
         feats: list of (frames, n_mels), normalised.
-        settings: Width and limits of the search.
+        settings: width and limits of the search.
     """
     memory, states = model.encode(feats)
     search = Search(len(feats), states, settings)

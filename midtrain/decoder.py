@@ -86,11 +86,11 @@ class DecoderLayer(nn.Module):
         N is a multiple of the memory's B: hypotheses of one utterance are neighbours and share its keys and values.
 
         Args:
-            x: The whole texts without `past`, one further token of each with it.
-            memory: Keys and values of the encoder's states in this layer.
+            x: the whole texts without `past`, one further token of each with it.
+            memory: keys and values of the encoder's states in this layer.
             visible: (B, 1, 1, S), False on padding.
-            past: Keys and values of the tokens before, which this call extends.
-            index: Number of this layer.
+            past: keys and values of the tokens before, which this call extends.
+            index: number of this layer.
         """
         q, k, v = self.heads(self.qkv(self.self_norm(x)), 3)
         if past is not None:
@@ -109,9 +109,9 @@ class Decoder(nn.Module):
     One embedding serves input and output, as in fairseq's recipe.
 
     Args:
-        d_model: Width, the same as the encoder's.
-        vocabulary_size: Number of tokens.
-        settings: Sizes.
+        d_model: width, the same as the encoder's.
+        vocabulary_size: number of tokens.
+        settings: sizes.
     """
 
     def __init__(self, d_model: int, vocabulary_size: int, settings: DecoderSettings):

@@ -28,10 +28,10 @@ class TranslationModel(nn.Module):
     """An encoder and a decoder of the same width, and for CTC a linear layer on the encoder's last states.
 
     Args:
-        encoder: The encoder to mid-train.
-        vocabulary_size: Sub-words of the translations.
-        settings: Sizes of the decoder.
-        transcript_size: Sub-words of the transcripts, for CTC; 0: no CTC.
+        encoder: the encoder to mid-train.
+        vocabulary_size: sub-words of the translations.
+        settings: sizes of the decoder.
+        transcript_size: sub-words of the transcripts, for CTC; 0: no CTC.
     """
 
     def __init__(self, encoder: Encoder, vocabulary_size: int, settings: DecoderSettings, transcript_size: int = 0):
@@ -75,7 +75,7 @@ def smoothed_loss(logits: Tensor, outputs: Tensor, smoothing: float) -> tuple[Te
     Args:
         logits: (tokens, vocabulary).
         outputs: (tokens,) the right tokens.
-        smoothing: Probability that is spread evenly over the other tokens, as in fairseq.
+        smoothing: probability that is spread evenly over the other tokens, as in fairseq.
     """
     log_probs = logits.float().log_softmax(-1)
     nll = F.nll_loss(log_probs, outputs)

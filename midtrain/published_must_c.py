@@ -24,13 +24,13 @@ def read_split(folder: Path, language: str, name: str, max_frames: int) -> Split
     """Read the segments of one split.
 
     Args:
-        folder: The folder en-`language`.
-        language: Of the translations.
-        name: Of the split.
-        max_frames: Longer training segments are dropped.
+        folder: the folder en-`language`.
+        language: of the translations.
+        name: of the split.
+        max_frames: longer training segments are dropped.
 
     Raises:
-        InputError: The split, a file or a wav is missing; texts and segments differ in number; a segment's entry or a
+        InputError: the split, a file or a wav is missing; texts and segments differ in number; a segment's entry or a
             wav's format is not MuST-C's; no segment is left.
     """
     data = folder / "data" / name
@@ -63,9 +63,9 @@ def usable_segments(
     """Drop unusable segments and cut the others to their talks.
 
     Args:
-        segments: As listed.
-        lengths: Samples of each talk.
-        max_frames: Longer segments are dropped; None, outside of training: nothing is dropped.
+        segments: as listed.
+        lengths: samples of each talk.
+        max_frames: longer segments are dropped; None, outside of training: nothing is dropped.
 
     Returns:
         The segments to keep; and the ids of those that were dropped, clipped or are odd, by what it is.
@@ -118,7 +118,7 @@ def language_folder(root: Path, language: str) -> Path:
     """Return the folder en-`language` in `root`, or `root` itself if it is that folder.
 
     Raises:
-        InputError: There is no such folder; the error names the languages that are there.
+        InputError: there is no such folder; the error names the languages that are there.
     """
     if not root.is_dir():
         raise InputError(
@@ -146,7 +146,7 @@ def read_text(file: Path) -> str:
     r"""Read a text and return it with its lines ended by \n.
 
     Raises:
-        InputError: There is no such file, or it is not UTF-8.
+        InputError: there is no such file, or it is not UTF-8.
     """
     if not file.is_file():
         raise InputError(f"{file}: no such file; a MuST-C split has wav/ and txt/ with .yaml, .en and the translation")
@@ -166,7 +166,7 @@ def read_entries(file: Path) -> list[dict]:
     """Read the YAML list of segments.
 
     Raises:
-        InputError: There is no such file, or it is not a YAML list of mappings.
+        InputError: there is no such file, or it is not a YAML list of mappings.
     """
     try:
         return parse_segment_list(read_text(file))
@@ -203,7 +203,7 @@ def wav_samples(file: Path) -> int:
     """Return the number of samples of a talk.
 
     Raises:
-        InputError: The wav is missing, unreadable, empty or not 16 kHz mono.
+        InputError: the wav is missing, unreadable, empty or not 16 kHz mono.
     """
     if not file.is_file():
         raise InputError(f"{file}: no such wav, but the segment list names it")

@@ -29,8 +29,8 @@ def parse_segment_list(text: str) -> list[dict]:
     """Return the mappings of a YAML list; numbers may come as strings.
 
     Raises:
-        yaml.YAMLError: The text is not YAML.
-        ValueError: The text is not a list of mappings.
+        yaml.YAMLError: the text is not YAML.
+        ValueError: the text is not a list of mappings.
     """
     try:
         return parse_pieces(entries_of(text))
@@ -42,7 +42,7 @@ def entries_of(text: str) -> list[str]:
     """Return the text of each entry, which lasts from a line that begins with "- " to the next such line.
 
     Raises:
-        ValueError: The text begins with something else.
+        ValueError: the text begins with something else.
     """
     entries = re.split(r"^(?=- )", text, flags=re.MULTILINE)
     if entries[0].strip() not in ("", "---"):
@@ -54,7 +54,7 @@ def parse_pieces(entries: list[str]) -> list[dict]:
     """Return each entry's mapping.
 
     Raises:
-        ValueError: An entry is not a mapping by itself.
+        ValueError: an entry is not a mapping by itself.
     """
     found = [plain_mapping(entry) for entry in entries]
     others = [number for number, mapping in enumerate(found) if mapping is None]

@@ -1,4 +1,4 @@
-"""Stage 2's task for the training loop: speech in, text of another language out."""
+"""Stage 2's task for the trainer: its batches, its losses, and its figures on held-out segments."""
 
 import zlib
 from collections.abc import Iterator
@@ -33,21 +33,27 @@ from mmpt.upstream.repository import git_revision
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from. `name` says which, in logs and provenance."""
+    """What a run learns from, and what it is validated on."""
 
-    name: str
+    name: str  # of the corpus, for logs and provenance
     train: Split
     dev: Split
 
 
 class TranslationTask:
-    """Mid-training for the engine's loop (see training.task.TrainingTask).
+    """Mid-training, as the trainer runs it (see TrainingTask).
 
     Args:
-        encoder: where the run starts from; parent: the encoder checkpoint's provenance and hash, where there is one.
+        settings: of the run.
+        corpus: segments to train on and to validate on.
+        vocabularies: of the texts.
+        encoder: the encoder to mid-train.
+        parent: provenance and hash of the encoder's checkpoint, if it has one.
+        folder: of the run.
+        world: the processes.
 
     Raises:
-        InputError: an update's frames cannot be shared by the processes, or an epoch has fewer batches than they are.
+        InputError: an epoch gives fewer batches than the processes need for one update.
     """
 
     unit = "frames"
@@ -63,22 +69,15 @@ class TranslationTask:
         folder: RunFolder,
         world: World,
     ):
-        self.settings, self.corpus, self.vocabularies, self.parent, self.folder, self.world = (
-            settings,
-            corpus,
-            vocabularies,
-            parent,
-            folder,
-            world,
-        )
+        self.settings, self.corpus, self.vocabularies = settings, corpus, vocabularies
+        self.parent, self.folder, self.world = parent, folder, world
         self.revision = git_revision()
         self.device = use_device(settings.device, world.local_rank)
         torch.manual_seed(settings.seed)
         transcript_size = len(vocabularies.source) if vocabularies.source else 0
-        self.model = TranslationModel(encoder, len(vocabularies.target), settings.decoder, transcript_size).to(
-            self.device
-        )
-        self.encoder = self.model.encoder
+        model = TranslationModel(encoder, len(vocabularies.target), settings.decoder, transcript_size)
+        self.model = model.to(self.device)
+        self.encoder = model.encoder
         self.frozen = False
         segments = corpus.train.segments
         self.data_checksum = zlib.crc32("\n".join(f"{s.id} {s.samples} {s.target}" for s in segments).encode())
@@ -89,26 +88,26 @@ class TranslationTask:
         require(
             self.part_frames >= 1 and batches >= parts,
             f"data.batch_frames={settings.data.batch_frames}: {len(segments)} training segments give "
-            f"{batches} batches for {world.size} processes of optim.accumulate={settings.optim.accumulate} parts each; lower it",
+            f"{batches} batches for {world.size} processes of optim.accumulate={settings.optim.accumulate} parts "
+            "each; lower it",
         )
 
     def start(self) -> None:
-        """To be called when the run folder is prepared: takes up a resumed run's skipped.jsonl, and says what there is to do."""
+        """Load a resumed run's skipped.jsonl, and print the size of an epoch; call this on a prepared folder."""
         self.skipped.load()
         if not self.world.is_main:
             return
         segments = self.corpus.train.segments
         updates = sum(s.frames for s in segments) / self.settings.data.batch_frames
         print(
-            f"{len(segments):,} training segments: about {updates:,.0f} updates of {self.settings.data.batch_frames:,} frames an epoch"
+            f"{len(segments):,} training segments: an epoch has about {updates:,.0f} updates of "
+            f"{self.settings.data.batch_frames:,} frames"
         )
-        if self.vocabularies.source:
-            long = sum(
-                states_needed(self.vocabularies.source.encode(spoken(s.source))) > state_count(s.samples)
-                for s in segments
-            )
+        if source := self.vocabularies.source:
+            long = sum(states_needed(source.encode(spoken(s.source))) > state_count(s.samples) for s in segments)
             print(
-                f"CTC: {len(self.vocabularies.source):,} sub-words; {long} transcripts have more than their sound has states, and count nothing"
+                f"CTC: {len(source):,} sub-words; {long} transcripts need more states than their sound has, "
+                "and are left out of its loss"
             )
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
@@ -121,7 +120,7 @@ class TranslationTask:
             yield batch
 
     def load(self, batches: list[list[Segment]], epoch: int | None, skip: int = 0) -> Iterator[Batch]:
-        """Batches read ahead by worker processes."""
+        """Return batches that worker processes read ahead."""
         return load_batches(
             batches, self.vocabularies, epoch, self.settings.data.workers, skip, pin=self.device.type == "cuda"
         )
@@ -144,14 +143,14 @@ class TranslationTask:
         if changes:
             self.encoder.requires_grad_(not frozen)
         if frozen:
-            self.encoder.eval()  # its batch statistics stay, too
+            self.encoder.eval()  # keeps its batch statistics, too
         return changes
 
     def compile(self) -> None:
         self.encoder.compile_feed_forwards()
 
     def features(self, batch: Batch) -> list[Tensor]:
-        """Normalised features, list of (frames, n_mels), of waveforms on the device; with SpecAugment in training."""
+        """Return a list of normalised features (frames, n_mels); in training, SpecAugment hides parts of them."""
         feats = self.encoder.filterbank.separate(batch.wavs)
         if not self.model.training:
             return feats
@@ -162,15 +161,18 @@ class TranslationTask:
         ]
 
     def losses(self, model: nn.Module, batch: Batch, feats: list[Tensor]) -> tuple[dict[str, Tensor], Predictions]:
-        """By name: label-smoothed loss and negative log-likelihood, means over the batch's tokens; CTC, over the transcripts' sub-words."""
-        said = model(feats, batch.inputs, batch.outputs)
-        loss, nll = smoothed_loss(said.logits, said.tokens, self.settings.label_smoothing)
+        """Return the batch's losses by name, and the predictions.
+
+        `translation` (label-smoothed) and `nll` (negative log-likelihood) are means over the tokens of the texts, `ctc`
+        over the sub-words of the transcripts.
+        """
+        predictions = model(feats, batch.inputs, batch.outputs)
+        loss, nll = smoothed_loss(predictions.logits, predictions.tokens, self.settings.label_smoothing)
         losses = {"translation": loss, "nll": nll.detach()}
-        if said.ctc is not None:
-            losses["ctc"] = ctc_loss(said.ctc, said.packing, batch.transcripts, batch.transcript_lengths) / max(
-                1, len(batch.transcripts)
-            )
-        return losses, said
+        if predictions.ctc is not None:
+            total = ctc_loss(predictions.ctc, predictions.packing, batch.transcripts, batch.transcript_lengths)
+            losses["ctc"] = total / max(1, len(batch.transcripts))
+        return losses, predictions
 
     def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
         own = self.counts(batch)
@@ -187,8 +189,9 @@ class TranslationTask:
         return {"loss": total, **losses, **padding}
 
     def validate(self, step: int) -> dict[str, float]:
-        """Losses a token, BLEU and chrF of greedy translations, which are written to translations_dev.txt; with CTC also the
-        word error rate (%) of the transcripts that it reads off.
+        """Return losses per token, BLEU and chrF of greedy translations, and with CTC the word error rate (%).
+
+        The translations are written to translations_dev.txt.
         """
         split, held_out = self.corpus.dev, HeldOutSegments()
         order = ordered_batches(split.segments, self.part_frames)[self.world.rank :: self.world.size]
@@ -201,12 +204,12 @@ class TranslationTask:
             dynamic_ncols=True,
             disable=not self.world.is_main,
         ):
-            if batch.unreadable:  # of dev nothing may be left out, or scores would not be comparable
+            if batch.unreadable:  # dev is scored whole, or scores would not be comparable
                 raise InputError(batch.unreadable[0][1])
             self.add_held_out(held_out, batch.to(self.device))
         held_out.merge(self.world.gather(held_out))
         hypotheses = [held_out.translations[s.id] for s in split.segments]
-        scores = score_translations(hypotheses, [s.target for s in split.segments], self.settings.target_lang)
+        scores = score_translations(hypotheses, [s.target for s in split.segments], self.settings.language)
         if self.world.is_main:
             title = f"{self.corpus.name}, {split.name}, greedy decoding after step {step}"
             write_text(
@@ -220,10 +223,12 @@ class TranslationTask:
         }
 
     def add_held_out(self, held_out: HeldOutSegments, batch: Batch) -> None:
-        """One batch of a validation."""
+        """Add the losses, translations and transcripts of one batch."""
         feats, (target, source) = self.features(batch), (self.vocabularies.target, self.vocabularies.source)
-        losses, said = self.losses(self.model, batch, feats)
-        transcripts = [source.decode(tokens) for tokens in read_transcripts(said.ctc, said.packing)] if source else []
+        losses, predictions = self.losses(self.model, batch, feats)
+        transcripts = []
+        if source and predictions.ctc is not None:
+            transcripts = [source.decode(tokens) for tokens in read_transcripts(predictions.ctc, predictions.packing)]
         translations = [target.decode(found.tokens) for found in translate(self.model, feats, GREEDY)]
         held_out.add(batch, self.counts(batch), losses, translations, transcripts)
 
@@ -236,7 +241,7 @@ class TranslationTask:
                     "stage": "midtrain",
                     "objective": "translation" + ("+ctc" if self.settings.ctc.weight else ""),
                     "data": self.corpus.name,
-                    "language": f"en-{self.settings.target_lang}",
+                    "language": f"en-{self.settings.language}",
                     "segments": sum(s.id not in self.skipped for s in self.corpus.train.segments),
                     "steps": step,
                     "seed": self.settings.seed,

@@ -31,13 +31,13 @@ def load_translation(run: Path, which: str | None, device: torch.device) -> Trai
     """Load the model of a run.
 
     Args:
-        run: The run folder.
-        which: Which checkpoint: last, best or average; None: the one of the run's setting `export`.
-        device: Where to put the model.
+        run: the run folder.
+        which: which checkpoint: last, best or average; None: the one of the run's setting `export`.
+        device: where to put the model.
 
     Raises:
-        InputError: The folder is not a run of stage 2, or has no checkpoint yet.
-        CheckpointError: A checkpoint is damaged or does not fit.
+        InputError: the folder is not a run of stage 2, or has no checkpoint yet.
+        CheckpointError: a checkpoint is damaged or does not fit.
     """
     if not RunFolder(run).is_run():
         raise InputError(f"{run}: is not a run folder; python midtrain/run.py makes one")

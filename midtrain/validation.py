@@ -17,8 +17,8 @@ class HeldOutSegments:
     """Losses, translations and transcripts of held-out segments.
 
     Attributes:
-        translations: The model's translation of each segment, by id.
-        transcripts: The transcript that CTC finds for each segment, by id; empty without CTC.
+        translations: the model's translation of each segment, by id.
+        transcripts: the transcript that CTC finds for each segment, by id; empty without CTC.
     """
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ class Vocabulary:
     """Turns texts into numbers and back.
 
     Args:
-        model: A serialised SentencePiece model with the four special symbols above.
+        model: a serialised SentencePiece model with the four special symbols above.
     """
 
     def __init__(self, model: bytes):
@@ -38,9 +38,9 @@ def train_vocabulary(texts: list[str], size: int, option: str = "data.vocabulary
     """Learn a vocabulary; the same texts give the same one.
 
     Args:
-        texts: To learn from.
-        size: Number of sub-words; fewer if the texts are too small for so many.
-        option: The user's name for `size`, for the error.
+        texts: to learn from.
+        size: number of sub-words; fewer if the texts are too small for so many.
+        option: the user's name for `size`, for the error.
 
     Raises:
         InputError: `size` is too small for the characters of the texts.
@@ -70,7 +70,7 @@ def load_vocabulary(path: Path) -> Vocabulary:
     """Read a vocabulary from its file.
 
     Raises:
-        InputError: The file is damaged or something else.
+        InputError: the file is damaged or something else.
     """
     try:
         return Vocabulary(path.read_bytes())

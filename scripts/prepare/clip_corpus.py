@@ -86,7 +86,7 @@ def media_files(root: Path, suffixes: tuple[str, ...], found: FoundClips) -> Ite
     and names that no manifest can hold, are left out.
 
     Raises:
-        OSError: A folder cannot be read.
+        OSError: a folder cannot be read.
     """
     from tqdm import tqdm
 
@@ -117,7 +117,7 @@ def prepare(corpus: CorpusDescription, found: FoundClips, options: argparse.Name
     """Read the candidates' headers and write the files of a command's --out.
 
     Raises:
-        InputError: There is no candidate, or no usable one; another manifest is there; another call is writing it.
+        InputError: there is no candidate, or no usable one; another manifest is there; another call is writing it.
     """
     from mmpt.scripts.prepare.media_headers import Journal, read_headers
     from mmpt.scripts.prepare.sole_use import sole_use

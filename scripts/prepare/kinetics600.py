@@ -78,11 +78,11 @@ def read_annotations(root: Path, named: list[Path]) -> dict[str, Annotation]:
     """Read the split and label of each clip, by the name of its file.
 
     Args:
-        root: Of the corpus, which is searched for annotation files if none are named.
-        named: Annotation files, or folders that hold some.
+        root: of the corpus, which is searched for annotation files if none are named.
+        named: annotation files, or folders that hold some.
 
     Raises:
-        InputError: No annotation file is found, or a named file is none.
+        InputError: no annotation file is found, or a named file is none.
     """
     places = named or [root / place for place in PLACES]
     annotations: dict[str, Annotation] = {}
@@ -103,8 +103,8 @@ def read_table(file: Path, may_be_other: bool) -> Iterator[tuple[str, Annotation
     """Yield the name of the clip's file and the annotation, for each line of an annotation file.
 
     Args:
-        file: The annotation file.
-        may_be_other: Skip a file without the columns, with a note, instead of raising an error.
+        file: the annotation file.
+        may_be_other: skip a file without the columns, with a note, instead of raising an error.
     """
     by_name = ANNOTATIONS.fullmatch(file.name)
     with file.open(encoding="utf-8-sig", newline="") as lines:

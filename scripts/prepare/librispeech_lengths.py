@@ -25,13 +25,13 @@ def write_lengths(root: Path, out: Path, splits: list[str] | None = None, jobs: 
     """Write out/SPLIT.csv for each split of a LibriSpeech folder; return the number of files of each.
 
     Args:
-        root: The LibriSpeech folder.
-        out: Where the tables go.
-        splits: Their names; None: those of the seven that are there.
-        jobs: Number of headers to read at the same time.
+        root: the LibriSpeech folder.
+        out: where the tables go.
+        splits: their names; None: those of the seven that are there.
+        jobs: number of headers to read at the same time.
 
     Raises:
-        InputError: The folder or a split is missing, or has no .flac, or has one that is unreadable or not 16 kHz.
+        InputError: the folder or a split is missing, or has no .flac, or has one that is unreadable or not 16 kHz.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; --root must name the LibriSpeech folder that holds train-clean-100")

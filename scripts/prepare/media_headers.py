@@ -31,7 +31,7 @@ class Journal:
     """A file of the headers that have been read, one JSON object per line; use it as a context.
 
     Attributes:
-        known: Headers that earlier calls read, by file.
+        known: headers that earlier calls read, by file.
     """
 
     def __init__(self, path: Path):
@@ -78,11 +78,11 @@ def read_headers(root: Path, files: list[str], journal: Journal, jobs: int, titl
     fast as processes, which start later and each need a copy of the program.
 
     Args:
-        root: Of the corpus.
-        files: Paths in root.
-        journal: Of the output folder.
-        jobs: Files to read at the same time.
-        title: Of the progress bar.
+        root: of the corpus.
+        files: paths in root.
+        journal: of the output folder.
+        jobs: files to read at the same time.
+        title: of the progress bar.
     """
     headers = {}
     with ThreadPool(jobs) as pool:
@@ -118,7 +118,7 @@ def read_streams(path: str, size: int) -> tuple[float | str, float | str]:
     """Return Header.video and Header.audio of a regular file, of the streams that training would use.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: the file cannot be read.
     """
     if size == 0:
         return "empty file", "empty file"

@@ -24,10 +24,10 @@ def prepare(options: argparse.Namespace) -> None:
     """Read and check all splits, then write the folder; corpus.json comes last and makes it usable.
 
     Args:
-        options: Of scripts/prepare/must_c.py.
+        options: of scripts/prepare/must_c.py.
 
     Raises:
-        InputError: The corpus does not fit, or the folder holds something else.
+        InputError: the corpus does not fit, or the folder holds something else.
     """
     folder = language_folder(options.root, options.target_lang)
     corpus = PublishedCorpus(folder, options.target_lang, options.max_frames)
@@ -119,7 +119,7 @@ def prepare_folder(out: Path, made_from: dict, fresh: bool) -> None:
     """Prepare the folder: it is new, or was begun with the same segments and options, or `fresh` deletes its files.
 
     Raises:
-        InputError: It is finished, or was begun with other segments or options.
+        InputError: it is finished, or was begun with other segments or options.
     """
     for folder in (out, out / SHARDS):
         remove_abandoned(folder)

@@ -44,7 +44,7 @@ def pack_split(name: str, segments: list[Segment], folder: Path, hours: float, j
     """Write the tars of a split that are missing; return its segments as they lie in the tars.
 
     Raises:
-        InputError: A segment is unreadable.
+        InputError: a segment is unreadable.
     """
     plan = {folder / f"{name}-{number:05d}.tar": part for number, part in enumerate(plan_shards(segments, hours))}
     with tqdm(total=len(segments), unit="segment", desc=f"packing {name}", dynamic_ncols=True) as bar:

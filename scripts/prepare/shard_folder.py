@@ -42,7 +42,7 @@ def make_shards(
     """Write the shards that are missing, then the index and the checksums.
 
     Raises:
-        InputError: The manifest does not fit, the folder holds something else or is in use, or too many clips are
+        InputError: the manifest does not fit, the folder holds something else or is in use, or too many clips are
             unreadable.
     """
     clips = read_manifest(manifest)
@@ -72,7 +72,7 @@ def prepare_folder(out: Path, made_from: dict, fresh: bool) -> None:
     """Prepare the folder: it is new, or its shards have the same manifest and form, or `fresh` deletes them.
 
     Raises:
-        InputError: The shards have another manifest or form.
+        InputError: the shards have another manifest or form.
     """
     remove_abandoned(out)
     there = files_in(out)
@@ -249,7 +249,7 @@ def verify(out: Path, jobs: int) -> None:
     """Compare every file with its checksum.
 
     Raises:
-        InputError: There are no checksums, or files are missing or damaged.
+        InputError: there are no checksums, or files are missing or damaged.
     """
     if not (out / SUMS).is_file():
         raise InputError(f"{out / SUMS}: no such file; are the shards finished?")

@@ -144,12 +144,12 @@ class ShardWriter:
     """Writes one tar.
 
     Args:
-        path: The name that the tar will have.
-        file: The open file to write it to.
+        path: the name that the tar will have.
+        file: the open file to write it to.
 
     Attributes:
-        clips: The clips so far, as the index lists them.
-        size: Bytes so far.
+        clips: the clips so far, as the index lists them.
+        size: bytes so far.
     """
 
     def __init__(self, path: Path, file: BinaryIO):

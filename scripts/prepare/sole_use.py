@@ -16,7 +16,7 @@ def sole_use(folder: Path) -> Iterator[None]:
     """Hold the lock of an existing folder.
 
     Raises:
-        InputError: Another call holds it.
+        InputError: another call holds it.
     """
     lock = FileLock(folder / LOCK, blocking=False)
     try:

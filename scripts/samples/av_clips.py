@@ -66,7 +66,7 @@ def encode(path: Path, pictures: np.ndarray, wav: np.ndarray) -> None:
     """Write an mp4 file of H.264 and AAC.
 
     Args:
-        path: Of the file.
+        path: of the file.
         pictures: (frames, 168, 112) uint8, YUV 4:2:0.
         wav: (samples,) float32 at 16 kHz.
 

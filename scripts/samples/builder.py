@@ -30,7 +30,7 @@ def build_samples(out: Path, samples: Path, jobs: int, fresh: bool = False) -> s
     """Build `out` from `samples` unless it is complete already; return one line that reports what was done.
 
     Raises:
-        InputError: The sources cannot be used, or `out` is something else than built samples.
+        InputError: the sources cannot be used, or `out` is something else than built samples.
     """
     final_root = out.resolve()
     recordings = read_recordings(samples)
@@ -52,7 +52,7 @@ def source_files(recordings: list[Recording], samples: Path) -> list[str]:
     """Return the paths inside samples/ of all files that a build reads.
 
     Raises:
-        InputError: One of them is missing.
+        InputError: one of them is missing.
     """
     names = [item.source for item in recordings]
     names += [*TABLES, *speech_commands.NOISE_SOURCES, *words.LEXICON_FILES, *readme.LICENCES]

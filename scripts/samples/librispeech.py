@@ -134,7 +134,7 @@ def write_lexicon(root: Path, utterances: list[Utterance], lexicon: dict[str, st
     """Write WORD, tab, phones for every word of the transcripts.
 
     Raises:
-        InputError: Some words have no phones; the error names them.
+        InputError: some words have no phones; the error names them.
     """
     words = sorted({word for item in utterances for word in to_words(item.recording.text).split()})
     missing = [word for word in words if word not in lexicon]

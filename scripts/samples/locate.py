@@ -15,7 +15,7 @@ def built_samples() -> Path:
     """Return the folder of the built sample corpora; build them first if they are missing or out of date.
 
     Raises:
-        InputError: The package does not run from its repository, where the recordings are; or the build failed, which
+        InputError: the package does not run from its repository, where the recordings are; or the build failed, which
             the builder has reported.
     """
     if not (REPOSITORY / "samples" / "README.md").is_file():

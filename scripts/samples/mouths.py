@@ -74,7 +74,7 @@ def draw(look: Look, moves: np.ndarray) -> np.ndarray:
     """Draw a clip.
 
     Args:
-        look: Of the mouth.
+        look: of the mouth.
         moves: (frames, 3) opening, width, teeth in [0, 1].
 
     Returns:
@@ -154,7 +154,7 @@ def bands(look: Look, moves: np.ndarray, x: np.ndarray) -> Iterator[tuple[np.nda
     """Yield the bands of a mouth from back to front.
 
     Args:
-        look: Of the mouth.
+        look: of the mouth.
         moves: (frames, 3) opening, width, teeth.
         x: (1, 1, columns) middles of the pixels.
 

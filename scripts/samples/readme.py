@@ -74,7 +74,7 @@ An utterance that is dev or test in any task is in no stage's training.
   `lexicon/` for its phone recognition.
 - `diarization/`: mixtures of two voices of the same split, all languages. Both speak in {overlap} of the speech time
   (train, dev, test). `wav.scp` holds absolute paths, as Kaldi's does: if you move this folder, run build.py on it
-  again, which corrects them. Segments are trimmed to speech by energy; short pauses inside an utterance count as speech.
+  again, which corrects them. Segments are trimmed to speech by energy; short pauses in an utterance count as speech.
 
 ## Licences and credits to keep
 The parts keep their own licences; copies are in `licences/`.

@@ -21,7 +21,7 @@ def decode(path: Path) -> np.ndarray:
     """Read an Opus, G.722 or FLAC file as (samples,) float32 in [−1, 1], 16 kHz mono.
 
     Raises:
-        InputError: The file is unreadable.
+        InputError: the file is unreadable.
     """
     # Raw G.722 has no header by which FFmpeg could recognise it.
     container_format = "g722" if path.suffix == ".g722" else None
@@ -43,7 +43,7 @@ def write_sound(path: Path, wav: np.ndarray) -> None:
     """Write (samples,) float in [−1, 1] as 16-bit 16 kHz mono; the suffix (.wav, .flac) chooses the format.
 
     Raises:
-        InputError: The file cannot be written.
+        InputError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -34,7 +34,7 @@ def of_other_language(prompt: str, english: dict[str, str]) -> str:
     """Return the split of a French, Italian or Russian prompt: that of the same prompt in English, else train.
 
     Args:
-        prompt: Its id.
-        english: Split of each English prompt, by id, from prompts.tsv.
+        prompt: its id.
+        english: split of each English prompt, by id, from prompts.tsv.
     """
     return english.get(prompt, "train")

@@ -40,7 +40,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Read the rows of a tab-separated table with a header.
 
     Raises:
-        InputError: The table is missing, or lacks one of `columns`.
+        InputError: the table is missing, or lacks one of `columns`.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such table; --samples must name the repository's samples folder")
@@ -61,7 +61,7 @@ def read_recordings(samples: Path) -> list[Recording]:
     """Return every clip of samples/ in the order of its tables.
 
     Raises:
-        InputError: A table is missing or damaged, or a voice has no split.
+        InputError: a table is missing or damaged, or a voice has no split.
     """
     if not samples.is_dir():
         raise InputError(f"{samples}: no such folder; --samples must name the repository's samples folder")

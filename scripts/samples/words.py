@@ -19,7 +19,7 @@ def read_lexicon(samples: Path) -> dict[str, str]:
     """Return the phones of each WORD, joined by blanks: the first pronunciation, which CMUdict has as the usual one.
 
     Raises:
-        InputError: A lexicon is missing.
+        InputError: a lexicon is missing.
     """
     lexicon: dict[str, str] = {}
     for name in LEXICON_FILES:
@@ -39,7 +39,7 @@ def onset_vowel_coda(arpabet: str) -> tuple[str, str, str]:
     Stress is dropped, clusters are joined by "-", and an empty part is "none".
 
     Raises:
-        ValueError: The word does not have exactly one vowel (the phone that ends in a stress digit).
+        ValueError: the word does not have exactly one vowel (the phone that ends in a stress digit).
     """
     phones = arpabet.split()
     vowels = [place for place, phone in enumerate(phones) if phone[-1].isdigit()]

@@ -33,7 +33,7 @@ class Workers:
         """Return [make(item) for item in items], in order; `make` and the items must be picklable.
 
         Raises:
-            InputError: A process was killed.
+            InputError: a process was killed.
         """
         items = list(items)
         # Small enough that the bar moves and all cores work until the end, large enough that sending costs nothing.

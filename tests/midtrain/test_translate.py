@@ -9,7 +9,7 @@ import torch
 import yaml
 from sacrebleu.metrics import BLEU, CHRF
 
-from mmpt.midtrain import run, translate
+from mmpt.midtrain import run, translate, translating
 from mmpt.midtrain.corpus import open_corpus
 from mmpt.midtrain.segments import read_wav
 from mmpt.midtrain.settings import SearchSettings
@@ -85,7 +85,7 @@ def test_a_split_is_translated_and_scored(trained, place, capsys):
     hypotheses, references = lines(out / "hypotheses.txt"), lines(out / "references.txt")
     assert references == [s.target for s in segments] and len(hypotheses) == len(references)
     model = load_translation(place / "run", None, CPU)
-    alone = [translate.translate_wavs(model, [read_wav(s)], SearchSettings())[0] for s in segments]
+    alone = [translating.translate_wavs(model, [read_wav(s)], SearchSettings())[0] for s in segments]
     assert hypotheses == alone and any(hypotheses)
     about = json.loads((out / "scores.json").read_text())
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
@@ -141,7 +141,7 @@ def test_sound_files_are_translated_as_segments_are(trained, place, capsys):
     assert translate.main(["run", "a.wav", "long.flac", "--beam", "2"]) == 0
     said, warned = capsys.readouterr()
     model = load_translation(place / "run", None, CPU)
-    expected = translate.translate_wavs(model, [read_wav(segment)], SearchSettings(2))[0]
+    expected = translating.translate_wavs(model, [read_wav(segment)], SearchSettings(2))[0]
     assert said.split("\n")[0] == f"a.wav\t{expected}" and said.split("\n")[1].startswith("long.flac\t")
     assert warned.startswith("long.flac: 31 s are more than the model was trained on")
 
