@@ -177,6 +177,17 @@ def test_a_job_killed_in_each_phase_goes_on(corpora, encoder, tmp_path):
     assert read_checkpoint(job.experiment / "states-400.ckpt")["Step"] == 400
 
 
+@pytest.mark.slow
+def test_an_equals_sign_in_a_path_is_a_character_like_others(corpora, encoder, tmp_path):
+    """SD's predictions of dev are redirected by S3PRL's `-o`, whose values cannot hold one as typed."""
+    data = shutil.copytree(corpora / "diarization", tmp_path / "da=ta/diarization").parent
+    job = Job("sd", encoder, None, 1, tmp_path / "o=ut/sd/na=me", Options(data_root=str(data), limit=2, workers=0))
+    job.prepare()
+    work(job, evaluate=True)
+    assert job.result()["scores"]["test"]["utterances"] == 2
+    assert {file.name for file in (job.dev_diarization / "scoring/predictions").iterdir()} == {"dev0.h5", "dev1.h5"}
+
+
 def test_a_failed_job_says_why_and_is_tried_again(corpora, encoder, tmp_path):
     spoilt = tmp_path / "spoilt"
     shutil.copytree(corpora, spoilt)
