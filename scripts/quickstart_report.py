@@ -28,12 +28,12 @@ right).
 
 NEXT = """\
 Next:
-  python scripts/superb/run.py --ckpt runs/quickstart/midtrained/encoder.pt --out runs/superb/first   all five tasks
-  python run_downstream.py -u mmpt_av -k runs/quickstart/midtrained/encoder.pt -d pr      one: ks, ic, pr, sd, asr
-  python pretrain/run.py --objective clr --data MANIFEST                                  your own clips
-  python midtrain/run.py --target-lang it --init runs/quickstart/pretrained --data MUSTC  real translation data
-  python scripts/superb/submit.py --help                                                  for the leaderboard
-  tensorboard --logdir runs/quickstart                                                    losses, rates, speed
+  python scripts/superb/run.py --ckpt runs/quickstart/midtrained/encoder.pt --out runs/superb/first  all five tasks
+  python run_downstream.py -u mmpt_av -k runs/quickstart/midtrained/encoder.pt -d pr                 one of them
+  python pretrain/run.py --objective clr --data MANIFEST                                             your own clips
+  python midtrain/run.py --target-lang it --init runs/quickstart/pretrained --data MUSTC             translation data
+  python scripts/superb/submit.py --help                                                             the leaderboard
+  tensorboard --logdir runs/quickstart                                                               losses, rates
 Activate the environment first: source .venv/bin/activate
 """
 

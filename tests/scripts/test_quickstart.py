@@ -34,7 +34,7 @@ def test_table_has_each_figure_and_marks_last_checkpoints(folder):
     assert len(rows) == 5 and "12.3" not in text
 
 
-def test_report_is_written_with_what_it_says(folder):
+def test_report_is_written_as_printed(folder):
     text = write_report(folder, minutes=3.21)
     assert "3.2 minutes" in text and "scripts/superb/run.py" in text and "25 (KS) and 25 (ASR)" in text
     table = "\n".join(line for line in text.splitlines() if line.startswith("|"))

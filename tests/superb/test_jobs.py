@@ -1,4 +1,4 @@
-"""Jobs: what they hang on, how they go on, and whose predictions they leave. The stock runner really runs, on noise."""
+"""Jobs: what their results depend on, how they resume, whose predictions they leave. S3PRL really runs, on noise."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def test_settings_are_those_that_s3prl_will_see(corpora, encoder, tmp_path):
     assert [limited.config["runner"][key] for key in ("total_steps", "eval_step", "save_step", "log_step")] == [3] * 4
 
 
-def test_what_a_result_hangs_on(corpora, encoder, tmp_path):
+def test_what_a_result_depends_on(corpora, encoder, tmp_path):
     job = ks(corpora, encoder, tmp_path / "job")
     same = ks(corpora, encoder, tmp_path / "elsewhere")
     assert job.fingerprint() == same.fingerprint()
@@ -157,7 +157,7 @@ def killed_when(job, condition) -> None:
     process.wait()
 
 
-def test_a_job_killed_in_each_phase_goes_on(corpora, encoder, tmp_path):
+def test_a_job_killed_in_each_phase_resumes(corpora, encoder, tmp_path):
     """In training before and after a checkpoint, and in the evaluation. The stock runner ends with its parent."""
     job = ks(corpora, encoder, tmp_path / "job", total_steps=400, eval_step=200, save_step=20)
     job.prepare()
@@ -188,7 +188,7 @@ def test_an_equals_sign_in_a_path_is_a_character_like_others(corpora, encoder, t
     assert {file.name for file in (job.dev_diarization / "scoring/predictions").iterdir()} == {"dev0.h5", "dev1.h5"}
 
 
-def test_a_failed_job_says_why_and_is_tried_again(corpora, encoder, tmp_path):
+def test_a_failed_job_keeps_the_reason_and_is_tried_again(corpora, encoder, tmp_path):
     spoilt = tmp_path / "spoilt"
     shutil.copytree(corpora, spoilt)
     table = spoilt / "fluent_speech_commands_dataset/data/valid_data.csv"

@@ -41,7 +41,7 @@ def clone(tmp_path, monkeypatch):
         ("superb", "runs/superb/results"),
     ],
 )
-def test_the_former_place_is_taken_as_the_new_one_and_this_is_told(clone, capsys, typed, used):
+def test_the_former_place_is_taken_as_the_new_one(clone, capsys, typed, used):
     assert output_folder(Path(typed)) == Path(used)
     assert capsys.readouterr().err == f"{Path(typed)}: taken as {used} (superb/ holds the project's code)\n"
     (clone / used).mkdir(parents=True)

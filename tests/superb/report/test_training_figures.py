@@ -27,6 +27,6 @@ def test_layer_weights_are_means_over_seeds():
     assert image.tolist() == [[0.5, 0.5]]
 
 
-def test_nothing_is_drawn_of_nothing():
+def test_no_figure_without_data():
     assert dev_curves([{**OTHER, "dev_curve": {}}, {**JOB, "chosen": False}]) is None
     assert layer_weights([OTHER]) is None

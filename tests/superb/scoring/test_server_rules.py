@@ -28,7 +28,7 @@ def test_an_empty_reference_counts_what_was_inserted():
     assert error_rate({"a": "X Y", "b": "A"}, {"a": "", "b": "A B"}).value == pytest.approx(3 / 2)
 
 
-def test_missing_ids_are_passed_over_and_named():
+def test_missing_ids_are_skipped_and_named():
     found = accuracy({"a": "yes"}, {"a": "yes", "b": "no"})
     assert (found.value, found.scored, found.missing) == (1.0, 1, ["b"])
 
@@ -52,11 +52,11 @@ def test_diarization_error_against_every_mapping(seed):
             for start in (pick.randint(0, 800) / 100 for _ in range(9))
         ]
 
-    truth, said = turns("AB"), turns("xy")
-    assert wrong_seconds(truth, said) == pytest.approx(wrong_by_brute_force(truth, said), abs=1e-6)
+    truth, predicted = turns("AB"), turns("xy")
+    assert wrong_seconds(truth, predicted) == pytest.approx(wrong_by_brute_force(truth, predicted), abs=1e-6)
 
 
-def test_nothing_said_is_all_missed():
+def test_no_turns_miss_all():
     assert wrong_seconds([(0.0, 2.0, "A")], []) == pytest.approx((2.0, 2.0))
 
 

@@ -19,7 +19,7 @@ MID = {"stage": "midtrain", "objective": "translation", "data": "must_c en-it", 
         ([], False, "does not say what it was trained on"),
     ],
 )
-def test_who_may_stand_in_the_challenge_track(stages, eligible, words):
+def test_who_may_enter_the_challenge_track(stages, eligible, words):
     found = judge({"stages": stages})
     assert found.eligible is eligible and words in found.reason
 

@@ -48,7 +48,7 @@ def test_scores_of_a_folder_and_of_a_zip_file(bundle, tmp_path, capsys):
     assert json.loads((tmp_path / "z.json").read_text())["scores"] == content["scores"]
 
 
-def test_the_setting_that_dev_chooses_is_told_beside_the_best_on_test(bundle):
+def test_the_setting_that_dev_chooses_stands_beside_the_best_on_test(bundle):
     root, truth = bundle
     main([str(root), "--truth", str(truth)])
     found = json.loads((root / "score.json").read_text())["diarization"]

@@ -1,4 +1,4 @@
-"""submit.py as typed: what is in a bundle, what the server makes of it, and each fault that stops it."""
+"""submit.py as typed: a bundle's files, the server's scores of it, and each fault that stops it."""
 
 import json
 import shutil
@@ -131,7 +131,7 @@ def test_equal_results_give_equal_bytes_and_nothing_is_replaced_unasked(run, cap
     assert bundle(run, "--allow-partial", "--fresh", out="mine") == 2 and "is not a bundle" in capsys.readouterr().err
 
 
-def test_without_leave_what_cannot_be_submitted_is_not_made(run, capsys):
+def test_a_bundle_that_cannot_be_submitted_needs_allow_partial(run, capsys):
     assert bundle(run) == 2
     printed = capsys.readouterr()
     assert (
@@ -164,7 +164,7 @@ def test_the_boards_own_sizes_and_settings_can_be_submitted(run, monkeypatch):
         ),
     ],
 )
-def test_settings_that_the_track_does_not_know_are_told(run, capsys, change, message):
+def test_settings_outside_the_track_are_named(run, capsys, change, message):
     edit_jobs(run, **{"smoke": False, **change})
     assert bundle(run) == 2
     assert message in capsys.readouterr().out
@@ -238,7 +238,7 @@ SD = "scoring/predictions/test0.h5"
         ("sd", "frame_shift", lambda f: f.write_text("160\n"), "100 frames of 160 samples, but 4.00 s are 400"),
     ],
 )
-def test_each_fault_is_named_whatever_is_allowed(run, capsys, task, name, spoil, message):
+def test_each_fault_is_named_even_with_allow_partial(run, capsys, task, name, spoil, message):
     edit_jobs(run)
     spoil(run / task / "mid/lr-default-seed1/experiment" / name)
     assert bundle(run, "--allow-partial") == 2
@@ -260,10 +260,11 @@ def test_the_form_is_checked(run, capsys, arguments, message):
     assert message in capsys.readouterr().out
 
 
-def test_the_data_are_disclosed_whatever_is_said(run):
+def test_the_data_are_disclosed_with_any_description(run):
     assert bundle(run, "--allow-partial", "--description", "A good one.") == 0
-    said = yaml.safe_load((run.parent / "bundle/form.yaml").read_text())["modelDesc"]
-    assert said.startswith("A good one. Weights: pretrain clr on lrs3 (200 steps); midtrain") and "Not SSL only" in said
+    description = yaml.safe_load((run.parent / "bundle/form.yaml").read_text())["modelDesc"]
+    assert description.startswith("A good one. Weights: pretrain clr on lrs3 (200 steps); midtrain")
+    assert "Not SSL only" in description
 
 
 def test_two_bundles_side_by_side(run, capsys):

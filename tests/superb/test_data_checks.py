@@ -180,7 +180,7 @@ def test_traps_are_found(root, capsys, task, spoil, message):
         assert status == 1 and any(line.startswith(f"error: {task}: ") and message in line for line in lines), lines
 
 
-def test_the_utterance_that_is_left_over(root, capsys):
+def test_a_training_batch_of_one_utterance_is_found(root, capsys):
     """Nine in batches of eight; and one alone."""
     chapter = root / "LibriSpeech/train-clean-100/0/7"
     for number in range(6, 9):
@@ -208,7 +208,7 @@ def test_the_utterance_that_is_left_over(root, capsys):
         ("ks", remove("speech_commands_test_set_v0.01/yes"), "no test recordings of the class yes"),
     ],
 )
-def test_what_is_only_worth_knowing_fails_nothing(root, capsys, task, spoil, message):
+def test_warnings_and_notes_fail_nothing(root, capsys, task, spoil, message):
     spoil(root)
     status, lines = listed(root, capsys, task)
     assert status == 0 and any(message in line for line in lines)
@@ -228,7 +228,7 @@ def test_utterances_too_fast_for_ctc_are_counted(root, capsys, tmp_path):
     assert not any("more labels" in line for line in lines)
 
 
-def test_words_of_a_strange_lexicon_are_told_and_forgiven(root, capsys, tmp_path):
+def test_words_in_no_lexicon_are_noted_with_a_lexicon_of_ones_own(root, capsys, tmp_path):
     (tmp_path / "cmudict.dict").write_text("hello HH AH0 L OW1\nworld W ER1 L D\n")
     status, lines = listed(root, capsys, "pr", "--lexicon", str(tmp_path / "cmudict.dict"))
     assert status == 0 and any("1 words of dev-clean in no lexicon, which count as SPN: A" in line for line in lines)

@@ -1,4 +1,4 @@
-"""run.py as typed: the learning rate by dev, the best checkpoint on test, a table; and what it says to bad input."""
+"""run.py as typed: the learning rate by dev, the best checkpoint on test, a table; and its answers to bad input."""
 
 import json
 import os
@@ -9,12 +9,6 @@ import pytest
 import torch
 
 from mmpt.scripts.superb.run import main
-from mmpt.superb.encoders import ScoredEncoder
-from mmpt.superb.jobs import Job
-from mmpt.superb.results import unalignable
-from mmpt.superb.selection import choose, summaries
-from mmpt.superb.tables import SMOKE, results_table
-from mmpt.superb.text_table import text_table
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 
 from helpers.stock_mocks import superb
@@ -149,7 +143,7 @@ def test_the_same_on_slurm(place, capsys, tmp_path, monkeypatch):
     assert "#SBATCH --partition=gpu" in script and "#SBATCH --time=90" in script and "#SBATCH --signal=USR2" in script
 
 
-def test_what_would_be_run(place, capsys):
+def test_a_dry_run_lists_the_jobs(place, capsys):
     encoders = [
         "--ckpt",
         f"first={place / 'a/encoder.pt'}",
@@ -230,89 +224,3 @@ def test_bad_input_is_one_line(place, capsys, monkeypatch, arguments, message):
     assert run(place, *arguments, out="bad") == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and message in error
-
-
-class Done(Job):
-    """A job whose outcome is given."""
-
-    def __init__(self, task, encoder, lr, seed, dev, test, best=True, split="test"):
-        super().__init__(task, ScoredEncoder(encoder, encoder), lr, seed, Path("nowhere"))
-        metric = {"ks": "acc", "pr": "per", "asr": "wer", "sd": "der"}[task]
-        object.__setattr__(
-            self, "_trained", None if dev is None else {"dev_score": dev, "checkpoint_is_best_on_dev": best}
-        )
-        object.__setattr__(
-            self, "_result", None if test is None else {"scores": {split: {metric: test, "utterances": 10}}}
-        )
-
-    @property
-    def config(self):
-        return {"optimizer": {"lr": float(self.lr or 1)}}
-
-    def trained(self):
-        return self._trained
-
-    def result(self):
-        return self._result
-
-
-def test_the_rate_is_chosen_by_the_mean_over_seeds_on_dev():
-    """Test would choose the other one each time."""
-    accuracy = [Done("ks", "a", "1e-1", 1, 0.9, 0.1), Done("ks", "a", "1e-1", 2, 0.2, 0.1)]
-    accuracy += [Done("ks", "a", "1e-2", seed, 0.6, 0.0) for seed in (1, 2)]
-    assert [job.lr for job in choose(accuracy)] == ["1e-2", "1e-2"]
-    errors = [Done("pr", "a", "1e-1", 1, 0.5, 0.1), Done("pr", "a", "1e-2", 1, 0.4, 0.9)]
-    assert [job.lr for job in choose(errors)] == ["1e-2"]
-    both = choose(accuracy + errors + [Done("ks", "b", "1e-1", 1, 0.3, 0.3)])
-    assert [(job.task, job.encoder.name) for job in both] == [("ks", "a"), ("ks", "a"), ("pr", "a"), ("ks", "b")]
-
-
-def test_a_rate_with_a_failed_seed_does_not_win():
-    jobs = [Done("ks", "a", "1e-1", 1, 0.9, 0.5), Done("ks", "a", "1e-1", 2, None, None)]
-    jobs += [Done("ks", "a", "1e-2", seed, 0.6, 0.5) for seed in (1, 2)]
-    assert {job.lr for job in choose(jobs)} == {"1e-2"}
-    assert choose([Done("ks", "a", "1e-1", 1, None, None)]) == []
-
-
-def test_no_dev_score_counts_as_the_worst():
-    jobs = [Done("asr", "a", "1e-1", 1, None, None), Done("asr", "a", "1e-2", 1, 0.99, 0.9)]
-    object.__setattr__(jobs[0], "_trained", {"dev_score": None, "checkpoint_is_best_on_dev": False})
-    assert [job.lr for job in choose(jobs)] == ["1e-2"]
-
-
-def test_means_and_spreads():
-    jobs = [Done("sd", "a", None, seed, 0.5, value) for seed, value in enumerate((0.1, 0.2, 0.3))]
-    entry = summaries(jobs)[0]
-    assert (
-        entry["der"]["mean"] == pytest.approx(0.2)
-        and entry["der"]["std"] == pytest.approx(0.1)
-        and entry["seeds"] == [0, 1, 2]
-    )
-    assert summaries(jobs[:1])[0]["der"]["std"] is None
-
-
-def test_the_table():
-    jobs = [
-        Done("ks", "a", None, 1, 0.5, 0.25),
-        Done("ks", "a", None, 2, 0.5, 0.35),
-        Done("asr", "b", None, 1, 1.0, 1.0, best=False, split="test-clean"),
-    ]
-    lines = results_table(
-        {"summary": summaries(jobs)}, ["ks", "asr"], [ScoredEncoder("a", "a"), ScoredEncoder("b", "b")]
-    ).splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[0] == ["test, %", "KS acc ↑", "ASR clean wer ↓"]
-    assert cells[2:] == [["a", "30.0 ± 7.1", "-"], ["b", "-", "100.0 *"]]
-    assert len({len(line) for line in lines}) == 1 and text_table([["x"], ["y"]]).count("\n") == 2
-
-
-def test_shares_of_utterances_that_are_too_fast():
-    ctc = {"train": {"utterances": 200, "unalignable": 10}, "dev": {"utterances": 10, "unalignable": 5}}
-    entry = {
-        "task": "pr",
-        "encoder": "a",
-        "dropped": {"ctc": ctc},
-        "unalignable": {**ctc, "test": {"utterances": 4, "unalignable": 1}},
-    }
-    assert unalignable({"jobs": [entry, entry]}) == [("pr", "a", "test", 0.25), ("pr", "a", "train", 0.05)]
-    assert SMOKE.startswith("SMOKE")
