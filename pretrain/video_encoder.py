@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmpt.pretrain.settings import VideoSettings
 from mmpt.pretrain.transformer import transformer
@@ -41,7 +42,8 @@ class VideoEncoder(nn.Module):
             tubelets: (B, K, pixels) in 0 … 255.
             ids: (B, K) of them among all tubelets of a clip.
         """
-        return self.run(self.embed(tubelets) + self.positions()[ids])
+        # Not `positions()[ids]`: on several threads its gradient adds up in a random order.
+        return self.run(self.embed(tubelets) + F.embedding(ids, self.positions()))
 
     def pool(self, video: Tensor) -> Tensor:
         """Return one embedding (B, d_model) of each clip for contrastive learning.
