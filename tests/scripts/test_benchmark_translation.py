@@ -56,6 +56,7 @@ def test_the_peer_has_the_sizes_of_ours():
     ) and peer.lm_head.weight.shape == (50, config.d_model)
 
 
+@pytest.mark.slow
 def test_training_steps_are_compared(capsys):
     assert translation_step.main([*SMALL, "--batch-frames", "1800", "--rounds", "1", "--peer-layers", "2"]) == 0
     told = capsys.readouterr().out

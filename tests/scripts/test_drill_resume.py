@@ -1,4 +1,4 @@
-"""The drill that kills and resumes a run: it passes on ours, and notices a difference."""
+"""The drill that kills and resumes a run: our runs pass, and a difference is noticed."""
 
 import json
 
@@ -15,23 +15,23 @@ from helpers.clip_files import write_manifest
 @pytest.fixture(scope="module")
 def drilled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drill")
-    clips = [(f"t{i}", 1.0 + 0.1 * (i % 5), "train", "ab"[i % 2]) for i in range(20)] + [
-        (f"d{i}", 1.2, "dev", "c") for i in range(3)
-    ]
+    clips = [(f"t{i}", 1.0 + 0.1 * (i % 5), "train", "ab"[i % 2]) for i in range(20)]
+    clips += [(f"d{i}", 1.2, "dev", "c") for i in range(3)]
     manifest = write_manifest(folder / "clips", clips)
-    status = main(["--data", str(manifest), "--kills", "2", "--steps", "24", "--out", str(folder / "out")])
+    status = main(["--data", str(manifest), "--kills", "2", "--steps", "16", "--out", str(folder / "out")])
     return status, folder / "out"
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(drilled):
     status, out = drilled
     assert status == 0 and differences(out / "killed", out / "unbroken") == []
-    assert read_checkpoint(out / "killed" / "checkpoints" / "latest.pt")["step"] == 24
-    assert yaml.safe_load((out / "killed" / "config.yaml").read_text()) == yaml.safe_load(
-        (out / "unbroken" / "config.yaml").read_text()
-    )
+    assert read_checkpoint(out / "killed" / "checkpoints" / "latest.pt")["step"] == 16
+    killed, unbroken = (yaml.safe_load((out / name / "config.yaml").read_text()) for name in ("killed", "unbroken"))
+    assert killed == unbroken
 
 
+@pytest.mark.slow
 def test_a_difference_is_noticed(drilled):
     _, out = drilled
     log = out / "killed" / "log.jsonl"

@@ -7,7 +7,7 @@ from mmpt.scripts.export import main
 from mmpt.upstream.mmpt_av import load_encoder
 
 
-def test_untrained_encoder_hangs_on_its_seed(tmp_path):
+def test_an_untrained_encoder_depends_on_its_seed(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         assert main(["--untrained", "tiny", "--seed", str(seed), "--out", str(tmp_path / f"{name}.pt")]) == 0
     a, b, c = (load_encoder(tmp_path / f"{name}.pt").state_dict()["linear.weight"] for name in "abc")
@@ -29,7 +29,7 @@ def test_bad_input_is_one_line(tmp_path, capsys, arguments, complaint):
     assert complaint in error and "\n" not in error
 
 
-def test_empty_run_folder_is_told(tmp_path, capsys):
+def test_an_empty_run_folder_is_one_line(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     assert main([str(tmp_path / "run"), "--out", str(tmp_path / "e.pt")]) == 2
     assert "no checkpoint" in capsys.readouterr().err
@@ -41,11 +41,7 @@ def test_an_encoder_is_exported_again_with_denser_states(tmp_path, capsys):
     a, b = load_encoder(tmp_path / "a.pt"), load_encoder(tmp_path / "b.pt")
     assert (a.hop, b.hop) == (640, 320) and a.provenance == b.provenance
     assert all(torch.equal(one, b.state_dict()[name]) for name, one in a.state_dict().items())
-    assert (
-        main(["--untrained", "tiny", "--frame-hop", "320", "--out", str(tmp_path / "c.pt")]) == 0
-        and load_encoder(tmp_path / "c.pt").hop == 320
-    )
-    assert (
-        main([str(tmp_path / "a.pt"), "--out", str(tmp_path / "b.pt")]) == 2
-        and "--fresh replaces it" in capsys.readouterr().err
-    )
+    assert main(["--untrained", "tiny", "--frame-hop", "320", "--out", str(tmp_path / "c.pt")]) == 0
+    assert load_encoder(tmp_path / "c.pt").hop == 320
+    assert main([str(tmp_path / "a.pt"), "--out", str(tmp_path / "b.pt")]) == 2
+    assert "--fresh replaces it" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""fairseq's encoders: the same states layer by layer, and what is refused."""
+"""fairseq's encoders: the same states layer by layer; other models are refused."""
 
 import argparse
 import copy
@@ -28,10 +28,8 @@ def imported(tmp_path, checkpoint, *options):
 
 @pytest.mark.parametrize("form, utterances, layers", [("args", 3, 3), ("cfg", 2, 2)])
 def test_every_layer_gives_fairseq_s_states(tmp_path, form, utterances, layers, capsys):
-    encoder, expected = (
-        imported(tmp_path, REFERENCE / f"s2t_conformer_{form}.pt"),
-        numpy.load(REFERENCE / f"s2t_conformer_{form}.npz"),
-    )
+    encoder = imported(tmp_path, REFERENCE / f"s2t_conformer_{form}.pt")
+    expected = numpy.load(REFERENCE / f"s2t_conformer_{form}.npz")
     feats = [torch.from_numpy(expected[f"feats_{i}"]) for i in range(utterances)]
     with torch.no_grad():
         together = encoder.encode_features(feats)
@@ -46,9 +44,8 @@ def test_every_layer_gives_fairseq_s_states(tmp_path, form, utterances, layers, 
                 ), layer
     assert "left out: decoder.* (2 keys)" in capsys.readouterr().out
     stage = encoder.provenance["stages"][0]
-    assert stage["architecture"] == "s2t_conformer" and stage["file_sha256"] == file_hash(
-        REFERENCE / f"s2t_conformer_{form}.pt"
-    )
+    assert stage["architecture"] == "s2t_conformer"
+    assert stage["file_sha256"] == file_hash(REFERENCE / f"s2t_conformer_{form}.pt")
 
 
 def test_old_files_ctc_heads_and_global_statistics_are_taken(tmp_path, capsys):
@@ -62,18 +59,13 @@ def test_old_files_ctc_heads_and_global_statistics_are_taken(tmp_path, capsys):
     encoder = imported(tmp_path, tmp_path / "old.pt", "--global-cmvn", str(tmp_path / "gcmvn.npz"))
     plain = imported(tmp_path, REFERENCE / "s2t_conformer_args.pt", "--fresh")
     assert all(torch.equal(value, plain.state_dict()[name]) for name, value in encoder.state_dict().items())
-    assert (
-        encoder.config.normalisation == "global"
-        and encoder.config.feature_mean == tuple(mean.tolist())
-        and plain.config.normalisation == "utterance"
-    )
+    assert (encoder.config.normalisation, plain.config.normalisation) == ("global", "utterance")
+    assert encoder.config.feature_mean == tuple(mean.tolist())
     wav = torch.randn(16000) * 0.1
     raw = plain.filterbank.energies(wav[None] * 32768)[0]
     assert torch.allclose(encoder.filterbank([wav])[0][0, :98], (raw[:98] - torch.from_numpy(mean)) / 2, atol=1e-4)
-    assert (
-        encoder.provenance["stages"][0]["steps"] == 1234
-        and "left out: encoder.ctc_fc.* (1 key)" in capsys.readouterr().out
-    )
+    assert encoder.provenance["stages"][0]["steps"] == 1234
+    assert "left out: encoder.ctc_fc.* (1 key)" in capsys.readouterr().out
 
 
 def options(**changed):
@@ -95,7 +87,7 @@ LAYER = "encoder.conformer_layers.1."
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    ("change", "message"),
     [
         (
             options(arch="s2t_transformer_s"),
@@ -135,18 +127,15 @@ LAYER = "encoder.conformer_layers.1."
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, capsys, change, said):
+def test_what_does_not_fit_is_refused(tmp_path, capsys, change, message):
     content = copy.deepcopy(reference("args"))
     change(content)
     torch.save(content, tmp_path / "other.pt")
     assert import_fairseq.main([str(tmp_path / "other.pt"), "--out", str(tmp_path / "encoder.pt")]) == 2
     error = capsys.readouterr().err
-    assert (
-        said in error
-        and error.count("\n") == 1
-        and error.startswith("error: ")
-        and not (tmp_path / "encoder.pt").exists()
-    )
+    assert message in error
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert not (tmp_path / "encoder.pt").exists()
 
 
 def damaged(folder):
@@ -163,7 +152,7 @@ def words(folder):
 
 
 @pytest.mark.parametrize(
-    "make, arguments, said",
+    ("make", "arguments", "message"),
     [
         (damaged, ("bad.pt",), "bad.pt: is damaged"),
         (cut, ("bad.pt",), "bad.pt: is damaged or not a PyTorch checkpoint"),
@@ -178,19 +167,17 @@ def words(folder):
         (None, (str(REFERENCE / "s2t_conformer_cfg.pt"), "--global-cmvn", "no.npz"), "no.npz: no such file"),
     ],
 )
-def test_bad_files_are_one_line(tmp_path, monkeypatch, capsys, make, arguments, said):
+def test_bad_files_are_one_line(tmp_path, monkeypatch, capsys, make, arguments, message):
     monkeypatch.chdir(tmp_path)
     if make:
         make(tmp_path)
     assert import_fairseq.main([*arguments, "--out", "encoder.pt"]) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1 and not (tmp_path / "encoder.pt").exists()
+    assert message in error and error.count("\n") == 1 and not (tmp_path / "encoder.pt").exists()
 
 
 def test_nothing_is_overwritten(tmp_path, capsys):
     imported(tmp_path, REFERENCE / "s2t_conformer_cfg.pt")
     assert import_fairseq.main([str(REFERENCE / "s2t_conformer_args.pt"), "--out", str(tmp_path / "encoder.pt")]) == 2
-    assert (
-        "is there already; --fresh replaces it" in capsys.readouterr().err
-        and load_encoder(tmp_path / "encoder.pt").config.n_layers == 2
-    )
+    assert "is there already; --fresh replaces it" in capsys.readouterr().err
+    assert load_encoder(tmp_path / "encoder.pt").config.n_layers == 2
