@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from mmpt.midtrain.batches import Batch, Vocabularies, load_batches, ordered_batches, training_batches
 from mmpt.midtrain.ctc import ctc_loss, read_transcripts, spoken, states_needed
@@ -28,6 +27,7 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
 from mmpt.upstream.mmpt_av import Encoder
 from mmpt.upstream.mmpt_av.config import state_count
+from mmpt.upstream.progress import Progress
 from mmpt.upstream.repository import git_revision
 
 
@@ -195,7 +195,7 @@ class TranslationTask:
         """
         split, held_out = self.corpus.dev, HeldOutSegments()
         order = ordered_batches(split.segments, self.part_frames)[self.world.rank :: self.world.size]
-        for batch in tqdm(
+        for batch in Progress(
             self.load(order, None),
             total=len(order),
             unit="batch",

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mmpt.midtrain.batches import cut
 from mmpt.midtrain.corpus import open_corpus
@@ -23,6 +22,7 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.filterbank import speech_frames
+from mmpt.upstream.progress import Progress
 
 FILES = ("hypotheses.txt", "references.txt", "scores.json", "examples.md")
 
@@ -94,7 +94,7 @@ def translate_segments(
     """
     batches = cut(sorted(segments, key=lambda s: (-s.frames, s.id)), batch_frames)
     texts: dict[str, str] = {}
-    with tqdm(total=len(segments), unit="utterance", desc="translating", dynamic_ncols=True) as bar:
+    with Progress(total=len(segments), unit="utterance", desc="translating", dynamic_ncols=True) as bar:
         for batch in batches:
             texts.update(zip((s.id for s in batch), translate_wavs(trained, [read_wav(s) for s in batch], search)))
             bar.update(len(batch))

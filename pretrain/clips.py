@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from mmpt.pretrain.clip_reader import ClipReader
 from mmpt.pretrain.file_reader import FileReader
@@ -22,6 +21,7 @@ from mmpt.pretrain.shard_index import ShardClip
 from mmpt.pretrain.shard_reader import ShardReader
 from mmpt.training.media import SAME_S, MediaError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.progress import Progress
 
 
 def open_clip(clip: Clip | ShardClip) -> ClipReader:
@@ -241,7 +241,7 @@ class ClipDataset(Dataset):
         with ThreadPoolExecutor(threads) as pool:
             items = [(None, index) for index in range(len(self.clips))]
             read = pool.map(self.__getitem__, items)
-            for _ in tqdm(read, total=len(items), unit="clip", desc="reading clips", dynamic_ncols=True):
+            for _ in Progress(read, total=len(items), unit="clip", desc="reading clips", dynamic_ncols=True):
                 if self.room_bytes <= 0:
                     pool.shutdown(cancel_futures=True)
                     break

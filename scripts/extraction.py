@@ -10,7 +10,6 @@ from typing import Any
 import numpy
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mmpt.training.media import MediaError
 from mmpt.training.media_sound import decode_whole
@@ -20,6 +19,7 @@ from mmpt.upstream.mmpt_av import Encoder
 from mmpt.upstream.mmpt_av.cache import weights_hash
 from mmpt.upstream.mmpt_av.checkpoint import write_atomically
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.progress import Progress
 
 SOUND = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".webm"}
 READ_AHEAD = 16  # files decoded at the same time
@@ -89,7 +89,7 @@ def write_all(extraction: Extraction, targets: dict[Path, Path], out: Path) -> i
     Files that cannot be read are listed in out/skipped.jsonl; returns their number.
     """
     skipped = []
-    with tqdm(total=len(targets), unit="file", desc="states", dynamic_ncols=True, disable=not targets) as bar:
+    with Progress(total=len(targets), unit="file", desc="states", dynamic_ncols=True, disable=not targets) as bar:
         for file, content in extraction(list(targets)):
             if isinstance(content, str):
                 skipped.append({"file": str(file), "reason": content})

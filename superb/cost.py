@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm import tqdm
 
 from mmpt.upstream.mmpt_av import load_encoder
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.progress import Progress
 
 # Samples of the 32 utterances of LibriSpeech test-clean that the recipe names (length ranks 82 i + 1).
 LENGTHS = {
@@ -51,7 +51,7 @@ def measure(model: nn.Module, forward: Callable[[Tensor], object]) -> Cost:
     """
     model.eval()
     generator, macs = torch.Generator().manual_seed(0), {}
-    with tqdm(total=SECONDS, desc="MACs", leave=False, bar_format=BAR) as bar:
+    with Progress(total=SECONDS, desc="MACs", leave=False, bar_format=BAR) as bar:
         for bucket, lengths in LENGTHS.items():
             macs[bucket] = 0
             for samples in lengths:

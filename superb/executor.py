@@ -12,12 +12,12 @@ from pathlib import Path
 
 import submitit
 import torch
-from tqdm import tqdm
 
 from mmpt.superb.jobs import Job
 from mmpt.superb.tables import job_line
 from mmpt.superb.worker import work
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.progress import Progress
 
 POLL_S = 0.5
 LOCAL_TIMEOUT_MIN = 60 * 24 * 365  # submitit would end a local job after five minutes
@@ -83,7 +83,7 @@ def execute(jobs: list[Job], evaluate: bool, executor: submitit.AutoExecutor, at
     done = len(jobs) - len(waiting)
     queue = Queue(executor, evaluate, visible_gpus() if jobs[0].options.device == "cuda" else [])
     steps, failed = {job: job.step() for job in waiting}, []
-    with tqdm(
+    with Progress(
         total=sum(job.steps for job in waiting),
         initial=sum(steps.values()),
         unit="step",

@@ -7,7 +7,6 @@ A job's folder holds `job.json` (what it is), `experiment/` (S3PRL's own; for SD
 
 import hashlib
 import json
-import os
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from mmpt.upstream.mmpt_av.checkpoint import file_hash
 from mmpt.upstream.s3prl_runner import arguments, defaults, overrides
 from mmpt.upstream.s3prl_runner.data import read_yaml
 from mmpt.upstream.s3prl_runner.launcher import surroundings
-from mmpt.upstream.s3prl_runner.printed import last_step
+from mmpt.upstream.s3prl_runner.printed import read_step
 from mmpt.upstream.s3prl_runner.tasks import superb_task
 
 TAIL_BYTES = 1 << 14
@@ -200,15 +199,8 @@ class Job(JobFolder):
         return file.read_text(encoding="utf-8") if file.is_file() else None
 
     def step(self) -> int:
-        """Return the step that the training has reached, read from the end of its log."""
-        if self.trained():
-            return self.steps
-        try:
-            with (self.folder / "train.log").open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-                return last_step(file.read().decode(errors="replace")) or 0
-        except OSError:
-            return 0
+        """Return the step that the training has reached."""
+        return self.steps if self.trained() else read_step(self.experiment)
 
 
 def make_jobs(

@@ -10,7 +10,6 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from mmpt.training.checkpoints import Checkpoints, export_encoder
 from mmpt.training.device import autocast, uses_bfloat16
@@ -23,6 +22,7 @@ from mmpt.training.settings import TrainSettings, to_plain
 from mmpt.training.stop_signal import StopSignal
 from mmpt.training.task import Batch, TrainingTask
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.progress import Progress
 
 MAX_BAD_STEPS = 20  # updates in a row without a finite gradient, after which the run gives up
 
@@ -87,7 +87,7 @@ class Trainer:
 
     def run(self) -> None:
         """Train from the current step to the end."""
-        self.bar = tqdm(
+        self.bar = Progress(
             total=self.settings.optim.steps,
             initial=self.step,
             unit="step",

@@ -5,7 +5,6 @@ import statistics
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm import tqdm
 
 from mmpt.pretrain.masking import draw_masks
 from mmpt.pretrain.model import build_model
@@ -16,6 +15,7 @@ from mmpt.training.distributed import Counts
 from mmpt.training.optimizer import make_optimizer
 from mmpt.training.settings import load_settings
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.progress import Progress
 
 SAMPLES = 10 * SAMPLE_RATE  # of a clip
 # The decoder sees as many tokens as if some were dropped.
@@ -78,7 +78,7 @@ def compare_with_all_tokens(arguments: argparse.Namespace) -> None:
     """Compare dropped with all tokens, in turn."""
     dropped, everything = Step(arguments, ["objective=mae"]), Step(arguments, ["objective=mae", *ALL_TOKENS])
     flops = flops_a_clip(dropped), flops_a_clip(everything)  # and warm-up
-    for _ in tqdm(range(arguments.steps), unit="pair", desc="MAE, dropped and all tokens", dynamic_ncols=True):
+    for _ in Progress(range(arguments.steps), unit="pair", desc="MAE, dropped and all tokens", dynamic_ncols=True):
         dropped.timed()
         everything.timed()
     ratios = sorted(slow / fast for fast, slow in zip(dropped.seconds, everything.seconds))
@@ -106,7 +106,7 @@ def report_objective(arguments: argparse.Namespace, objective: str) -> None:
         memory = f", {needed / step.batch / 1e6:.0f} MB a clip"
     else:
         step()
-    for _ in tqdm(range(arguments.steps), unit="step", desc=objective, dynamic_ncols=True):
+    for _ in Progress(range(arguments.steps), unit="step", desc=objective, dynamic_ncols=True):
         step.timed()
     rate = product_rate(step.device, uses_bfloat16(step.settings, step.device))
     spread = f"{step.batch / max(step.seconds):.3g} to {step.batch / min(step.seconds):.3g}"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from tqdm import tqdm
 
 from mmpt.scripts.benchmark.timing import ratios, seconds, spread
 from mmpt.scripts.samples.locate import built_samples
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
+from mmpt.upstream.progress import Progress
 from mmpt.upstream.s3prl_runner import arguments as stock_arguments
 from mmpt.upstream.s3prl_runner import defaults, registration, repairs, watch
 from mmpt.upstream.s3prl_runner.data import configs_folder
@@ -84,7 +84,7 @@ def compare(task: str, options: argparse.Namespace, folder: Path) -> dict[str, l
     times: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         runners = {name: make_runner(task, name, folder, options) for name in CONTENDERS}
-    for turn in tqdm(range(options.rounds + 1), desc=f"{task}: rounds", unit="round"):
+    for turn in Progress(range(options.rounds + 1), desc=f"{task}: rounds", unit="round"):
         for name, runner in runners.items():
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 spent = seconds(partial(train, runner, options.seed), device)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mmpt.training.meter import peak_tflops
+from mmpt.upstream.progress import Progress
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -43,7 +43,7 @@ def ratios(slow: list[float], fast: list[float]) -> list[float]:
 def in_turn(calls: dict[str, Callable], rounds: int, device: torch.device, title: str) -> dict[str, list[float]]:
     """Return the seconds of each call: one after the other, `rounds` times, after one round that is not counted."""
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in tqdm(range(rounds + 1), desc=title, unit="round", leave=False):
+    for number in Progress(range(rounds + 1), desc=title, unit="round", leave=False):
         for name, call in calls.items():
             once = seconds(call, device)
             if number:

@@ -4,7 +4,6 @@ import argparse
 from functools import partial
 
 import torch
-from tqdm import tqdm
 
 from mmpt.midtrain.batches import cut
 from mmpt.midtrain.decode import translate
@@ -16,6 +15,7 @@ from mmpt.scripts.benchmark.translation_peer import Utterance, make_peer, paddin
 from mmpt.training.device import autocast, use_device
 from mmpt.training.settings import TrainSettings
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.progress import Progress
 
 UNLIKELY = -1e4  # added to the logit of EOS: nothing ends before the limit
 
@@ -72,7 +72,7 @@ def compare(rivals: list[Ours | Peer], batches: list[list[Utterance]], tokens: i
     times: dict[tuple[str, str], list[float]] = {
         (part, rival.name): [] for part in ("encode", "translate") for rival in rivals
     }
-    for number, batch in enumerate(tqdm(batches, unit="batch", desc="translating", dynamic_ncols=True)):
+    for number, batch in enumerate(Progress(batches, unit="batch", desc="translating", dynamic_ncols=True)):
         for part in ("encode", "translate"):
             for rival in rivals:
                 lengths: list[list[int]] = []

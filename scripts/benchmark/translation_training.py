@@ -8,7 +8,6 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm import tqdm
 
 from mmpt.midtrain.batches import cut, pad
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
@@ -20,6 +19,7 @@ from mmpt.training.device import autocast, use_device, uses_bfloat16
 from mmpt.training.optimizer import make_optimizer
 from mmpt.training.settings import OptimSettings, TrainSettings
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.progress import Progress
 
 SMOOTHING = 0.1
 
@@ -95,7 +95,7 @@ def compare(order: str, batches: list[list[Utterance]], rivals: list[Contender],
     flops = [rival.flops(batches[0]) for rival in rivals]  # and warm-up
     for rival in rivals:
         rival.times = []
-    for batch in tqdm(batches[1:], unit="round", desc=order, dynamic_ncols=True):
+    for batch in Progress(batches[1:], unit="round", desc=order, dynamic_ncols=True):
         for rival in rivals:
             rival.times.append(seconds(partial(rival.step, batch), rival.device))
     frames = [sum(u.frames for u in batch) for batch in batches]

@@ -88,10 +88,10 @@ def media_files(root: Path, suffixes: tuple[str, ...], found: FoundClips) -> Ite
     Raises:
         OSError: a folder cannot be read.
     """
-    from tqdm import tqdm
+    from mmpt.upstream.progress import Progress
 
     folders, seen = [""], set()
-    with tqdm(desc="looking for files", unit="file", dynamic_ncols=True, leave=False, disable=None) as bar:
+    with Progress(desc="looking for files", unit="file", dynamic_ncols=True, leave=False) as bar:
         while folders:
             folder = folders.pop()
             status = os.stat(f"{root}/{folder}")

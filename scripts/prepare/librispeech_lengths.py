@@ -48,7 +48,7 @@ def write_lengths(root: Path, out: Path, splits: list[str] | None = None, jobs: 
 
 def read_lengths(root: Path, name: str, jobs: int) -> list[tuple[str, int]]:
     """Return the path, relative to root, and the samples of each .flac of a split; longest first, then by path."""
-    from tqdm import tqdm
+    from mmpt.upstream.progress import Progress
 
     if not (root / name).is_dir():
         there = [split for split in SPLITS if (root / split).is_dir()]
@@ -58,7 +58,7 @@ def read_lengths(root: Path, name: str, jobs: int) -> list[tuple[str, int]]:
         raise InputError(f"{root / name}: no .flac files; was LibriSpeech unpacked?")
     # Reading a header waits on the disk, not on Python: threads are enough, and start immediately.
     with ThreadPoolExecutor(jobs) as pool:
-        counted = tqdm(pool.map(samples_in, paths), total=len(paths), desc=f"lengths of {name}", unit="file")
+        counted = Progress(pool.map(samples_in, paths), total=len(paths), desc=f"lengths of {name}", unit="file")
         lengths = list(counted)
     rows = [(path.relative_to(root).as_posix(), length) for path, length in zip(paths, lengths, strict=True)]
     return sorted(rows, key=lambda row: (-row[1], row[0]))

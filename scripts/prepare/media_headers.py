@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
-from tqdm import tqdm
 
 from mmpt.training.media import OPEN_OPTIONS, MediaError, origin, pick, picture_rate, plain
+from mmpt.upstream.progress import Progress
 
 FLUSH_EVERY_S = 1.0
 FILES_A_TASK = 16  # large enough that handing out work costs nothing, small enough that the bar moves
@@ -87,7 +87,7 @@ def read_headers(root: Path, files: list[str], journal: Journal, jobs: int, titl
     headers = {}
     with ThreadPool(jobs) as pool:
         found = pool.imap_unordered(partial(header_of, str(root), journal.known), files, chunksize=FILES_A_TASK)
-        for file, header, is_new in tqdm(found, total=len(files), desc=title, unit="file", dynamic_ncols=True):
+        for file, header, is_new in Progress(found, total=len(files), desc=title, unit="file", dynamic_ncols=True):
             headers[file] = header
             if is_new:
                 journal.add(file, header)

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy
 import soundfile
 import torch
-from tqdm import tqdm
 
 from mmpt.midtrain.corpus import read_table, write_table
 from mmpt.midtrain.segments import Segment, read_wav
@@ -23,6 +22,7 @@ from mmpt.scripts.prepare.pcm import to_int16
 from mmpt.scripts.prepare.shard_making import new_pool
 from mmpt.upstream.files import replacing
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.progress import Progress
 
 HEADER = tarfile.BLOCKSIZE  # a member's content begins one block after its header
 
@@ -47,7 +47,7 @@ def pack_split(name: str, segments: list[Segment], folder: Path, hours: float, j
         InputError: a segment is unreadable.
     """
     plan = {folder / f"{name}-{number:05d}.tar": part for number, part in enumerate(plan_shards(segments, hours))}
-    with tqdm(total=len(segments), unit="segment", desc=f"packing {name}", dynamic_ncols=True) as bar:
+    with Progress(total=len(segments), unit="segment", desc=f"packing {name}", dynamic_ncols=True) as bar:
         for path, part in plan.items():
             bar.update(len(part) if is_whole(path) else 0)
         for part in written({path: part for path, part in plan.items() if not is_whole(path)}, jobs):

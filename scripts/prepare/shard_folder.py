@@ -10,8 +10,6 @@ from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mmpt.pretrain.manifest import SPLITS, Clip, read_manifest, used_s
 from mmpt.pretrain.shard_index import COLUMNS, INDEX, index_line
 from mmpt.scripts.prepare.shard_making import FORMAT, Packed, ShardWriter, packed_clips
@@ -20,6 +18,7 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import remove_abandoned, replacing, write_text
 from mmpt.upstream.mmpt_av.atomic import TEMPORARY_SUFFIX
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
+from mmpt.upstream.progress import Progress
 
 MADE_FROM, JOURNAL, SUMS, SKIPPED = "shards.json", "finished.jsonl", "SHA256SUMS", "skipped.jsonl"
 OURS = re.compile(
@@ -106,7 +105,7 @@ def write_missing_shards(clips: list[Clip], out: Path, form: ShardForm, jobs: in
         for name in (INDEX, SUMS):
             (out / name).unlink(missing_ok=True)
     results = packed_clips(chain.from_iterable(todo.values()), jobs, form.short_side, form.quality)
-    with tqdm(
+    with Progress(
         total=len(clips), initial=len(clips) - count, unit="clip", desc="packing clips", dynamic_ncols=True
     ) as bar:
         for name, part in todo.items():
@@ -164,7 +163,7 @@ def journal_line(entry: dict) -> str:
     return json.dumps(entry, ensure_ascii=False) + "\n"
 
 
-def write_shard(path: Path, clips: list[Clip], results: Generator[Packed | str, None, None], bar: tqdm) -> dict:
+def write_shard(path: Path, clips: list[Clip], results: Generator[Packed | str, None, None], bar: Progress) -> dict:
     """Write one shard, unless none of its clips is readable.
 
     Returns:
@@ -190,7 +189,7 @@ def write_shard(path: Path, clips: list[Clip], results: Generator[Packed | str, 
 
 
 def readable_clips(
-    clips: list[Clip], results: Iterator[Packed | str], bar: tqdm, skipped: list[dict[str, str]]
+    clips: list[Clip], results: Iterator[Packed | str], bar: Progress, skipped: list[dict[str, str]]
 ) -> Iterator[tuple[Clip, Packed]]:
     """Yield each clip with its content; add the unreadable ones, with the reason, to `skipped`."""
     for clip in clips:
@@ -265,7 +264,7 @@ def verify(out: Path, jobs: int) -> None:
             return f"{name}: {error.strerror}"
 
     with ThreadPoolExecutor(jobs) as pool:
-        found = tqdm(pool.map(problem, sums), total=len(sums), unit="file", desc="verifying", dynamic_ncols=True)
+        found = Progress(pool.map(problem, sums), total=len(sums), unit="file", desc="verifying", dynamic_ncols=True)
         problems = [text for text in found if text]
     if problems:
         more = " …" if len(problems) > 5 else ""

@@ -7,9 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from tqdm import tqdm
-
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.progress import Progress
 
 
 class Workers:
@@ -40,6 +39,6 @@ class Workers:
         chunk = max(1, min(16, len(items) // (8 * self.jobs)))
         results = self.pool.map(make, items, chunksize=chunk)
         try:
-            return list(tqdm(results, total=len(items), desc=title, unit="file", dynamic_ncols=True))
+            return list(Progress(results, total=len(items), desc=title, unit="file", dynamic_ncols=True))
         except BrokenProcessPool:
             raise InputError("a worker process was killed (out of memory?); try --jobs 1") from None

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
-from tqdm import tqdm
 
 from mmpt.superb.data_checks.findings import ERROR, NOTE, Finding, several
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.progress import Progress
 
 THREADS = 16
 
@@ -28,7 +28,7 @@ def read_headers(files: Sequence[Path], title: str) -> dict[Path, Header]:
     with ThreadPoolExecutor(THREADS) as pool:
         pairs = zip(files, pool.map(_header, files))
         few = len(files) < 1000
-        return dict(tqdm(pairs, total=len(files), desc=title, unit="file", leave=False, disable=few))
+        return dict(Progress(pairs, total=len(files), desc=title, unit="file", leave=False, disable=few))
 
 
 def _header(file: Path) -> Header:

@@ -12,12 +12,12 @@ import numpy as np
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 from scipy.signal import medfilt
-from tqdm import tqdm
 
 from mmpt.superb.scoring.files import Diarization, Turn
 from mmpt.superb.scoring.layout import DEFAULT_FRAME_SHIFT
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.progress import Progress
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 MEDIANS = (1, 11)  # frames
@@ -87,7 +87,9 @@ def diarization(
         done: Iterator = map(_recording, work)
         if processes > 1:
             done = stack.enter_context(ProcessPoolExecutor(processes)).map(_recording, work, chunksize=8)
-        for errors in tqdm(done, total=len(work), desc="DER", unit="recording", leave=False, disable=len(work) < 50):
+        for errors in Progress(
+            done, total=len(work), desc="DER", unit="recording", leave=False, disable=len(work) < 50
+        ):
             for setting, pair in errors.items():
                 sums[setting] += pair
     return {setting: float(wrong / spoken) for setting, (wrong, spoken) in sums.items()}

@@ -70,7 +70,7 @@ def run_stock(values: dict[str, Any], options: dict[str, Any] | None = None) -> 
     if values.get("device") == "cpu":
         # S3PRL's evaluation selects a CUDA device wherever one is visible (s3prl/downstream/runner.py:447).
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from mmpt.upstream.s3prl_runner import distributed, registration, repairs, watch
+    from mmpt.upstream.s3prl_runner import distributed, progress, registration, repairs, watch
 
     # Every run warns about s3prl/downstream/runner.py:295, and no user can act on it.
     warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
@@ -80,6 +80,7 @@ def run_stock(values: dict[str, Any], options: dict[str, Any] | None = None) -> 
             "--hub huggingface and --push_to_hf_hub need an older library: pip install 'huggingface_hub<1.0'"
         )
     registration.register(options)
+    progress.install()
     if "local_rank" in values:
         distributed.repair()
     _check_upstream(values)

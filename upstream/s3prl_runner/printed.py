@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 
-_PROGRESS = re.compile(r"overall:[^|]*\|[^|]*\| *(\d+)/\d+")
+STEP_FILE = "step.txt"  # in an experiment's folder: the training's step, see progress.py
 
 
 def is_dropped_batch(text: str) -> bool:
@@ -17,7 +17,9 @@ def is_nan_step(text: str) -> bool:
     return "grad norm is NaN" in text
 
 
-def last_step(log: str) -> int | None:
-    """Return the step of the last progress bar in a training's output, or None if there is no bar yet."""
-    steps = _PROGRESS.findall(log)
-    return int(steps[-1]) if steps else None
+def read_step(folder: Path) -> int:
+    """Return the step that the training in an experiment's folder has reached; 0 if none is known yet."""
+    try:
+        return int((folder / STEP_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0

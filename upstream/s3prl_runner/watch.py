@@ -57,6 +57,9 @@ class Watch:
         import s3prl.downstream.runner as runner
         import torch
 
+        from mmpt.upstream.s3prl_runner.progress import RunnerProgress
+
+        RunnerProgress.folder = None
         del runner.print
         runner.SummaryWriter = runner.SummaryWriter.__base__
         for owner, name in ((runner.Runner, "_init_model"), (torch.nn.CTCLoss, "forward"), (torch, "save")):
@@ -80,10 +83,13 @@ class Watch:
 
     def _on_part_made(self, original, runner, model, name, *args, **kwargs):
         """Note upstream, folder and loaders as the run makes its parts. Serves s3prl/downstream/runner.py:106."""
+        from mmpt.upstream.s3prl_runner.progress import RunnerProgress
+
         if name == "Upstream":
             self.upstream = model
         if name == "Downstream":
             self.folder = Path(runner.args.expdir)
+            RunnerProgress.folder = self.folder if _is_leader() else None
             if runner.args.past_exp and (self.folder / TALLY).is_file():
                 self.counts = json.loads((self.folder / TALLY).read_text(encoding="utf-8"))
             get_dataloader = model.get_dataloader
