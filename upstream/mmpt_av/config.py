@@ -65,7 +65,7 @@ class EncoderConfig:
             raise ValueError(f"depthwise_kernel must be odd, got {self.depthwise_kernel}")
         if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout!r}")
-        if type(self.frame_hop) is not int or self.frame_hop not in FRAME_HOPS:  # S3PRL wants a whole number
+        if type(self.frame_hop) is not int or self.frame_hop not in FRAME_HOPS:  # S3PRL needs a whole number
             raise ValueError(f"frame_hop must be 640 or 320 samples, got {self.frame_hop!r}")
         if self.normalisation not in ("utterance", "global"):
             raise ValueError(f"normalisation must be 'utterance' or 'global', got {self.normalisation!r}")

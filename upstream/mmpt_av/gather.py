@@ -13,7 +13,7 @@ class GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, rows: Tensor, sizes: list[int]) -> Tensor:
         context.start, context.size = sum(sizes[: dist.get_rank()]), len(rows)
-        own = rows.new_zeros(max(sizes), *rows.shape[1:])  # collectives want one shape on all ranks
+        own = rows.new_zeros(max(sizes), *rows.shape[1:])  # collectives need one shape on all ranks
         own[: len(rows)] = rows
         everyones = [torch.empty_like(own) for _ in sizes]
         dist.all_gather(everyones, own)

@@ -7,6 +7,7 @@ registration is therefore an attribute and a search path.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def _keep_phone_workers() -> None:
     """Give each loader of PR a copy of its configuration.
 
     The first loader removes `num_workers` from it, and every later one would start 12 processes. Serves
-    s3prl/downstream/ctc/data.py:76. The name must be replaced before s3prl.downstream.ctc.expert imports it.
+    s3prl/downstream/ctc/data.py:76, and expert.py:14, which may have imported the function already.
     """
     from s3prl.downstream.ctc import data
 
@@ -52,14 +53,16 @@ def _keep_phone_workers() -> None:
         def load_dataset(split, tokenizer, corpus):
             return original(split, tokenizer, dict(corpus))
 
-        load_dataset.mmpt_original = original  # type: ignore[attr-defined]  # marks what is replaced already
+        vars(load_dataset)["mmpt_original"] = original  # marks what is replaced already
         data.load_dataset = load_dataset
+    if expert := sys.modules.get("s3prl.downstream.ctc.expert"):
+        vars(expert)["load_dataset"] = data.load_dataset
 
 
 def _find_utterances_quickly() -> None:
     """Give ASR's data module a `list` that searches in a set. Serves s3prl/downstream/asr/dataset.py:89.
 
-    The module asks of each recording whether a list holds its name, which takes ten minutes for 960 hours.
+    The module looks for each recording's name in a list, which takes ten minutes for 960 hours.
     """
     from s3prl.downstream.asr import dataset
 

@@ -59,14 +59,14 @@ def test_states_are_those_of_the_encoder(checkpoint, tmp_path, dtype, tolerance,
     assert [layer.dtype for layer in warm] == [torch.float32] * 5 and warm[0].shape == plain[0].shape
 
 
-def test_a_batch_may_be_half_known(checkpoint, tmp_path):
+def test_a_batch_may_be_partly_cached(checkpoint, tmp_path):
     expert = cached(checkpoint, tmp_path, cache_dtype="float32")
     states(expert, [WAVS[2], WAVS[0]])
     assert difference(states(expert), states(UpstreamExpert(checkpoint))) <= 1e-5
     assert (expert.cache.read, expert.cache.computed) == (2, 5)
 
 
-def test_another_run_reads_what_one_has_kept(checkpoint, tmp_path):
+def test_another_run_reads_stored_states(checkpoint, tmp_path):
     first = states(cached(checkpoint, tmp_path))
     second = cached(checkpoint, tmp_path)
     assert difference(states(second), first) == 0 and second.cache.computed == 0
@@ -98,7 +98,7 @@ def test_nothing_is_ever_stale(checkpoint, tmp_path):
     assert again.cache.read == 0
 
 
-def test_another_file_of_the_same_weights_shares(checkpoint, tmp_path):
+def test_another_checkpoint_of_the_same_weights_shares_the_states(checkpoint, tmp_path):
     states(cached(checkpoint, tmp_path))
     from mmpt.upstream.mmpt_av import load_encoder
 
@@ -129,7 +129,7 @@ def test_a_damaged_file_is_computed_again_and_replaced(checkpoint, tmp_path, dam
     assert expert.cache.computed == 6 and victim.read_bytes() == whole
 
 
-def test_what_will_not_come_again_is_not_kept(checkpoint, tmp_path):
+def test_rows_that_are_kept_out_are_not_stored(checkpoint, tmp_path):
     expert = cached(checkpoint, tmp_path)
     expert.keep_out_of_cache({0, 3})
     states(expert)
@@ -138,7 +138,7 @@ def test_what_will_not_come_again_is_not_kept(checkpoint, tmp_path):
     assert len(kept(tmp_path)) == 5
 
 
-def test_the_limit_is_kept_and_what_is_there_is_used(checkpoint, tmp_path, capsys):
+def test_a_full_cache_stores_nothing_and_is_still_read(checkpoint, tmp_path, capsys):
     sizes = {}
     for n in (16000, 5000):
         expert = cached(checkpoint, tmp_path / str(n))
@@ -154,7 +154,7 @@ def test_the_limit_is_kept_and_what_is_there_is_used(checkpoint, tmp_path, capsy
     assert kept(tmp_path) == before and full.cache.read == 1
 
 
-def test_other_jobs_bytes_count(checkpoint, tmp_path):
+def test_the_bytes_of_other_jobs_count(checkpoint, tmp_path):
     states(cached(checkpoint, tmp_path))
     assert cached(checkpoint, tmp_path, cache_limit_gb=1e-6).cache.full
 
@@ -177,7 +177,7 @@ def test_a_nearly_full_disk_is_left_to_others(checkpoint, tmp_path, capsys, monk
     assert "a disk with 1.9 GB left" in capsys.readouterr().err and not kept(tmp_path)
 
 
-def test_killed_jobs_temporary_files_go(checkpoint, tmp_path):
+def test_temporary_files_of_killed_jobs_are_deleted(checkpoint, tmp_path):
     expert = cached(checkpoint, tmp_path)
     old, new = expert.cache.folder / ".a.tmp", expert.cache.folder / ".b.tmp"
     for file in (old, new):
@@ -187,7 +187,7 @@ def test_killed_jobs_temporary_files_go(checkpoint, tmp_path):
     assert not old.exists() and new.exists()
 
 
-def test_too_large_for_half_precision_is_right_but_not_kept(checkpoint, tmp_path):
+def test_states_too_large_for_float16_are_exact_but_not_stored(checkpoint, tmp_path):
     expert = cached(checkpoint, tmp_path)
     with torch.no_grad():
         expert.encoder.linear.weight.mul_(1e7)  # behind the cache's back: its name is made of the weights of before
@@ -219,7 +219,8 @@ with torch.no_grad():
 """
 
 
-def test_two_writers_and_a_killed_one(checkpoint, tmp_path):
+@pytest.mark.slow
+def test_two_writers_and_a_killed_one_leave_whole_files(checkpoint, tmp_path):
     """Several processes write the same states while one is killed; what is left is whole, and right."""
     folder = str(tmp_path / "states")
     doomed = subprocess.Popen([sys.executable, "-c", WRITE, checkpoint, folder, "1000"])

@@ -48,7 +48,7 @@ def check_refused(path: Path, *words: str) -> None:
 # --- Round trip ------------------------------------------------------------------------------------------------------
 
 
-def test_round_trip(tmp_path):
+def test_an_encoder_survives_saving_and_loading(tmp_path):
     encoder = make()
     encoder.train()([torch.randn(9000), torch.randn(700)])  # batch statistics travel too
     path = tmp_path / "new" / "folder" / "encoder.pt"
@@ -63,7 +63,7 @@ def test_round_trip(tmp_path):
     assert len(pairs) == 3 and all(torch.equal(one, other) for one, other in pairs)
 
 
-def test_round_trip_of_global_normalisation(tmp_path):
+def test_global_statistics_survive_saving_and_loading(tmp_path):
     config = EncoderConfig(
         **{**CONFIG.to_dict(), "normalisation": "global", "feature_mean": (1.5,) * 8, "feature_std": (0.5,) * 8}
     )
@@ -72,7 +72,7 @@ def test_round_trip_of_global_normalisation(tmp_path):
     assert loaded.config == config and torch.equal(loaded.filterbank.mean, torch.full((8,), 1.5))
 
 
-def test_plain_torch_reads_it(good):
+def test_plain_torch_reads_a_checkpoint(good):
     content = torch.load(good, weights_only=True)
     assert set(content) == {"format", "version", "config", "state_dict", "provenance"}
     assert (content["format"], content["version"], content["provenance"]) == ("mmpt_av", 1, PROVENANCE)
@@ -80,7 +80,7 @@ def test_plain_torch_reads_it(good):
     assert not any(name.startswith("filterbank") for name in content["state_dict"])  # constants, not weights
 
 
-def test_same_weights_same_bytes(tmp_path):
+def test_the_same_weights_give_the_same_bytes(tmp_path):
     hashes = set()
     for folder in ("a", "b"):
         save_encoder(make(), tmp_path / folder / "encoder.pt", PROVENANCE)
@@ -106,11 +106,11 @@ def test_provenance_that_cannot_be_read_again_is_not_written(tmp_path):
 # --- Damaged and foreign files ---------------------------------------------------------------------------------------
 
 
-def test_missing_file(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     check_refused(tmp_path / "absent.pt", "no such file")
 
 
-def test_folder(tmp_path):
+def test_a_folder_is_refused(tmp_path):
     check_refused(tmp_path, "is a folder")
 
 
@@ -129,7 +129,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_foreign_bytes(tmp_path, kind):
+def test_foreign_bytes_are_refused(tmp_path, kind):
     content, words = FOREIGN[kind]
     path = tmp_path / "encoder.pt"
     path.write_bytes(content)
@@ -137,14 +137,14 @@ def test_foreign_bytes(tmp_path, kind):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99, 1.0])
-def test_truncated(good, share):
+def test_a_truncated_file_is_refused(good, share):
     whole = good.read_bytes()
     good.write_bytes(whole[: min(max(1, int(share * len(whole))), len(whole) - 1)])
     check_refused(good, "truncated, damaged or not a PyTorch checkpoint")
 
 
 @pytest.mark.parametrize("part", [WEIGHT, "linear.bias"])
-def test_one_flipped_bit(good, part):
+def test_one_flipped_bit_is_found(good, part):
     """torch.load alone would take it for a weight."""
     weight = torch.load(good, weights_only=True)["state_dict"][part].numpy().tobytes()
     content = bytearray(good.read_bytes())
@@ -153,7 +153,7 @@ def test_one_flipped_bit(good, part):
     check_refused(good, "is damaged: the checksum of", "is wrong")
 
 
-def test_zip_that_is_no_checkpoint(tmp_path):
+def test_a_zip_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "encoder.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("notes.txt", "nothing of torch in here")
@@ -171,7 +171,7 @@ class Malicious:
 @pytest.mark.parametrize(
     "dump", [torch.save, pickle.dump, lambda value, file: torch.save(value, file, _use_new_zipfile_serialization=False)]
 )
-def test_malicious_file_is_not_executed(good, tmp_path, dump):
+def test_a_malicious_file_is_not_executed(good, tmp_path, dump):
     content = torch.load(good, weights_only=True)
     victim = tmp_path / "victim"
     path = tmp_path / "evil.pt"
@@ -186,7 +186,7 @@ def test_malicious_file_is_not_executed(good, tmp_path, dump):
 
 
 @pytest.mark.parametrize("content", [types.SimpleNamespace(a=1), make()], ids=["namespace", "module"])
-def test_file_with_objects(tmp_path, content):
+def test_a_file_with_objects_is_refused(tmp_path, content):
     torch.save({"args": content}, tmp_path / "encoder.pt")
     check_refused(tmp_path / "encoder.pt", "refused", "could run code")
 
@@ -206,7 +206,7 @@ def test_file_with_objects(tmp_path, content):
         ({"format": torch.zeros(2)}, "not an encoder checkpoint"),
     ],
 )
-def test_other_content(tmp_path, content, words):
+def test_other_content_is_described(tmp_path, content, words):
     torch.save(content, tmp_path / "encoder.pt")
     check_refused(tmp_path / "encoder.pt", words)
 
@@ -306,7 +306,7 @@ BAD = {
 
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")
-def test_wrong_content(good, kind):
+def test_wrong_content_is_refused(good, kind):
     change, words = BAD[kind]
     content = copy.deepcopy(torch.load(good, weights_only=True))
     change(content)
@@ -340,7 +340,7 @@ def half_written(value, file):
 @pytest.mark.parametrize(
     "where, error", [("torch.save", KeyboardInterrupt), ("os.fsync", OSError), ("os.replace", OSError)]
 )
-def test_failure_while_saving_leaves_the_old_file(good, monkeypatch, where, error):
+def test_a_failure_while_saving_leaves_the_old_file(good, monkeypatch, where, error):
     before = good.read_bytes()
     owner, name = where.split(".")
     monkeypatch.setattr(getattr(module, owner), name, half_written if owner == "torch" else failing)
@@ -351,7 +351,7 @@ def test_failure_while_saving_leaves_the_old_file(good, monkeypatch, where, erro
     assert [path.name for path in good.parent.iterdir()] == ["good.pt"]
 
 
-def test_file_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
+def test_a_file_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
     done = []
     sync, replace = os.fsync, os.replace
     monkeypatch.setattr(module.os, "fsync", lambda handle: done.append("sync") or sync(handle))
@@ -370,11 +370,11 @@ def test_others_may_read_the_file(tmp_path):
     assert stat.S_IMODE((tmp_path / "file.pt").stat().st_mode) == 0o644
 
 
-def test_error_is_one_line_whatever_the_problem():
+def test_the_error_is_one_line_whatever_the_problem():
     error = CheckpointError("a/b.pt", "first\nsecond   third\n")
     assert str(error) == "a/b.pt: first second third"
 
 
-def test_file_hash(tmp_path):
+def test_a_files_hash_is_its_sha_256(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert file_hash(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -34,12 +34,12 @@ from mmpt.upstream.mmpt_av import EncoderConfig
         ({"normalisation": "global", "feature_mean": (None,) * 80, "feature_std": (1.0,) * 80}, "needs 80 numbers"),
     ],
 )
-def test_wrong_config(changes, text):
+def test_a_wrong_config_is_refused(changes, text):
     with pytest.raises(ValueError, match=text):
         dataclasses.replace(EncoderConfig.preset("tiny"), **changes)
 
 
-def test_unknown_preset():
+def test_an_unknown_preset_is_refused():
     with pytest.raises(ValueError, match="unknown preset 'huge': choose from base, tiny"):
         EncoderConfig.preset("huge")
 

@@ -24,19 +24,19 @@ def both(shape: tuple[int, int, int], taps: int, dtype: torch.dtype) -> list[lis
 @pytest.mark.parametrize("taps", [1, 5, 31])
 @pytest.mark.parametrize("length", [1, 7, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])
 @pytest.mark.parametrize("batch, channels", [(1, 96), (3, 20)])
-def test_result_and_gradients(batch, channels, length, taps):
+def test_result_and_gradients_are_torchs(batch, channels, length, taps):
     for ours, theirs in zip(*both((batch, length, channels), taps, torch.float32)):
         assert ours.shape == theirs.shape and ours.dtype is torch.float32
         assert (ours - theirs).abs().max() <= 1e-6 * max(1, theirs.abs().max()) * max(1, length) ** 0.5
 
 
-def test_in_half_precision():
+def test_half_precision_stays_near_torchs():
     for ours, theirs in zip(*both((2, 200, 32), 31, torch.bfloat16)):
         assert ours.dtype is torch.bfloat16
         assert (ours - theirs).norm() <= 1e-2 * theirs.norm()
 
 
-def test_where_there_is_no_onednn(monkeypatch):
+def test_without_onednn_torch_computes_it(monkeypatch):
     x, weight = torch.randn(2, 99, 12), torch.randn(12, 1, 5)
     ours = depthwise(x, weight)
     monkeypatch.setattr(module, "has_convolutions_for", lambda x: False)

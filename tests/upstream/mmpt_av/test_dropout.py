@@ -9,7 +9,7 @@ from mmpt.upstream.mmpt_av.dropout import Dropout, dropout
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_share_that_is_dropped_and_the_mean_that_stays(p, dtype):
+def test_the_share_p_is_dropped_and_the_mean_stays(p, dtype):
     torch.manual_seed(0)
     x = torch.full((401, 499), 2.0, dtype=dtype)
     y = dropout(x, p)
@@ -34,7 +34,7 @@ def test_values_are_dropped_independently():
     assert (torch.corrcoef(torch.stack([dropped[1:, 0], dropped[:-1, 0]]))[0, 1]).abs() < 0.02
 
 
-def test_the_gradient_passes_where_the_value_did():
+def test_the_gradient_passes_exactly_where_the_value_did():
     torch.manual_seed(0)
     x = torch.randn(7, 33, requires_grad=True)
     y = dropout(x, 0.3)
@@ -43,11 +43,11 @@ def test_the_gradient_passes_where_the_value_did():
 
 
 @pytest.mark.parametrize("shape", [(1,), (3,), (5, 1), (0, 4)])
-def test_any_shape(shape):
+def test_any_shape_is_accepted(shape):
     assert dropout(torch.ones(shape), 0.5).shape == shape
 
 
-def test_the_seed_decides():
+def test_the_seed_determines_the_mask():
     masks = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -55,7 +55,7 @@ def test_the_seed_decides():
     assert torch.equal(masks[0], masks[1]) and not torch.equal(masks[0], masks[2])
 
 
-def test_nothing_is_dropped_in_evaluation_or_for_nothing():
+def test_nothing_is_dropped_in_evaluation_or_at_probability_zero():
     x = torch.randn(10, 10)
     assert torch.equal(Dropout(0.5).eval()(x), x) and torch.equal(Dropout(0.0).train()(x), x)
     assert not torch.equal(Dropout(0.5).train()(x), x)

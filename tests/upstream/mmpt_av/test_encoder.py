@@ -20,7 +20,7 @@ def tiny() -> Encoder:
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 5, 17, 130])
 @torch.no_grad()
-def test_slow_reference(tiny, frames):
+def test_states_equal_a_slow_reference(tiny, frames):
     feats = features(frames)
     expected = [states for (states,) in slow_states(in_double(tiny), [feats])]
     # Alone, among equals and among others: three ways through the packed code.
@@ -33,7 +33,7 @@ def test_slow_reference(tiny, frames):
 
 
 @torch.no_grad()
-def test_slow_reference_base():
+def test_bases_states_equal_a_slow_reference():
     base = make("base", n_layers=2)
     feats = features(50)
     for one, (other,) in zip(
@@ -64,7 +64,7 @@ def check_invariance(encoder: Encoder, lengths: list[int], orders: list[list[int
 
 @pytest.mark.parametrize("seed", range(5))
 @torch.no_grad()
-def test_padding_invariance(tiny, seed):
+def test_states_do_not_depend_on_the_batch(tiny, seed):
     """Random batches, lengths from one sample to 40 s (short ones as likely as long ones), each in three orders."""
     draw = random.Random(seed)
     lengths = [int(math.exp(draw.uniform(0, math.log(40 * SECOND)))) for _ in range(draw.randint(2, 6))]
@@ -73,18 +73,18 @@ def test_padding_invariance(tiny, seed):
 
 
 @torch.no_grad()
-def test_padding_invariance_of_equal_lengths(tiny):
+def test_states_do_not_depend_on_a_batch_of_equal_lengths(tiny):
     """Equal lengths take the way without packing."""
     check_invariance(tiny, [9000] * 3 + [8961, 9600], [[0, 1, 2], [2, 0], [0, 3, 4], [4, 1, 3, 2]])
 
 
 @torch.no_grad()
-def test_padding_invariance_base():
+def test_bases_states_do_not_depend_on_the_batch():
     check_invariance(make("base"), [1, 30000, 64000, 641], [[0, 1, 2, 3], [2, 0, 3]])
 
 
 @torch.no_grad()
-def test_padding_invariance_with_global_normalisation():
+def test_states_with_global_statistics_do_not_depend_on_the_batch():
     mean, std = tuple(10 + i / 20 for i in range(80)), tuple(2 + i / 80 for i in range(80))
     check_invariance(
         make(normalisation="global", feature_mean=mean, feature_std=std), [1, 400, 20000, 5000], [[3, 0, 2, 1], [1, 2]]
@@ -92,7 +92,7 @@ def test_padding_invariance_with_global_normalisation():
 
 
 @torch.no_grad()
-def test_padding_invariance_from_features(tiny):
+def test_states_of_features_do_not_depend_on_the_batch(tiny):
     feats = [features(n) for n in range(1, 21)]
     alone = [tiny.encode_features([one]).hidden_states for one in feats]
     order = random.Random(3).sample(range(20), 20)
@@ -137,7 +137,7 @@ def test_the_last_samples_count(tiny):
 
 
 @torch.no_grad()
-def test_four_frames_a_state(tiny):
+def test_four_frames_give_one_state(tiny):
     feats = [features(n) for n in range(1, 21)]
     expected = [-(-n // 4) for n in range(1, 21)]
     assert [tiny.encode_features([one]).hidden_states[-1].shape[1] for one in feats] == expected
@@ -154,7 +154,7 @@ def test_encode_packed_is_the_last_state(tiny):
 
 
 @torch.no_grad()
-def test_waveforms_are_features_encoded(tiny):
+def test_waveforms_give_the_states_of_their_features(tiny):
     wavs = [noise(5000), noise(777)]
     separate = tiny.filterbank.separate(wavs)
     assert torch.equal(tiny.encode_features(separate).hidden_states[-1], tiny(wavs).hidden_states[-1])
@@ -190,7 +190,7 @@ def test_base_has_the_papers_size():
         ([torch.tensor(0.5)], r"got shape \(\)"),
     ],
 )
-def test_wrong_waveforms(tiny, wavs, text):
+def test_wrong_waveforms_are_refused(tiny, wavs, text):
     with pytest.raises(ValueError, match=text):
         tiny(wavs)
 
@@ -204,6 +204,6 @@ def test_wrong_waveforms(tiny, wavs, text):
         ([torch.zeros(80)], r"got shape \(80,\)"),
     ],
 )
-def test_wrong_features(tiny, feats, text):
+def test_wrong_features_are_refused(tiny, feats, text):
     with pytest.raises(ValueError, match=text):
         tiny.encode_features(feats)

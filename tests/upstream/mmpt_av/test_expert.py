@@ -49,7 +49,7 @@ def test_rate_is_a_whole_number(expert):
 
 
 @torch.no_grad()
-def test_length_rule_of_s3prl_nn(expert):
+def test_lengths_follow_the_rule_of_s3prl_nn(expert):
     """`s3prl.nn.S3PRLUpstream` wants len(range(0, longest, rate)) states and (n - 1) // rate + 1 of each item."""
     for longest in range(1, 2100, 131):
         states = expert([noise(longest), noise(max(1, longest // 2))])["hidden_states"]
@@ -60,7 +60,7 @@ def test_length_rule_of_s3prl_nn(expert):
     assert out.lengths.tolist() == [(n - 1) // 640 + 1 for n in LENGTHS]
 
 
-def test_featurizer(expert, interfaces):
+def test_s3prls_featurizer_weights_the_layers(expert, interfaces):
     featurizer = interfaces.Featurizer(expert, "hidden_states", upstream_device="cpu")
     assert (featurizer.layer_num, featurizer.output_dim, featurizer.downsample_rate) == (5, 96, 640)
     wavs = [noise(n) for n in LENGTHS]
@@ -77,7 +77,7 @@ def test_featurizer(expert, interfaces):
         assert torch.allclose(chosen, features["hidden_states"][2][row, : len(chosen)], atol=1e-5)
 
 
-def test_featurizer_of_the_last_state(expert, interfaces):
+def test_s3prls_featurizer_may_take_the_last_layer(expert, interfaces):
     featurizer = interfaces.Featurizer(expert, "last_hidden_state", upstream_device="cpu")
     wavs = [noise(6400), noise(12800)]
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_an_item_is_the_same_alone_and_in_a_batch(expert):
 
 
 @torch.no_grad()
-def test_half_precision_of_products(checkpoint, tmp_path, expert):
+def test_bfloat16_products_stay_near_float32(checkpoint, tmp_path, expert):
     """Near the exact states, not the same, and kept apart from them by the cache."""
     (tmp_path / "half.yaml").write_text("precision: bfloat16\n")
     exact = expert([noise(16000)])["hidden_states"]
@@ -119,6 +119,6 @@ def test_starts_in_evaluation_mode_and_can_be_fine_tuned(expert):
     expert.zero_grad(set_to_none=True)
 
 
-def test_bad_checkpoint(tmp_path):
+def test_a_bad_checkpoint_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
         UpstreamExpert(str(tmp_path / "absent.pt"))

@@ -79,7 +79,7 @@ def test_speech_frames_are_the_whole_windows(samples):
 
 
 @pytest.mark.parametrize("samples", [1, 160, 399, 400, 640, 641, 1039, 1040, 1280, 16000, 31999])
-def test_statistics_over_speech_alone_and_zero_after(bank, samples):
+def test_statistics_are_of_speech_alone_and_later_frames_are_zero(bank, samples):
     feats, frames = bank([noise(samples)])
     speech = speech_frames(samples)
     inside, after = feats[0, :speech].double(), feats[0, speech:]
@@ -92,7 +92,7 @@ def test_statistics_over_speech_alone_and_zero_after(bank, samples):
         assert (inside.var(0, unbiased=False) - 1).abs().max() < 1e-4
 
 
-def test_normalise_against_slow_reference(bank):
+def test_normalisation_equals_a_slow_reference(bank):
     generator = torch.Generator().manual_seed(5)
     energies = torch.randn(3, 12, 80, generator=generator) * 3 + 7
     energies[1, :, 4] = 7.5  # a bin that never changes
@@ -125,7 +125,7 @@ def test_less_than_a_window_is_one_frame(bank, samples):
     assert torch.equal(bank([wav])[0], torch.zeros(1, 4, 80))
 
 
-def test_global_normalisation():
+def test_global_normalisation_uses_the_given_statistics():
     mean, std = tuple(float(i) / 10 for i in range(80)), tuple(1 + float(i) / 40 for i in range(80))
     bank = Filterbank(80, 640, mean, std)
     wavs = [noise(5000), noise(16000)]
@@ -200,7 +200,7 @@ def test_a_padded_tensor_of_waveforms_is_a_batch(bank):
         ([torch.zeros(9), torch.zeros(1, 9)], r"shape \(1, 9\)"),
     ],
 )
-def test_wrong_waveforms(bank, wavs, text):
+def test_wrong_waveforms_are_refused(bank, wavs, text):
     with pytest.raises(ValueError, match=text):
         bank(wavs)
 

@@ -42,7 +42,7 @@ def test_states_are_torchs_linear_interpolation(pair):
 
 @torch.no_grad()
 @pytest.mark.parametrize("samples", [1, 319, 641, 5000, 16001])
-def test_dense_states_do_not_hang_on_the_batch(pair, samples):
+def test_dense_states_do_not_depend_on_the_batch(pair, samples):
     alone = pair[1]([noise(samples)]).hidden_states
     together = pair[1]([noise(30000), noise(samples), noise(900)]).hidden_states
     for one, batch in zip(alone, together):
@@ -50,13 +50,13 @@ def test_dense_states_do_not_hang_on_the_batch(pair, samples):
 
 
 @torch.no_grad()
-def test_features_of_any_number_of_frames(pair):
+def test_features_may_have_any_number_of_frames(pair):
     feats = [torch.randn(frames, 80) for frames in (1, 2, 3, 4, 5, 97)]
     assert pair[0].encode_features(feats).lengths.tolist() == [1, 1, 1, 1, 2, 25]
     assert pair[1].encode_features(feats).lengths.tolist() == [1, 1, 2, 2, 3, 49]
 
 
-def test_gradients_pass(pair):
+def test_gradients_pass_through_the_interpolation(pair):
     pair[1]([noise(5000), noise(700)]).hidden_states[-1].square().mean().backward()
     assert all(parameter.grad is not None for parameter in pair[1].parameters())
     pair[1].zero_grad(set_to_none=True)
@@ -69,7 +69,7 @@ def test_other_hops_are_refused(hop):
 
 
 @torch.no_grad()
-def test_the_checkpoint_keeps_it_and_older_files_have_640(pair, tmp_path):
+def test_a_checkpoint_keeps_the_hop_and_older_ones_have_640(pair, tmp_path):
     save_encoder(pair[1], tmp_path / "fine.pt", {"stages": []})
     loaded = load_encoder(tmp_path / "fine.pt")
     assert loaded.hop == 320 and torch.equal(

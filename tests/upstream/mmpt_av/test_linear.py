@@ -11,7 +11,7 @@ from mmpt.upstream.mmpt_av.linear import ENOUGH_ROWS, Linear
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("rows", [1, ENOUGH_ROWS - 1, ENOUGH_ROWS, 2345])
 @pytest.mark.parametrize("sizes", [(96, 384), (384, 96), (5, 3)])
-def test_the_product(sizes, rows, bias):
+def test_the_product_is_torchs(sizes, rows, bias):
     torch.manual_seed(0)
     layer, x = Linear(*sizes, bias=bias), torch.randn(rows, sizes[0])
     expected = F.linear(x.double(), layer.weight.double(), layer.bias.double() if bias else None)
@@ -23,7 +23,7 @@ def test_the_product(sizes, rows, bias):
 
 
 @torch.no_grad()
-def test_where_there_is_no_onednn(monkeypatch):
+def test_without_onednn_torch_computes_it(monkeypatch):
     layer, x = Linear(96, 384), torch.randn(1500, 96)
     ours = layer(x)
     monkeypatch.setattr(linear, "has_convolutions_for", lambda x: False)
@@ -32,7 +32,7 @@ def test_where_there_is_no_onednn(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 @torch.no_grad()
-def test_other_precisions(dtype):
+def test_other_precisions_are_left_to_torch(dtype):
     layer, x = Linear(96, 384).to(dtype), torch.randn(1500, 96, dtype=dtype)
     assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
     with torch.autocast("cpu", torch.bfloat16):

@@ -34,7 +34,7 @@ def test_unpack_pads_with_zeros(lengths):
 
 @pytest.mark.parametrize("gap", [0, 1, 7])
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_spread_and_gather(lengths, gap):
+def test_gather_reverses_spread(lengths, gap):
     items = utterances(lengths)
     packing = Packing(lengths, CPU)
     spread = packing.spread(torch.cat(items), gap)

@@ -1,4 +1,4 @@
-"""What `run_downstream.py` fills in, and what it says about it: no torch and no S3PRL takes part."""
+"""The values that `run_downstream.py` fills in, and its notes and errors; neither torch nor S3PRL takes part."""
 
 import ast
 import importlib.util
@@ -74,9 +74,9 @@ def test_the_typed_command_is_filled_in(world):
     assert found["config.downstream_expert.datarc.libri_root"] == str(samples / "LibriSpeech")
     assert found["config.downstream_expert.datarc.bucket_file"] == str(samples / "LibriSpeech" / "len_for_bucket")
     assert Path(found["config.downstream_expert.datarc.dict_path"]).is_file()
-    said = "\n".join(plan.notes)
+    notes = "\n".join(plan.notes)
     for word in ("runs/clr/encoder.pt", "the built samples", "quick/asr.yaml", "result/downstream/asr_mmpt_av_clr"):
-        assert word in said
+        assert word in notes
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,12 @@ def test_both_names_of_a_task_are_one(world, name, stock):
     assert plans[0].values["downstream"] == stock and plans[0].values["expname"] == f"{name}_fbank"
 
 
-def test_what_was_given_stays(world):
+def test_given_values_stay(world):
     (world.folder / "mine.yaml").write_text("runner: {}\n")
-    line = "-m train -u fbank -d ks -n mine -c mine.yaml --device cuda:1 --seed 7 -s fbank -l 3 -f -t dev -o config.runner.total_steps=2"
+    line = (
+        "-m train -u fbank -d ks -n mine -c mine.yaml --device cuda:1 --seed 7 -s fbank -l 3 -f -t dev "
+        "-o config.runner.total_steps=2"
+    )
     plan = fill(line, world)
     given = arguments.parse(line.split())
     assert {key: plan.values[key] for key in given if key not in ("downstream", "override")} == {
@@ -107,7 +110,7 @@ def test_the_users_overrides_win(world, tmp_path):
     assert settings(plan)["config.downstream_expert.datarc.num_workers"] == 0
 
 
-def test_no_samples_are_built_where_all_data_are_named(world):
+def test_no_samples_are_built_if_all_data_are_named(world):
     keys = ("speech_commands_root", "speech_commands_test_root")
     named = ",,".join(f"config.downstream_expert.datarc.{key}=/mine" for key in keys)
     plan = fill(
@@ -130,7 +133,7 @@ def test_overrides_survive_any_path(tmp_path):
     assert overrides.merge({}, None) is None
 
 
-def test_encoder_from_the_environment_then_the_newest_run(world, tmp_path):
+def test_the_encoder_comes_from_the_environment_or_the_newest_run(world, tmp_path):
     newer = world.folder / "runs" / "st" / "it" / "encoder.pt"
     newer.parent.mkdir(parents=True)
     newer.write_bytes(b"")
@@ -151,7 +154,7 @@ def test_encoder_from_the_environment_then_the_newest_run(world, tmp_path):
     )
 
 
-def test_data_root_before_data_yaml_before_samples(world, tmp_path):
+def test_a_data_root_precedes_data_yaml_which_precedes_the_samples(world, tmp_path):
     real, other = tmp_path / "real", tmp_path / "other"
     for root in (real, other):
         speech_commands(root)
@@ -173,7 +176,7 @@ def test_samples_named_as_a_data_root_are_still_samples(world):
     assert "quick" in fill(f"-u fbank -d ks --data-root {world.samples()}", world).values["config"]
 
 
-def test_phone_lexicons(world, tmp_path):
+def test_phone_lexicons_are_found_or_their_source_is_named(world, tmp_path):
     key = "config.downstream_expert.corpus.lexicon"
     assert settings(fill("-u fbank -d pr", world))[key] == [
         str(world.samples() / "LibriSpeech/lexicon/samples-lexicon.txt")
@@ -193,7 +196,7 @@ def test_names_never_meet_an_existing_experiment(world):
     assert fill("-u fbank -d ks -o args.expdir='/x/y'", world).expdir == "/x/y"
 
 
-def test_auto_resume_goes_on_with_the_newest(world):
+def test_auto_resume_continues_the_newest_experiment(world):
     assert "past_exp" not in fill("-u fbank -d asr -a", world).values
     experiment(world, "asr_fbank-2", "states-2.ckpt", "states-10.ckpt")
     plan = fill("-u fbank -d asr -a", with_checkpoint(world, expdir="result/downstream/asr_fbank-2"))
@@ -233,7 +236,7 @@ def test_an_evaluation_may_write_elsewhere(world):
     assert fill("-m evaluate -e result/downstream/a", with_checkpoint(world)).expdir == "result/downstream/a"
 
 
-def test_evaluation_on_moved_data(world):
+def test_a_data_root_leads_an_evaluation_to_moved_data(world):
     experiment(world, "a", "dev-clean-best.ckpt")
     plan = fill(f"-m evaluate -e result/downstream/a --data-root {world.samples()}", with_checkpoint(world))
     assert settings(plan)["config.downstream_expert.datarc.libri_root"] == str(world.samples() / "LibriSpeech")
@@ -272,7 +275,7 @@ def test_bad_input_is_one_line(world, line, message):
     assert "\n" not in str(caught.value)
 
 
-def test_no_encoder_at_all(world):
+def test_a_missing_encoder_is_an_error_that_names_the_ways_out(world):
     (world.folder / "runs" / "clr" / "encoder.pt").unlink()
     with pytest.raises(InputError, match="give -k CKPT or set MMPT_AV_CKPT"):
         fill("-u mmpt_av -d ks", world)
@@ -288,7 +291,7 @@ def test_no_encoder_at_all(world):
         ("speech_commands_v0.01: .", "does not tell where speech_commands_test_set_v0.01 lies"),
     ],
 )
-def test_bad_data_yaml(world, text, message):
+def test_a_mistake_in_data_yaml_is_named(world, text, message):
     (world.folder / "data.yaml").write_text(text)
     with pytest.raises(InputError, match=re.escape(message)):
         fill("-u fbank -d ks", world)
@@ -324,7 +327,7 @@ def test_every_stock_flag_is_known_and_handed_on():
     assert arguments.parse(argv) == values
 
 
-def test_help_teaches(capsys):
+def test_help_shows_examples_and_the_places_of_data(capsys):
     with pytest.raises(SystemExit):
         arguments.parse(["--help"])
     text = capsys.readouterr().out
@@ -340,7 +343,7 @@ def test_help_teaches(capsys):
         assert word in text
 
 
-def test_kept_states_are_for_the_expert_alone(world):
+def test_options_of_the_cache_reach_the_expert_alone(world):
     plan = fill("-u mmpt_av -d ks --cache states --cache-dtype float32 --cache-limit 5", world)
     assert plan.options == {"cache_dir": str(world.folder / "states"), "cache_dtype": "float32", "cache_limit_gb": 5}
     assert not {"cache", "cache_dtype", "cache_limit"} & plan.values.keys()
@@ -379,7 +382,7 @@ def test_the_file_of_options_is_found_again_from_elsewhere(world):
     )
 
 
-def test_another_lexicon(world):
+def test_another_lexicon_is_taken_and_noted(world):
     (world.folder / "cmudict.dict").write_text("hello HH AH0 L OW1\n")
     plan = fill("-u fbank -d pr --lexicon cmudict.dict", world)
     found = settings(plan)

@@ -94,7 +94,7 @@ def flat(config, prefix=""):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_hyper_parameters_are_s3prls(name):
+def test_hyperparameters_are_s3prls(name):
     config, values = read(name), flat(read(name))
     lr, steps, dev = PUBLISHED[name]
     assert config["optimizer"] == {"name": "TorchOptim", "torch_optim_name": "Adam", "lr": lr}
@@ -141,7 +141,7 @@ def test_character_dictionary_has_the_order_of_s3prls():
     assert all(line.split()[1].isdigit() for line in lines)
 
 
-def test_asr_960_is_asr_with_more_to_train_on():
+def test_asr_960_differs_from_asr_in_its_training_data_alone():
     ours, base = flat(read("asr_960")), flat(read("asr"))
     assert {key for key in base if ours[key] != base[key]} == {
         "downstream_expert.datarc.train"

@@ -10,7 +10,7 @@ from mmpt.upstream.s3prl_runner.tasks import TASKS, find_task
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_best_checkpoint_or_the_last_and_marked(task, tmp_path):
+def test_the_last_checkpoint_replaces_a_missing_best_one_and_is_marked(task, tmp_path):
     for name in ("states-900.ckpt", "states-1000.ckpt", "states-x.ckpt"):
         (tmp_path / name).touch()
     assert best_checkpoint(tmp_path, task.name) == (tmp_path / "states-1000.ckpt", False)

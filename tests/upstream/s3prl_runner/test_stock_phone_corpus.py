@@ -1,4 +1,4 @@
-"""PR's phone corpus: as S3PRL's own loader asks for it, and what it says about files that do not fit."""
+"""PR's phone corpus: the items that S3PRL's loader expects, and errors about files that do not match."""
 
 import importlib
 
@@ -88,7 +88,7 @@ def test_cmudict_is_a_lexicon_in_both_its_forms(tmp_path):
 def test_words_of_no_lexicon_may_be_spoken_noise(corpus, tmp_path):
     edit(tmp_path / "LibriSpeech/lexicon/samples-lexicon.txt", "HELLO", "HALLO")
     data = LibriPhoneDataset(["dev-clean"], Tokenizer(), 1, **corpus, unknown_words="SPN")
-    phones = {path: phones for path, phones in data.items}
+    phones = dict(data.items)
     first = next(phones[path] for path in phones if path.endswith("1-7-0000.flac"))
     assert first == Tokenizer().encode(f"SPN {WORDS['WORLD']}")
 

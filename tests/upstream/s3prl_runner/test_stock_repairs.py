@@ -4,7 +4,6 @@ import argparse
 import importlib
 import json
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +12,8 @@ import torch
 import torchaudio
 
 from mmpt.upstream.s3prl_runner import repairs, sox
+
+from helpers.forked_python import REAL_PYTHON
 
 # Repair → what S3PRL does at the line that the repair serves.
 STOCK_LINES = {
@@ -49,7 +50,7 @@ print(json.dumps([before, alone, failing()]))
 
 
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run([REAL_PYTHON, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
 
 
 def write_noise(file, rate=16000, channels=1, seconds=0.25):
@@ -59,6 +60,7 @@ def write_noise(file, rate=16000, channels=1, seconds=0.25):
     return torch.from_numpy(samples).t()
 
 
+@pytest.mark.slow
 def test_each_repair_mends_its_stock_line(tmp_path):
     wav, ckpt = str(tmp_path / "a.wav"), str(tmp_path / "states-1.ckpt")
     write_noise(wav)
@@ -73,7 +75,8 @@ def test_each_repair_mends_its_stock_line(tmp_path):
     assert still_after_its_own_repair == [] and after_apply == []
 
 
-def test_importing_repairs_takes_neither_torch_nor_s3prl():
+@pytest.mark.slow
+def test_importing_repairs_imports_neither_torch_nor_s3prl():
     code = "import sys, mmpt.upstream.s3prl_runner.repairs; sys.exit('torch' in sys.modules or 's3prl' in sys.modules)"
     assert run_python(code).returncode == 0
 
@@ -90,7 +93,7 @@ def test_what_works_is_left_alone(monkeypatch):
     assert torchaudio.set_audio_backend is kept and torchaudio.load is kept and effects.apply_effects_file is kept
 
 
-def test_placeholders_can_be_imported_and_say_what_is_missing():
+def test_placeholders_can_be_imported_and_name_what_is_missing():
     repairs.apply()
     import huggingface_hub
 
@@ -133,7 +136,7 @@ def test_any_other_effect_is_refused_by_name():
         sox.apply_effects_tensor(torch.zeros(1, 4), 16000, [["silence", "1", "0.1"]])
 
 
-def test_recognition_finds_its_utterances_in_no_time(tmp_path):
+def test_recognition_finds_its_utterances_quickly(tmp_path):
     """S3PRL's data class, on tables of 20,000 names without sound: by plain lists it looks through 400 million."""
     repairs.apply()
     from mmpt.upstream.s3prl_runner import registration

@@ -86,7 +86,7 @@ def test_unalignable_utterances_are_those_of_infinite_loss(watch, tmp_path, runn
     )
 
 
-def test_an_evaluation_begins_to_count_anew(watch, tmp_path, runner):
+def test_each_evaluation_counts_from_zero(watch, tmp_path, runner):
     head = meet(runner, tmp_path, Head(dev=[1], train=[1]))
     watch.counts["ctc"] = {"dev": {"utterances": 9, "unalignable": 1}, "train": {"utterances": 9, "unalignable": 1}}
     assert len(head.get_dataloader("dev")) == 1 and "dev" not in watch.counts["ctc"]
@@ -149,7 +149,7 @@ def test_scores_of_lost_steps_are_left_out(tmp_path):
     assert dev_curve(tmp_path, "ks") == {100: 0.1, 200: 0.25, 300: 0.3}
 
 
-def test_going_on_from_the_newest_whole_checkpoint(tmp_path):
+def test_a_resume_takes_the_newest_whole_checkpoint(tmp_path):
     for name in ("states-100.ckpt", "states-200.ckpt", "dev-best.ckpt"):
         (tmp_path / name).write_bytes(b"")
 
@@ -166,7 +166,7 @@ def test_going_on_from_the_newest_whole_checkpoint(tmp_path):
         newest_checkpoint(tmp_path, read)
 
 
-def test_a_checkpoint_is_whole_or_not_there(tmp_path):
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path):
     repairs.repair_checkpoint_saving()
     target = tmp_path / "states-1.ckpt"
     torch.save({"Step": 1}, str(target))
