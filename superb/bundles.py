@@ -55,27 +55,35 @@ def make_bundles(folder: Path) -> tuple[list[dict], list[str]]:
     problems: list[str] = []
     additions: dict[str, dict] = {}
     for name in (name for name in submittable_encoders(content) if name in evaluated):
-        bundle = folder / "bundles" / name
         try:
-            results = read_encoder_results(folder, name)
-            cost = known_cost(entries[name], results.encoder)
-            manifest = build_bundle(results, lambda cost=cost: cost, bundle, FormTexts(), allow_partial=True)
-            found = score_bundle(Predictions(bundle), read_truth(results.truth_paths()))
+            manifest, additions[name] = _make_bundle(folder, name, entries[name])
         except InputError as error:
             problems.append(f"no bundle of {name}: {error}")
             continue
-        write_text(bundle / "score.json", json.dumps(found, indent=2) + "\n")
-        score = {
-            "seed": results.seed,
-            "scores": {task: one["value"] for task, one in found["scores"].items()},
-            "superb_s": found["superb_s"],
-            "rank": found["rank"],
-            "sd_chosen_on_dev": ((found["diarization"] or {}).get("chosen_on_dev") or {}).get("der"),
-        }
-        additions[name] = {"cost": asdict(cost), "server_score": score}
-        made.append({"name": name, "manifest": manifest, **score})
+        made.append({"name": name, "manifest": manifest, **additions[name]["server_score"]})
     add_to_encoders(folder, additions)
     return made, problems
+
+
+def _make_bundle(folder: Path, name: str, entry: dict) -> tuple[dict, dict]:
+    """Make and score an encoder's bundle.
+
+    Returns:
+        Its manifest, and what belongs into the encoder's `entry` of results.json: `cost` and `server_score`.
+    """
+    results, bundle = read_encoder_results(folder, name), folder / "bundles" / name
+    cost = known_cost(entry, results.encoder)
+    manifest = build_bundle(results, lambda: cost, bundle, FormTexts(), allow_partial=True)
+    found = score_bundle(Predictions(bundle), read_truth(results.truth_paths()))
+    write_text(bundle / "score.json", json.dumps(found, indent=2) + "\n")
+    score = {
+        "seed": results.seed,
+        "scores": {task: one["value"] for task, one in found["scores"].items()},
+        "superb_s": found["superb_s"],
+        "rank": found["rank"],
+        "sd_chosen_on_dev": ((found["diarization"] or {}).get("chosen_on_dev") or {}).get("der"),
+    }
+    return manifest, {"cost": asdict(cost), "server_score": score}
 
 
 def bundle_table(made: list[dict]) -> str:

@@ -18,11 +18,9 @@ def choose(jobs: list[Job]) -> list[Job]:
         rates = [[job for job in rate if job.trained()] for rate in grouped(group, lambda job: job.lr)]
         most = max(map(len, rates))
         if most:
-            sign = 1 if superb_task(group[0].task).higher_is_better else -1
-            chosen += max(
-                (rate for rate in rates if len(rate) == most),
-                key=lambda rate, sign=sign: sign * mean_dev_score(rate),
-            )
+            best = max if superb_task(group[0].task).higher_is_better else min
+            winner: list[Job] = best([rate for rate in rates if len(rate) == most], key=mean_dev_score)
+            chosen += winner
     return chosen
 
 

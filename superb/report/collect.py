@@ -16,7 +16,7 @@ Cell = tuple[str, str]  # task, test split
 
 
 @dataclass
-class Row:
+class EncoderRow:
     """One encoder, frozen or fine-tuned, over all runs that scored it.
 
     Args:
@@ -68,7 +68,7 @@ class Collection:
         sources: the files that were read, with the commands that made them.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[EncoderRow] = field(default_factory=list)
     jobs: list[dict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     sources: list[dict] = field(default_factory=list)
@@ -104,7 +104,7 @@ def collect(paths: list[Path]) -> Collection:
         InputError: one cannot be read.
     """
     found = Collection()
-    rows: dict[tuple[str, bool], Row] = {}
+    rows: dict[tuple[str, bool], EncoderRow] = {}
     for path in paths:
         content = read_results(path)
         found.notes += [note for note in content["notes"] if note not in found.notes]
@@ -132,13 +132,13 @@ def collect(paths: list[Path]) -> Collection:
     return found
 
 
-def _row(entry: dict, fine_tuned: bool, taken: set[str]) -> Row:
+def _row(entry: dict, fine_tuned: bool, taken: set[str]) -> EncoderRow:
     """Return an encoder without scores yet, under a name of its own."""
     name = entry["name"]
     while name in taken:
         name += "'"
     if not entry["checkpoint"]:
-        return Row(name, "stock", fine_tuned=fine_tuned)
+        return EncoderRow(name, "stock", fine_tuned=fine_tuned)
     stages = {
         stage.get("stage"): stage
         for stage in (entry["provenance"] or {}).get("stages") or []
@@ -147,7 +147,7 @@ def _row(entry: dict, fine_tuned: bool, taken: set[str]) -> Row:
     pre, mid = stages.get("pretrain", {}), stages.get("midtrain", {})
     method = pre.get("objective")
     method = METHODS.get(str(method), method)
-    return Row(name, _kind(set(stages)), method, pre.get("data"), mid.get("language"), fine_tuned)
+    return EncoderRow(name, _kind(set(stages)), method, pre.get("data"), mid.get("language"), fine_tuned)
 
 
 def _kind(stages: set[str | None]) -> str:
@@ -164,7 +164,7 @@ def relative_change(new: float | None, old: float | None, higher_is_better: bool
     return 100 * (new / old - 1) if higher_is_better else 100 * (1 - new / old)
 
 
-def baselines(rows: list[Row], row: Row) -> dict[str, Row]:
+def baselines(rows: list[EncoderRow], row: EncoderRow) -> dict[str, EncoderRow]:
     """Return what an encoder is compared with: the same one before mid-training, and the untrained one."""
     before = [
         o

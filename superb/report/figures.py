@@ -3,10 +3,10 @@
 from matplotlib.figure import Figure
 
 from mmpt.superb.report import style
-from mmpt.superb.report.collect import Cell, Row, baselines, relative_change
+from mmpt.superb.report.collect import Cell, EncoderRow, baselines, relative_change
 from mmpt.superb.report.style import pyplot
 from mmpt.superb.report.word_errors import WordErrors
-from mmpt.superb.scoring.board import published
+from mmpt.superb.scoring.board import PublishedRow, published
 from mmpt.upstream.s3prl_runner.tasks import superb_task
 
 LOWEST = -60  # a lower superb_s is drawn there
@@ -18,9 +18,9 @@ def cell_title(cell: Cell) -> str:
     return task.upper() + (f" {split.removeprefix('test-')}" if split != "test" else "")
 
 
-def change_by_task(rows: list[Row], cells: list[Cell]) -> Figure | None:
+def change_by_task(rows: list[EncoderRow], cells: list[Cell]) -> Figure | None:
     """Draw the paper's figure 2: how much each score is better than before mid-training, and than untrained."""
-    panels: dict[str, list[Row]] = {}
+    panels: dict[str, list[EncoderRow]] = {}
     for row in rows:
         for against in baselines(rows, row):
             panels.setdefault(against, []).append(row)
@@ -52,7 +52,7 @@ def change_by_task(rows: list[Row], cells: list[Cell]) -> Figure | None:
     return figure
 
 
-def _changes(rows: list[Row], row: Row, against: str, cells: list[Cell]) -> dict[Cell, float]:
+def _changes(rows: list[EncoderRow], row: EncoderRow, against: str, cells: list[Cell]) -> dict[Cell, float]:
     other, found = baselines(rows, row)[against], {}
     for cell in cells:
         higher = superb_task(cell[0]).metric == "acc"
@@ -102,30 +102,29 @@ def average_gains(tables: dict[str, WordErrors]) -> Figure | None:
     return figure
 
 
-def among_published(rows: list[Row]) -> Figure | None:
+def among_published(rows: list[EncoderRow]) -> Figure | None:
     """Draw superb_s against parameters and MACs, ours among the leaderboard's rows, numbered by rank.
 
     A score far under FBANK's stands at the lower edge.
     """
     ours = [
-        (row.board["superb_s"], row.name, row.cost["parameters"] / 1e6, row.macs / 1e9)
+        PublishedRow(row.name, {}, row.cost["parameters"] / 1e6, (row.macs or 0) / 1e9, row.board["superb_s"])
         for row in rows
-        if row.board and row.cost
+        if row.board and row.cost and row.board["superb_s"] is not None
     ]
-    ours = [entry for entry in ours if entry[0] is not None]
     if not ours:
         return None
-    ranked = sorted(
-        [(row.superb_s, row.name, row.params, row.gmacs) for row in published()] + ours,
-        reverse=True,
-        key=lambda entry: entry[0],
-    )
+    ranked = sorted([*published(), *ours], key=lambda row: row.superb_s, reverse=True)
+    sizes = {
+        "parameters, millions": [row.params for row in ranked],
+        "GMACs of the official 32 utterances": [row.gmacs for row in ranked],
+    }
     figure, axes = pyplot.subplots(2, 1, figsize=(6.8, 7.4), sharey=True, layout="constrained")
-    for axis, column, title in zip(axes, (2, 3), ("parameters, millions", "GMACs of the official 32 utterances")):
+    for axis, (title, column) in zip(axes, sizes.items()):
         places: dict[tuple[float, float], list[int]] = {}
-        for number, entry in enumerate(ranked, 1):
-            if entry[column]:  # none is published, or it is 0, for which a logarithm has no place
-                places.setdefault((entry[column], max(entry[0], LOWEST)), []).append(number)
+        for number, (row, size) in enumerate(zip(ranked, column), 1):
+            if size:  # not published (None), or 0, for which a logarithm has no place
+                places.setdefault((size, max(row.superb_s, LOWEST)), []).append(number)
         for place, numbers in places.items():
             is_ours, is_left = ranked[numbers[0] - 1] in ours, numbers[0] % 2 == 0
             colour, marker = style.COLOURS[2] if is_ours else "white", "v" if place[1] == LOWEST else "o"
@@ -139,10 +138,12 @@ def among_published(rows: list[Row]) -> Figure | None:
                 fontsize=8,
                 fontweight="bold" if is_ours else "normal",
             )
-        axis.set(xscale="log", xlabel=title, ylabel="superb_s (five tasks)", ylim=(LOWEST - 60, ranked[0][0] + 60))
+        axis.set(
+            xscale="log", xlabel=title, ylabel="superb_s (five tasks)", ylim=(LOWEST - 60, ranked[0].superb_s + 60)
+        )
         axis.margins(x=0.1)
-    names = [f"{number}  {name} ({score:.0f})" for number, (score, name, *_) in enumerate(ranked, 1)]
-    colours = [style.COLOURS[2] if entry in ours else "white" for entry in ranked]
+    names = [f"{number}  {row.name} ({row.superb_s:.0f})" for number, row in enumerate(ranked, 1)]
+    colours = [style.COLOURS[2] if row in ours else "white" for row in ranked]
     handles = [
         pyplot.Line2D([], [], linestyle="", marker="o", color=colour, markeredgecolor="black") for colour in colours
     ]

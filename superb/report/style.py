@@ -1,5 +1,7 @@
 """One look for all figures: colours that differ in lightness, and so survive a black-and-white print, and marks."""
 
+from typing import Any
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -10,7 +12,7 @@ COLOURS = ("#14304f", "#1f6f9c", "#d9812a", "#e3bf4f")
 MARKERS = ("o", "s", "^", "D")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--")
-SETTINGS = {
+SETTINGS: Any = {  # matplotlib types its keys one by one
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.spines.top": False,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mmpt.superb.report.collect import Collection, Row
+from mmpt.superb.report.collect import Collection, EncoderRow
 from mmpt.superb.report.figures import cell_title
 from mmpt.superb.report.word_errors import PRE, SPLITS, WordErrors, relative_gain
 from mmpt.superb.scoring.board import FIVE, published
@@ -98,43 +98,36 @@ def word_error_table(tables: dict[str, WordErrors], title: str, scratch: str) ->
 def averages_table(tables: dict[str, WordErrors]) -> Table | None:
     """Return what the paper derives from its table 1; None if nothing can be derived."""
     clean = tables["clean"]
-    rows = [("mean without mid-training, WER", lambda t: t.mean(), _plain)]
-    rows += [
-        (f"gain of mid-training on {language}, %", lambda t, language=language: t.gain(language=language), _change)
-        for language in clean.languages()
-    ]
-    rows += [
-        (f"data set {data}, mean without mid-training, WER", lambda t, data=data: t.mean(data=data), _plain)
-        for data in clean.data_sets()
-    ]
-    rows += [
-        (f"method {method}, mean of without and with mid-training, WER", lambda t, m=method: t.method_row(m), _plain)
-        for method in clean.methods()
-    ]
-    texts = [[name, *(form(figure(tables[split])) for split in SPLITS)] for name, figure, form in rows]
+    both = [tables[split] for split in SPLITS]
+    texts = [["mean without mid-training, WER", *(_plain(t.mean()) for t in both)]]
+    for language in clean.languages():
+        gains = (t.gain(language=language) for t in both)
+        texts.append([f"gain of mid-training on {language}, %", *map(_change, gains)])
+    for data in clean.data_sets():
+        means = (t.mean(data=data) for t in both)
+        texts.append([f"data set {data}, mean without mid-training, WER", *map(_plain, means)])
+    for method in clean.methods():
+        means = (t.method_row(method) for t in both)
+        texts.append([f"method {method}, mean of without and with mid-training, WER", *map(_plain, means)])
     texts = [row for row in texts if any(row[1:])]
     note = "A gain is a ratio of means over the encoders that were scored with and without mid-training."
     return Table("Averages", ["", *(f"test-{split}" for split in SPLITS)], texts, note=note) if texts else None
 
 
-def board_table(rows: list[Row]) -> Table | None:
+def board_table(rows: list[EncoderRow]) -> Table | None:
     """Return ours among the leaderboard's rows, best first; None if none of ours has a superb_s."""
-    ours = [row for row in rows if row.board and row.board["superb_s"] is not None]
-    if not ours:
-        return None
     entries = []
-    for row in published():
-        entries.append(
-            (
-                row.superb_s,
-                False,
-                [row.name, *map(_plain, (row.params, row.gmacs, *(row.scores[task] for task in FIVE)))],
-            )
-        )
-    for row in ours:
-        size = [_plain(row.cost["parameters"] / 1e6), _plain(row.macs / 1e9)] if row.cost else ["", ""]
-        scores = [_plain(100 * row.board["scores"][task]) for task in FIVE]
-        entries.append((row.board["superb_s"], True, [f"{row.name} (head seed {row.board['seed']})", *size, *scores]))
+    for theirs in published():
+        figures = [theirs.params, theirs.gmacs, *(theirs.scores[task] for task in FIVE)]
+        entries.append((theirs.superb_s, False, [theirs.name, *map(_plain, figures)]))
+    for row in rows:
+        if row.board and row.board["superb_s"] is not None:
+            size = [_plain(row.cost["parameters"] / 1e6), _plain((row.macs or 0) / 1e9)] if row.cost else ["", ""]
+            scores = [_plain(100 * row.board["scores"][task]) for task in FIVE]
+            name = f"{row.name} (head seed {row.board['seed']})"
+            entries.append((row.board["superb_s"], True, [name, *size, *scores]))
+    if not any(is_ours for _, is_ours, _ in entries):
+        return None
     entries.sort(key=lambda entry: -entry[0])
     metrics = [f"{task.upper()} {superb_task(task).metric} {ARROWS[superb_task(task).metric]}" for task in FIVE]
     table = Table("Among the leaderboard's published rows", ["upstream", "params, M", "GMACs", *metrics, "superb_s"])

@@ -11,7 +11,7 @@ FIVE = ("ks", "ic", "pr", "sd", "asr")
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """A published upstream. None: not known.
 
     Args:
@@ -52,13 +52,13 @@ def _mean_of_five(scores: dict[str, float]) -> float:
     return fmean(1000 * (scores[task] - scale[task][0]) / (scale[task][1] - scale[task][0]) for task in FIVE)
 
 
-def published() -> list[Row]:
+def published() -> list[PublishedRow]:
     """Return the published rows, best superb_s first. FBANK's is 0, by the figures that the board shows."""
     rows = []
     for entry in board()["rows"]:
         scores = {task: entry[task] for task in (*FIVE, "asr_lm")}
         score = _mean_of_five({**scores, **entry.get("board", {})})
-        rows.append(Row(entry["name"], scores, entry["params"], entry["gmacs"], score))
+        rows.append(PublishedRow(entry["name"], scores, entry["params"], entry["gmacs"], score))
     return sorted(rows, key=lambda row: -row.superb_s)
 
 

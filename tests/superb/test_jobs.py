@@ -94,6 +94,7 @@ def test_a_folder_of_other_settings_is_not_touched(corpora, encoder, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_predictions_are_the_best_checkpoints(corpora, encoder, tmp_path):
     """The learning rate is far too high, so that the best step on dev is not the last one, and predicts otherwise."""
     job = ks(corpora, encoder, tmp_path / "job", lr="3e-1", total_steps=12, eval_step=1, save_step=6)
@@ -157,6 +158,7 @@ def killed_when(job, condition) -> None:
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_job_killed_in_each_phase_resumes(corpora, encoder, tmp_path):
     """In training before and after a checkpoint, and in the evaluation. The stock runner ends with its parent."""
     job = ks(corpora, encoder, tmp_path / "job", total_steps=400, eval_step=200, save_step=20)
@@ -188,6 +190,7 @@ def test_an_equals_sign_in_a_path_is_a_character_like_others(corpora, encoder, t
     assert {file.name for file in (job.dev_diarization / "scoring/predictions").iterdir()} == {"dev0.h5", "dev1.h5"}
 
 
+@pytest.mark.slow
 def test_a_failed_job_keeps_the_reason_and_is_tried_again(corpora, encoder, tmp_path):
     spoilt = tmp_path / "spoilt"
     shutil.copytree(corpora, spoilt)

@@ -196,9 +196,9 @@ def test_two_encoders_of_one_name_are_kept_apart(run, tmp_path):
 
 
 def test_word_errors_of_an_encoder_that_was_not_pre_trained():
-    from mmpt.superb.report.collect import Collection, Row
+    from mmpt.superb.report.collect import Collection, EncoderRow
 
-    row = Row("m", "mid-trained", language="en-it", scores={("asr", "test-clean"): {1: 10.0, 2: 12.0}})
+    row = EncoderRow("m", "mid-trained", language="en-it", scores={("asr", "test-clean"): {1: 10.0, 2: 12.0}})
     table = Collection([row]).word_errors()["clean"]
     assert table.cells == {("none", "-", "en-it"): 11.0} and table.scratch is None and PRE is None
 

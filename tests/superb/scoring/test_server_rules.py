@@ -80,6 +80,7 @@ def test_ten_settings_and_the_best_of_them():
         diarization(Diarization({"three": likely}, 640), truth)
 
 
+@pytest.mark.slow
 def test_many_recordings_in_several_processes_are_the_same():
     pick = np.random.default_rng(0)
     likely = {f"r{i}": pick.random((20, 2)) for i in range(120)}

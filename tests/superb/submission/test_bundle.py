@@ -58,6 +58,7 @@ def bundle(run, *arguments, out="bundle", encoder="mid") -> int:
     return submit(["--results", str(run), "--out", str(run.parent / out), "--encoder", encoder, *arguments])
 
 
+@pytest.mark.slow
 @pytest.mark.imported
 def test_a_bundle_for_a_rehearsal(run, capsys):
     assert bundle(run, "--allow-partial", "--url", "https://github.com/me/mine") == 0
@@ -287,6 +288,7 @@ def test_a_run_that_was_moved_and_another_seed(run):
     assert manifest["head_seed"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.imported
 def test_denser_states_are_those_of_the_hidden_set(run):
     edit_jobs(run)
@@ -308,6 +310,7 @@ def test_tasks_of_different_hops_are_no_submission(run, capsys):
     assert "hops of 320 and 640 samples" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "file, spoil, message",
     [
@@ -330,6 +333,7 @@ def test_a_hidden_set_that_does_not_work_is_named(run, tmp_path, file, spoil, me
     assert message in line
 
 
+@pytest.mark.slow
 def test_a_hidden_set_of_other_weights_is_named(run):
     bundle(run, "--allow-partial")
     other = fake.encoder(run.parent / "other", fake.PRE, seed=1)
