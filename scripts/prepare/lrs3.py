@@ -21,8 +21,8 @@ LRS3 = CorpusDescription(
   └── test/0Fi83BHQsMA/00002.mp4 …
 """,
     clip="pretrain/00j9bKdiOjk/00001.mp4",
-    splits="""test is the published one. pretrain and trainval, which may share videos, are train,
-                  except for the videos held out for dev; a video that is also in test is left out""",
+    splits="""test is the published one. pretrain and trainval, which may share videos, are
+                  train, except for the videos held out for dev; a video that is also in test is left out""",
     group="the video, whose clips show one speaker",
     example="python scripts/prepare/lrs3.py --root /corpora/lrs3 --out data/lrs3",
 )
