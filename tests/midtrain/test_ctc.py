@@ -1,4 +1,4 @@
-"""CTC beside the translation: its loss against all alignments, what is read off, and how transcripts are taken."""
+"""CTC: its loss against all alignments, the transcripts that it finds, and their preparation."""
 
 import itertools
 import math
@@ -13,12 +13,12 @@ from mmpt.upstream.mmpt_av.packing import Packing
 
 
 def collapse(path):
-    """What a path of one symbol a state says, the slow way."""
+    """Return the transcript of a path that has one symbol per state."""
     return [symbol for symbol, _ in itertools.groupby(path) if symbol != BLANK]
 
 
 def slow_loss(logits, transcript):
-    """Minus the logarithm of the summed probabilities of all paths that say the transcript."""
+    """Return minus the logarithm of the summed probabilities of all paths of the transcript."""
     total = 0.0
     log_probs = logits.log_softmax(-1).tolist()
     for path in itertools.product(range(logits.shape[1]), repeat=len(log_probs)):
@@ -38,19 +38,18 @@ def test_loss_is_the_sum_over_all_alignments():
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_transcript_that_does_not_fit_counts_nothing_and_silence_counts():
+def test_a_transcript_that_is_too_long_adds_nothing_and_an_empty_one_adds_its_loss():
     torch.manual_seed(0)
     logits = torch.randn(5, 4, requires_grad=True)
     packing = Packing([2, 3], logits.device)
-    loss = ctc_loss(
-        logits, packing, torch.tensor([1, 1]), torch.tensor([2, 0])
-    )  # the first needs three states and has two
+    # The first needs three states and has two.
+    loss = ctc_loss(logits, packing, torch.tensor([1, 1]), torch.tensor([2, 0]))
     assert loss.item() == pytest.approx(slow_loss(logits[2:], []), rel=1e-5)
     loss.backward()
     assert logits.grad.isfinite().all() and not logits.grad[:2].any() and logits.grad[2:].any()
 
 
-def test_what_is_read_off_is_the_likeliest_path_collapsed():
+def test_transcripts_are_the_likeliest_paths_collapsed():
     paths = [[0, 1, 1, 0, 1, 2], [3], [0, 0], [2, 2, 3, 0]]
     logits = torch.nn.functional.one_hot(torch.tensor(sum(paths, [])), 4).float()
     assert (
@@ -75,10 +74,10 @@ def test_states_needed_is_the_shortest_path():
         ("Perché no?", "perché no"),
     ],
 )
-def test_transcripts_are_what_was_said(text, expected):
+def test_spoken_leaves_out_events_and_punctuation(text, expected):
     assert spoken(text) == expected
 
 
-def test_weight_must_make_sense():
+def test_a_negative_weight_is_refused():
     with pytest.raises(InputError, match="ctc.weight must not be negative"):
         CtcSettings(weight=-1)

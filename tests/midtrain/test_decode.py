@@ -1,4 +1,4 @@
-"""Beam search against an exhaustive search, against an obvious one, alone and in batches."""
+"""Beam search against an exhaustive search, against a simple one, alone and in batches."""
 
 import itertools
 import math
@@ -21,10 +21,10 @@ DECODER = DecoderSettings(n_layers=2, n_heads=2, ffn_dim=32)
 def make_model(size, seed=0, strength=0.3):
     torch.manual_seed(seed)
     model = TranslationModel(Encoder(TINY), size, DECODER).eval()
-    with torch.no_grad():  # far from its start, so that a mistake shows
+    with torch.no_grad():  # far from the initial values, so that a mistake shows
         for parameter in model.decoder.parameters():
             parameter.add_(torch.randn_like(parameter) * strength)
-    model.known = {}  # what `next_log_probs` has found
+    model.known = {}  # results of `next_log_probs`
     return model
 
 
@@ -34,7 +34,7 @@ def features(*frames):
 
 @torch.no_grad()
 def next_log_probs(model, feats, text):
-    """Of the token after BOS and a text, the whole computed anew."""
+    """Return log-probabilities of the token after BOS and a text, without a cache."""
     memory, _ = model.encode([feats])
     return model.decoder.logits(model.decoder(torch.tensor([[BOS, *text]]), memory))[0, -1].log_softmax(-1).tolist()
 
@@ -44,7 +44,7 @@ def limit_of(feats, settings):
 
 
 def exhaustive(model, feats, settings):
-    """The best of all texts up to the limit, one by one."""
+    """Return the best of all texts up to the limit, each scored by itself."""
     tokens = [t for t in range(model.decoder.embedding.num_embeddings) if t not in (PAD, BOS, EOS)]
     found = []
     for length in range(1, settings.max_tokens + 1):
@@ -70,7 +70,7 @@ def test_a_beam_as_large_as_the_space_finds_the_best_text(seed, penalty):
     assert found.tokens == text and found.score == pytest.approx(score, abs=1e-4)
 
 
-def obvious(model, feats, settings):
+def simple_search(model, feats, settings):
     """Beam search with lists, one hypothesis at a time."""
     live, finished, limit = [(0.0, ())], [], limit_of(feats, settings)
     for length in range(limit + 1):
@@ -93,21 +93,20 @@ def obvious(model, feats, settings):
 
 @pytest.mark.parametrize("beam", [1, 2, 3, 5])
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 1.5])
-def test_it_is_the_obvious_search(beam, penalty):
+def test_it_finds_what_the_simple_search_finds(beam, penalty):
     settings = SearchSettings(beam, penalty, max_tokens=14)
     feats = features(8, 30, 61)  # the first is so short that its own limit, 12, counts
     for seed in range(6):
-        model = (
-            make_model(11, seed, strength=0.15) if seed % 2 else make_model(6, seed, strength=0.1)
-        )  # of few tokens more end
+        # With fewer tokens, more texts end early.
+        model = make_model(11, seed, strength=0.15) if seed % 2 else make_model(6, seed, strength=0.1)
         found = translate(model, feats, settings)
         for one, utterance in zip(found, feats):
-            text, score = obvious(model, utterance, settings)
+            text, score = simple_search(model, utterance, settings)
             assert one.tokens == text and one.score == pytest.approx(score, abs=1e-4)
 
 
 def test_a_wider_beam_finds_better_texts():
-    """And beams differ at all: or the search above tested little."""
+    """And beams give different texts at all, or the test above would show little."""
     feats, model = features(*range(20, 60, 3)), make_model(11, 1, strength=0.15)
     scores = {beam: [one.score for one in translate(model, feats, SearchSettings(beam, 0.0, 12))] for beam in (1, 5)}
     texts = {beam: [one.tokens for one in translate(model, feats, SearchSettings(beam, 0.0, 12))] for beam in (1, 5)}
@@ -115,20 +114,18 @@ def test_a_wider_beam_finds_better_texts():
 
 
 @pytest.mark.parametrize("beam", [1, 5])
-def test_in_a_batch_as_alone(beam):
+def test_a_batch_gives_the_same_texts_as_single_utterances(beam):
     settings, feats = SearchSettings(beam, 1.0, 30), features(90, 17, 44, 8, 120)
     model = make_model(23)
     together = translate(model, feats, settings)
     alone = [translate(model, [f], settings)[0] for f in feats]
     assert [one.tokens for one in together] == [one.tokens for one in alone]
     assert [one.score for one in together] == pytest.approx([one.score for one in alone], abs=1e-4)
-    assert (
-        len({len(one.tokens) for one in together}) > 1
-    )  # or nothing was tested: utterances must leave at different times
+    assert len({len(one.tokens) for one in together}) > 1  # utterances left the batch at different times
     assert all(len(one.tokens) <= limit_of(f, settings) for one, f in zip(together, feats))
 
 
-def test_beam_1_is_the_likeliest_token_each_time():
+def test_beam_1_takes_the_likeliest_token_each_time():
     model, (feats,) = make_model(23), features(33)
     (found,) = translate(model, [feats], SearchSettings(1, 1.0, 12))
     for n in range(len(found.tokens)):
@@ -138,7 +135,7 @@ def test_beam_1_is_the_likeliest_token_each_time():
 
 
 def test_hypotheses_of_an_utterance_share_its_memory():
-    """Three hypotheses an utterance, in one call and as if each had an utterance of its own."""
+    """Three hypotheses per utterance give the same states as when each has its own copy of the memory."""
     model = make_model(23)
     tokens = torch.randint(4, 23, (6, 5))
     with torch.no_grad():

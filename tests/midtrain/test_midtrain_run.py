@@ -1,4 +1,4 @@
-"""`midtrain/run.py`: a run, an interrupted one, what it leaves, and what it says of bad input."""
+"""midtrain/run.py: whole and interrupted runs, the files that they write, and errors."""
 
 import json
 import os
@@ -42,24 +42,12 @@ def place(tmp_path, monkeypatch):
 
 
 def midtrain(*arguments, out="run"):
-    return run.main(
-        [
-            "--target-lang",
-            "it",
-            "--data",
-            "must_c",
-            "--config",
-            "config.yaml",
-            "--init",
-            "stage1",
-            "--out",
-            out,
-            *arguments,
-        ]
-    )
+    options = ["--target-lang", "it", "--data", "must_c", "--config", "config.yaml", "--init", "stage1", "--out", out]
+    return run.main([*options, *arguments])
 
 
-def test_a_run_leaves_the_mean_of_its_last_checkpoints(place, capsys):
+@pytest.mark.slow
+def test_a_run_exports_the_mean_of_its_last_checkpoints(place, capsys):
     parent = file_hash(place / "stage1" / "encoder.pt")
     assert midtrain() == 0
     encoder = load_encoder("run/encoder.pt")
@@ -67,27 +55,23 @@ def test_a_run_leaves_the_mean_of_its_last_checkpoints(place, capsys):
     before, last = encoder.provenance["stages"]
     assert before["stage"] == "pretrain" and before["data"] == "mock"
     assert last["stage"] == "midtrain" and last["language"] == "en-it" and last["data"] == "must_c en-it"
-    assert (
-        last["steps"] == 4
-        and last["segments"] == 12
-        and last["parent_sha256"] == parent
-        and last["averaged_steps"] == [3, 4]
-    )
+    assert last["steps"] == 4 and last["segments"] == 12 and last["averaged_steps"] == [3, 4]
+    assert last["parent_sha256"] == parent
     states = [read_checkpoint(place / f"run/checkpoints/step_0000000{n}.pt")["model"] for n in (3, 4)]
     name = "blocks.0.ffn1.1.weight"
     assert torch.allclose(encoder.state_dict()[name], sum(s["encoder." + name] for s in states) / 2)
     for file in ("config.yaml", "vocabulary.model", "init.pt", "log.jsonl", "translations_dev.txt"):
         assert (place / "run" / file).is_file(), file
-    said = capsys.readouterr().out
-    assert "must_c en-it, train: 12 segments" in said and "midtrain/translate.py run --split tst-COMMON" in said
+    output = capsys.readouterr().out
+    assert "must_c en-it, train: 12 segments" in output and "midtrain/translate.py run --split tst-COMMON" in output
 
 
 FROZEN = ("ctc.weight=0.5", "ctc.vocabulary_size=20", "--freeze-encoder-steps", "2")
 
 
-@pytest.mark.parametrize(
-    "after, options", [(1, ()), (2, ()), (2, FROZEN), (3, FROZEN)]
-)  # inside an epoch and at its end; before and after the encoder is free
+@pytest.mark.slow
+# Inside an epoch and at its end; before and after the encoder is unfrozen.
+@pytest.mark.parametrize("after, options", [(1, ()), (2, ()), (2, FROZEN), (3, FROZEN)])
 def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeypatch, after, options):
     assert midtrain(*options, out="whole") == 0
     with monkeypatch.context() as patch:
@@ -103,7 +87,7 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeyp
         with pytest.raises(SystemExit) as stop:
             midtrain(*options, out="broken")
         assert stop.value.code == 128 + signal.SIGTERM
-    (place / "stage1" / "encoder.pt").unlink()  # the run has its own copy
+    (place / "stage1" / "encoder.pt").unlink()  # the run has a copy
     assert run.main(["--out", "broken", "--resume"]) == 0
     whole, broken = (read_checkpoint(place / out / "checkpoints" / "step_00000004.pt") for out in ("whole", "broken"))
     for name, tensor in whole["model"].items():
@@ -113,6 +97,7 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeyp
     assert load_encoder("whole/encoder.pt").provenance == load_encoder("broken/encoder.pt").provenance
 
 
+@pytest.mark.slow
 def test_a_run_without_init_is_seeded(place):
     for out in ("one", "two"):
         assert midtrain("--init", "none", "preset=tiny", "optim.steps=1", out=out) == 0
@@ -136,7 +121,7 @@ def misaligned():
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (("--target-lang", "de"), "no target language 'de' here (there is it)"),
         (("--data", "nowhere"), "nowhere: no such folder"),
@@ -152,17 +137,18 @@ def misaligned():
         (("--out", "stage1"), "not a run folder"),
     ],
 )
-def test_bad_input_is_one_line(place, capsys, arguments, said):
+def test_bad_input_is_one_line(place, capsys, arguments, message):
     assert midtrain(*(arguments() if callable(arguments) else arguments)) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1 and error.startswith("error: ")
+    assert message in error and error.count("\n") == 1 and error.startswith("error: ")
 
 
-def test_language_is_asked_for(place, capsys):
+def test_a_run_needs_a_language(place, capsys):
     assert run.main([]) == 2
     assert "--target-lang: into which language" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_resuming_with_another_language_is_refused(place, capsys):
     assert midtrain("optim.steps=1") == 0
     mock_must_c.corpus(place / "must_c", "de")
@@ -170,7 +156,8 @@ def test_resuming_with_another_language_is_refused(place, capsys):
     assert "other settings (target_lang)" in capsys.readouterr().err
 
 
-def test_a_run_ends_when_it_gets_no_better_and_goes_on_with_more_patience(place, monkeypatch, capsys):
+@pytest.mark.slow
+def test_patience_ends_a_run_and_more_patience_resumes_it(place, monkeypatch, capsys):
     """Dev losses by step: 2 is the best one."""
     losses = {1: 5.0, 2: 3.0, 3: 4.0, 4: 3.5, 5: 6.0, 6: 2.0, 7: 2.5, 8: 2.5}
     monkeypatch.setattr(TranslationTask, "validate", lambda task, step: {"loss": losses[step]})
@@ -180,31 +167,28 @@ def test_a_run_ends_when_it_gets_no_better_and_goes_on_with_more_patience(place,
     state = read_checkpoint(place / "run/checkpoints/latest.pt")
     assert state["step"] == 4 and read_checkpoint(place / "run/checkpoints/best.pt")["step"] == 2
     assert load_encoder("run/encoder.pt").provenance["stages"][-1]["averaged_steps"] == [3, 4]
-    assert run.main(["--out", "run", "--resume"]) == 0  # it has ended, and stays so
+    assert run.main(["--out", "run", "--resume"]) == 0  # it has ended, and does nothing
     assert read_checkpoint(place / "run/checkpoints/latest.pt")["step"] == 4
     assert run.main(["--out", "run", "--resume", "patience=3"]) == 0
     assert read_checkpoint(place / "run/checkpoints/latest.pt")["step"] == 5  # the third in a row
     assert run.main(["--out", "run", "--resume", "patience=4"]) == 0
-    assert (
-        read_checkpoint(place / "run/checkpoints/latest.pt")["step"] == 8
-        and read_checkpoint(place / "run/checkpoints/best.pt")["step"] == 6
-    )
+    assert read_checkpoint(place / "run/checkpoints/latest.pt")["step"] == 8
+    assert read_checkpoint(place / "run/checkpoints/best.pt")["step"] == 6
 
 
-def test_ctc_is_told_and_stays_out_of_the_encoder(place):
+@pytest.mark.slow
+def test_ctc_is_in_the_checkpoint_and_not_in_the_encoder(place):
     assert midtrain("ctc.weight=0.5", "ctc.vocabulary_size=20", "optim.steps=1") == 0
-    assert (
-        "ctc.weight" in read_checkpoint(place / "run/checkpoints/latest.pt")["model"]
-        and (place / "run/transcripts.model").is_file()
-    )
+    assert "ctc.weight" in read_checkpoint(place / "run/checkpoints/latest.pt")["model"]
+    assert (place / "run/transcripts.model").is_file()
     encoder = load_encoder("run/encoder.pt")
-    assert encoder.provenance["stages"][-1]["objective"] == "translation+ctc" and not any(
-        name.startswith("ctc") for name in encoder.state_dict()
-    )
+    assert encoder.provenance["stages"][-1]["objective"] == "translation+ctc"
+    assert not any(name.startswith("ctc") for name in encoder.state_dict())
 
 
+@pytest.mark.slow
 def test_accumulated_parts_are_one_update(place):
-    """Each token counts the same whatever part it lies in."""
+    """Each token has the same weight, whatever part it lies in."""
     assert midtrain("optim.accumulate=2", "data.batch_frames=200", "log_every=1", out="parts") == 0
     lines = [json.loads(line) for line in (place / "parts" / "log.jsonl").read_text().splitlines()]
     train = [line for line in lines if line["split"] == "train"]

@@ -1,4 +1,4 @@
-"""MuST-C's layout, its published quirks, and what is said of a tree that does not fit."""
+"""MuST-C's published layout and quirks, and the errors for folders that do not fit."""
 
 import numpy as np
 import pytest
@@ -37,14 +37,13 @@ def test_several_segments_of_a_talk_are_read_by_seeking(root):
 def test_a_line_separator_inside_a_sentence_is_no_new_line(root):
     mock_must_c.edit(txt(root).with_suffix(".it"), 1, "sette", "sette\u2028\x85")
     file = txt(root).with_suffix(".it")
-    file.write_bytes(
-        b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n")
-    )  # nor does it matter how lines end, or what comes before them
+    # A byte order mark and Windows line ends change nothing, either.
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
     segments = read_split(root, "it", "train", 3000).segments
     assert len(segments) == 12 and segments[0].target == "quattro cinque uno due tre" and "\u2028" in segments[1].target
 
 
-def test_duplicates_are_told_and_kept(root):
+def test_duplicates_are_reported_and_kept(root):
     for suffix in (".it", ".en"):
         file = txt(root).with_suffix(suffix)
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -53,15 +52,10 @@ def test_duplicates_are_told_and_kept(root):
     assert len(split.segments) == 12 and split.changes == {"kept, texts of another segment": ["ted_train2_4"]}
 
 
-def test_a_speaker_is_read_where_one_is_named(root):
+def test_a_speaker_is_read_if_one_is_named(root):
     mock_must_c.edit(txt(root).with_suffix(".yaml"), 0, "speaker_id: spk.1, ", "")
-    assert [s.speaker for s in read_split(root, "it", "train", 3000).segments[:5]] == [
-        "",
-        "spk.1",
-        "spk.1",
-        "spk.1",
-        "spk.2",
-    ]
+    speakers = [s.speaker for s in read_split(root, "it", "train", 3000).segments]
+    assert speakers[:5] == ["", "spk.1", "spk.1", "spk.1", "spk.2"]
 
 
 @pytest.mark.parametrize(
@@ -71,15 +65,13 @@ def test_a_speaker_is_read_where_one_is_named(root):
 def test_all_scripts_are_read(tmp_path, language, text):
     txt_folder = mock_must_c.split(tmp_path, "tst-HE", talks=1, language=language)
     (txt_folder / f"tst-HE.{language}").write_text(f"{text}\n" * 4, encoding="utf-8")
-    corpus = open_corpus(tmp_path, language, 3000)
-    assert corpus.splits == ["tst-HE"] and {s.target for s in corpus.read("tst-HE").segments} == {text}
-    assert (
-        open_corpus(tmp_path / f"en-{language}", language, 3000).read("tst-HE").segments
-        == corpus.read("tst-HE").segments
-    )  # either folder will do
+    for folder in (tmp_path, tmp_path / f"en-{language}"):
+        corpus = open_corpus(folder, language, 3000)
+        segments = corpus.read("tst-HE").segments
+        assert corpus.splits == ["tst-HE"] and len(segments) == 4 and {s.target for s in segments} == {text}
 
 
-def test_unfit_training_segments_are_dropped_and_counted(root):
+def test_unusable_training_segments_are_dropped_and_counted(root):
     yaml = txt(root).with_suffix(".yaml")
     mock_must_c.edit(txt(root).with_suffix(".it"), 0, "quattro cinque uno due tre", "  ")
     mock_must_c.edit(yaml, 2, "offset: ", "offset: 100")
@@ -95,7 +87,7 @@ def test_unfit_training_segments_are_dropped_and_counted(root):
     assert len(split.segments) == 9 - len(longer) and "1 dropped: without translation" in split.describe()
 
 
-def test_of_dev_nothing_is_dropped_but_clipped(root):
+def test_dev_segments_are_clipped_and_never_dropped(root):
     yaml = txt(root, "dev").with_suffix(".yaml")
     mock_must_c.edit(txt(root, "dev").with_suffix(".it"), 0, "quattro cinque uno due tre", "")
     mock_must_c.edit(yaml, 1, "offset: ", "offset: 100")
@@ -106,15 +98,11 @@ def test_of_dev_nothing_is_dropped_but_clipped(root):
         "clipped to the wav": ["ted_dev1_1", "ted_dev1_3"],
     }
     assert len(read_wav(split.segments[1])) == 1
-    end = split.segments[3].start + split.segments[3].samples
-    assert (
-        end
-        == soundfile.info(split.segments[3].audio).frames
-        == split.segments[3].start + len(read_wav(split.segments[3]))
-    )
+    last = split.segments[3]
+    assert last.start + last.samples == soundfile.info(last.audio).frames == last.start + len(read_wav(last))
 
 
-def test_rounding_past_the_end_is_no_fault(root):
+def test_a_frame_past_the_end_is_taken_for_rounding(root):
     file = root / "en-it" / "data" / "train" / "wav" / "ted_train1.wav"
     last = read_split(root, "it", "train", 3000).segments[3]
     wav, _ = soundfile.read(file)
@@ -165,7 +153,7 @@ def all_empty(root):
 
 
 @pytest.mark.parametrize(
-    "spoil, said",
+    "spoil, message",
     [
         (wrong_rate, "ted_train1.wav: 8000 Hz, 1 channels; 16000 Hz mono"),
         (stereo, "16000 Hz, 2 channels"),
@@ -179,19 +167,19 @@ def all_empty(root):
         (all_empty, "no segment is left; 12 dropped: without translation"),
     ],
 )
-def test_what_does_not_fit_is_named(root, spoil, said):
+def test_errors_name_file_and_fault(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError) as error:
         read_split(root, "it", "train", 3000)
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_language_split_and_folder_must_be_there(root, tmp_path):
-    for arguments, said in (
+    for arguments, message in (
         ((root, "de", "train"), "no target language 'de' here (there is it)"),
         ((root, "it", "tst-HE"), "no split 'tst-HE' here (there is train, dev, tst-COMMON)"),
         ((tmp_path / "nowhere", "it", "train"), "nowhere: no such folder"),
         ((root / "en-it", "de", "train"), "no en-xx folder"),
     ):
-        with pytest.raises(InputError, match=said.replace("(", r"\(").replace(")", r"\)")):
+        with pytest.raises(InputError, match=message.replace("(", r"\(").replace(")", r"\)")):
             read_split(*arguments, 3000)

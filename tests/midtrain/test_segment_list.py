@@ -1,4 +1,4 @@
-"""The list of segments is what a YAML reader makes of it, whatever its form."""
+"""The fast reader of segment lists gives the same as a YAML reader, for every form of list."""
 
 import random
 
@@ -43,12 +43,10 @@ FORMS = {
 
 
 def same(found, expected):
-    """Numbers may have stayed strings: what is asked of them is float() and str()."""
+    """Compare entries; numbers may be strings, since they are used through float() and str()."""
     assert [list(entry) for entry in found] == [list(entry) for entry in expected]
     for ours, reference in zip(found, expected):
-        assert float(ours["offset"]) == float(reference["offset"]) and float(ours["duration"]) == float(
-            reference["duration"]
-        )
+        assert all(float(ours[key]) == float(reference[key]) for key in ("offset", "duration"))
         assert all(str(ours[key]) == str(reference[key]) for key in ("wav", "speaker_id"))
 
 
@@ -59,8 +57,9 @@ def test_every_form_reads_as_yaml_does(form, end):
     same(parse_segment_list(text), yaml.safe_load(text))
 
 
+@pytest.mark.slow
 def test_forms_may_be_mixed_and_keep_their_order(monkeypatch):
-    """Some entries the quick way, others in pieces by other processes."""
+    """The regular expression reads some entries, and other processes read the rest in pieces."""
     monkeypatch.setattr(segment_list, "PIECE", 5)
     draw = random.Random(0)
     forms = [form for name, form in FORMS.items() if name not in ("indented list",)]
@@ -70,7 +69,7 @@ def test_forms_may_be_mixed_and_keep_their_order(monkeypatch):
     assert sum(quick) > 10 and quick.count(False) > 10
 
 
-def test_the_published_form_goes_the_quick_way():
+def test_the_regular_expression_reads_the_published_form():
     assert all(
         plain_mapping(FORMS[form](entry))
         for form in ("published", "block", "quoted", "double quotes", "reversed")
@@ -78,13 +77,13 @@ def test_the_published_form_goes_the_quick_way():
     )
 
 
-def test_anchors_need_the_whole_text():
+def test_lists_with_anchors_are_read_as_a_whole():
     text = "- &first {offset: 1.5, duration: 2, wav: a.wav, speaker_id: s.1}\n- {<<: *first, offset: 3}\n"
     found = parse_segment_list(text)
     assert found == yaml.safe_load(text) and found[1]["wav"] == "a.wav"
 
 
-def test_what_is_no_list_of_mappings_is_refused():
+def test_anything_but_a_list_of_mappings_is_refused():
     for text in ("offset: 1\nwav: a.wav\n", "- 1\n- 2\n", "just words\n"):
         with pytest.raises(ValueError, match="not a list of segments"):
             parse_segment_list(text)

@@ -1,4 +1,4 @@
-"""`midtrain/translate.py`: files, scores and lines of a split and of sound files, and what it says of bad input."""
+"""midtrain/translate.py: files, scores and printed lines, for a split and for sound files, and errors."""
 
 import json
 import shutil
@@ -18,6 +18,8 @@ from mmpt.training.checkpoints import read_checkpoint
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 
 from helpers import mock_must_c
+
+pytestmark = pytest.mark.slow
 
 CONFIG = {
     "device": "cpu",
@@ -46,29 +48,15 @@ def trained(tmp_path_factory):
         folder / "encoder.pt",
         {"stages": []},
     )
-    assert (
-        run.main(
-            [
-                "--target-lang",
-                "it",
-                "--data",
-                str(folder / "must_c"),
-                "--config",
-                str(folder / "config.yaml"),
-                "--init",
-                str(folder / "encoder.pt"),
-                "--out",
-                str(folder / "run"),
-            ]
-        )
-        == 0
-    )
+    files = {"--data": "must_c", "--config": "config.yaml", "--init": "encoder.pt", "--out": "run"}
+    options = [text for option, name in files.items() for text in (option, str(folder / name))]
+    assert run.main(["--target-lang", "it", *options]) == 0
     return folder
 
 
 @pytest.fixture
 def place(trained, tmp_path, monkeypatch):
-    """A copy of its own of the run, in the working folder."""
+    """A copy of the run, in the working folder."""
     shutil.copytree(trained / "run", tmp_path / "run", symlinks=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -80,7 +68,7 @@ def lines(file):
 
 def test_a_split_is_translated_and_scored(trained, place, capsys):
     assert translate.main(["run", "--split", "tst-COMMON"]) == 0
-    said, out = capsys.readouterr().out, place / "run" / "translate" / "tst-COMMON"
+    output, out = capsys.readouterr().out, place / "run" / "translate" / "tst-COMMON"
     segments = open_corpus(trained / "must_c", "it", 3000).read("tst-COMMON").segments
     hypotheses, references = lines(out / "hypotheses.txt"), lines(out / "references.txt")
     assert references == [s.target for s in segments] and len(hypotheses) == len(references)
@@ -90,17 +78,14 @@ def test_a_split_is_translated_and_scored(trained, place, capsys):
     about = json.loads((out / "scores.json").read_text())
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
         assert about[name] == pytest.approx(metric.corpus_score(hypotheses, [references]).score)
-        assert str(metric.get_signature()) in said and str(metric.get_signature()) in about["signatures"].values()
-    assert (
-        about["beam"] == 5
-        and about["averaged_steps"] == [20, 25, 30]
-        and about["provenance"]["stages"][-1]["language"] == "en-it"
-    )
+        assert str(metric.get_signature()) in output and str(metric.get_signature()) in about["signatures"].values()
+    assert about["beam"] == 5 and about["averaged_steps"] == [20, 25, 30]
+    assert about["provenance"]["stages"][-1]["language"] == "en-it"
     table = (out / "examples.md").read_text()
     assert all(f"| {s.source} | {s.target} |" in table for s in segments) and "tok:13a" in table
 
 
-def test_weights_are_what_was_asked_for(place):
+def test_the_wanted_weights_are_loaded(place):
     states = {n: read_checkpoint(place / f"run/checkpoints/step_000000{n}.pt")["model"] for n in (20, 25, 30)}
     name = "decoder.layers.0.qkv.weight"
     for which, expected in (
@@ -111,26 +96,17 @@ def test_weights_are_what_was_asked_for(place):
         assert torch.allclose(load_translation(place / "run", which, CPU).model.state_dict()[name], expected, atol=1e-7)
     best = read_checkpoint(place / "run/checkpoints/best.pt")
     found = load_translation(place / "run", "best", CPU)
-    assert (
-        found.steps == [best["step"]]
-        and torch.equal(found.model.state_dict()[name], best["model"][name])
-        and not found.model.training
-    )
+    assert found.steps == [best["step"]] and not found.model.training
+    assert torch.equal(found.model.state_dict()[name], best["model"][name])
 
 
-def test_batches_and_other_folders_change_nothing(trained, place):
+def test_batch_size_and_prepared_folder_change_no_translation(trained, place):
     assert translate.main(["run", "--split", "train", "--out", "one", "--batch-frames", "1", "--beam", "3"]) == 0
     mock_must_c.prepared(trained / "must_c", place / "prepared", "--shards")
-    assert (
-        translate.main(
-            ["run", "--split", "train", "--out", "all", "--batch-frames", "100000", "--beam", "3", "--data", "prepared"]
-        )
-        == 0
-    )
-    assert (
-        lines(place / "one/hypotheses.txt") == lines(place / "all/hypotheses.txt")
-        and len(set(lines(place / "one/hypotheses.txt"))) > 1
-    )
+    options = ["--batch-frames", "100000", "--beam", "3", "--data", "prepared"]
+    assert translate.main(["run", "--split", "train", "--out", "all", *options]) == 0
+    one, together = (lines(place / out / "hypotheses.txt") for out in ("one", "all"))
+    assert one == together and len(set(one)) > 1
 
 
 def test_sound_files_are_translated_as_segments_are(trained, place, capsys):
@@ -139,11 +115,11 @@ def test_sound_files_are_translated_as_segments_are(trained, place, capsys):
     soundfile.write("long.flac", torch.randn(16_000 * 31).mul(0.1).numpy(), 16_000)
     capsys.readouterr()
     assert translate.main(["run", "a.wav", "long.flac", "--beam", "2"]) == 0
-    said, warned = capsys.readouterr()
+    output, warning = capsys.readouterr()
     model = load_translation(place / "run", None, CPU)
     expected = translating.translate_wavs(model, [read_wav(segment)], SearchSettings(2))[0]
-    assert said.split("\n")[0] == f"a.wav\t{expected}" and said.split("\n")[1].startswith("long.flac\t")
-    assert warned.startswith("long.flac: 31 s are more than the model was trained on")
+    assert output.split("\n")[0] == f"a.wav\t{expected}" and output.split("\n")[1].startswith("long.flac\t")
+    assert warning.startswith("long.flac: 31 s are longer than the model's training segments")
 
 
 def test_results_are_not_overwritten(place, capsys):
@@ -174,7 +150,7 @@ def untrained(place):
 
 
 @pytest.mark.parametrize(
-    "spoil, arguments, said",
+    "spoil, arguments, message",
     [
         (None, ("run",), "what to translate? Give --split NAME, or sound files"),
         (None, ("run", "a.wav", "--split", "dev"), "what to translate?"),
@@ -193,9 +169,9 @@ def untrained(place):
         (untrained, ("run", "--split", "dev"), "run: no checkpoint for `last` here"),
     ],
 )
-def test_bad_input_is_one_line(place, capsys, spoil, arguments, said):
+def test_bad_input_is_one_line(place, capsys, spoil, arguments, message):
     if spoil:
         spoil(place)
     assert translate.main(list(arguments)) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1 and error.startswith("error: ")
+    assert message in error and error.count("\n") == 1 and error.startswith("error: ")

@@ -1,4 +1,4 @@
-"""The translation model: causality, padding, loss, decoding, batches, and that it learns."""
+"""The translation model and its task: causality, padding, losses, batches, validation, and learning."""
 
 import math
 from dataclasses import replace
@@ -31,7 +31,7 @@ DECODER = DecoderSettings(n_layers=2, n_heads=2, ffn_dim=32)
 def model():
     torch.manual_seed(0)
     model = TranslationModel(Encoder(TINY), SIZE, DECODER, transcript_size=9).eval()
-    with torch.no_grad():  # far from its start, so that a mistake shows
+    with torch.no_grad():  # far from the initial values, so that a mistake shows
         for parameter in model.decoder.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
     return model
@@ -52,7 +52,7 @@ def test_a_later_token_changes_no_earlier_prediction(model):
     assert not torch.allclose(before[:, 6:], after[:, 6:])
 
 
-def test_alone_and_in_a_batch_give_the_same_logits(model):
+def test_a_batch_gives_the_same_logits_as_single_utterances(model):
     feats = features(90, 17, 44)
     texts = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [14]]
     with torch.no_grad():
@@ -63,7 +63,7 @@ def test_alone_and_in_a_batch_give_the_same_logits(model):
     assert torch.allclose(together.ctc, torch.cat([one.ctc for one in alone]), atol=1e-5)
 
 
-def test_token_by_token_gives_the_logits_of_the_whole(model):
+def test_decoding_token_by_token_gives_the_same_states(model):
     tokens = torch.randint(4, SIZE, (3, 7))
     with torch.no_grad():
         memory, _ = model.encode(features(40, 60, 13))
@@ -73,7 +73,7 @@ def test_token_by_token_gives_the_logits_of_the_whole(model):
     assert torch.allclose(whole, steps, atol=1e-5)
 
 
-def test_label_smoothing_is_the_slow_sum():
+def test_label_smoothing_equals_the_sum_written_out():
     logits, outputs = torch.randn(5, 7, dtype=torch.float64) * 3, torch.tensor([0, 3, 6, 3, 2])
     total = nll = 0.0
     for row, right in zip(logits.tolist(), outputs.tolist()):
@@ -86,7 +86,7 @@ def test_label_smoothing_is_the_slow_sum():
     assert torch.equal(*smoothed_loss(logits, outputs, 0.0))
 
 
-def test_specaugment_hides_no_more_than_it_may_and_repeats():
+def test_specaugment_keeps_its_limits_and_is_repeatable():
     feats, settings = torch.ones(50, 80), SpecAugmentSettings(freq_width=27, time_width=100, time_share=0.2)
     hidden = []
     for n in range(200):
@@ -129,10 +129,11 @@ def make_task(corpus, folder, **settings):
 
 
 def loss_of(task, batch):
-    """Losses of an update that consists of one batch."""
+    """Return the losses of an update of one batch."""
     return task.loss(task.model, batch, Counts([task.counts(batch)]))
 
 
+@pytest.mark.slow
 def test_three_steps_lower_the_loss_of_a_batch(corpus, tmp_path):
     task = make_task(corpus, tmp_path)
     batch = next(task.batches(0, 0))
@@ -150,33 +151,29 @@ def test_three_steps_lower_the_loss_of_a_batch(corpus, tmp_path):
     assert losses == sorted(losses, reverse=True) and losses[3] < losses[0] - 0.1
 
 
-def test_an_epoch_goes_on_where_it_stopped(corpus, tmp_path):
+def test_an_epoch_resumes_where_it_stopped(corpus, tmp_path):
     task = make_task(corpus, tmp_path)
     whole = [[s.id for s in batch.segments] for batch in task.batches(3, 0)]
     assert len(whole) > 2 and [[s.id for s in batch.segments] for batch in task.batches(3, 2)] == whole[2:]
 
 
 @pytest.mark.parametrize("ctc", [0.0, 0.5])
-def test_validation_weighs_tokens_and_shows_translations(corpus, tmp_path, ctc):
+def test_validation_averages_over_tokens_and_writes_translations(corpus, tmp_path, ctc):
     task = make_task(corpus, tmp_path, ctc=CtcSettings(weight=ctc))
     task.model.eval()
     with torch.no_grad():
         figures = task.validate(7)
-        sums, tokens, said = {"nll": 0.0, "ctc": 0.0}, 0, 0
+        sums, tokens, spoken_tokens = {"nll": 0.0, "ctc": 0.0}, 0, 0
         for segment in corpus.dev.segments:
             (batch,) = load_batches([[segment]], task.vocabularies, None, 0)
             losses = loss_of(task, batch)
-            sums = {
-                name: total
-                + losses.get(name, torch.zeros(())).item()
-                * (batch.outputs.numel() if name == "nll" else len(batch.transcripts))
-                for name, total in sums.items()
-            }
-            tokens, said = tokens + batch.outputs.numel(), said + len(batch.transcripts)
+            sums["nll"] += losses["nll"].item() * batch.outputs.numel()
+            sums["ctc"] += losses["ctc"].item() * len(batch.transcripts) if ctc else 0.0
+            tokens, spoken_tokens = tokens + batch.outputs.numel(), spoken_tokens + len(batch.transcripts)
     assert figures["nll"] == pytest.approx(sums["nll"] / tokens, rel=1e-5)
     assert figures["perplexity"] == pytest.approx(math.exp(figures["nll"]))
     if ctc:
-        assert figures["ctc"] == pytest.approx(sums["ctc"] / said, rel=1e-5) and figures["transcript_wer"] > 0
+        assert figures["ctc"] == pytest.approx(sums["ctc"] / spoken_tokens, rel=1e-5) and figures["transcript_wer"] > 0
         assert figures["loss"] == pytest.approx(figures["translation"] + 0.5 * figures["ctc"], rel=1e-6)
     else:
         assert figures["loss"] == figures["translation"] and "ctc" not in figures and "transcript_wer" not in figures
@@ -186,28 +183,24 @@ def test_validation_weighs_tokens_and_shows_translations(corpus, tmp_path, ctc):
     assert all(segment.target in text for segment in corpus.dev.segments)
 
 
-def test_losses_are_divided_by_what_the_whole_update_holds(corpus, tmp_path):
-    """A batch's part of a mean over two: its sum over the tokens of both."""
+def test_losses_are_parts_of_the_mean_over_the_whole_update(corpus, tmp_path):
+    """If an update has three times the batch's counts, the batch adds a third of its own mean."""
     task = make_task(corpus, tmp_path, ctc=CtcSettings(weight=2.0))
     task.model.eval()
     batch = next(task.batches(0, 0))
     own = task.counts(batch)
-    alone, part = (
-        loss_of(task, batch),
-        task.loss(task.model, batch, Counts([{name: 3 * number for name, number in own.items()}])),
-    )
+    alone = loss_of(task, batch)
+    part = task.loss(task.model, batch, Counts([{name: 3 * number for name, number in own.items()}]))
     assert alone["loss"].item() == pytest.approx((alone["translation"] + 2 * alone["ctc"]).item(), rel=1e-6)
     assert all(part[name].item() == pytest.approx(value.item() / 3, rel=1e-6) for name, value in alone.items())
-    assert alone["padding_percent"].item() == pytest.approx(
-        100 * (1 - batch.frames / (len(batch.segments) * max(s.frames for s in batch.segments)))
-    )
+    padded = len(batch.segments) * max(s.frames for s in batch.segments)
+    assert alone["padding_percent"].item() == pytest.approx(100 * (1 - batch.frames / padded))
     real = sum(len(task.vocabularies.target.encode(s.target)) + 1 for s in batch.segments)
-    assert own["tokens"] == real and alone["text_padding_percent"].item() == pytest.approx(
-        100 * (1 - real / batch.outputs.numel())
-    )
+    assert own["tokens"] == real
+    assert alone["text_padding_percent"].item() == pytest.approx(100 * (1 - real / batch.outputs.numel()))
 
 
-def test_a_frozen_encoder_stays_as_it_is(corpus, tmp_path):
+def test_a_frozen_encoder_does_not_change(corpus, tmp_path):
     task = make_task(corpus, tmp_path, freeze_encoder_steps=2)
     batch, before = next(task.batches(0, 0)), {name: value.clone() for name, value in task.encoder.state_dict().items()}
     changes = []
@@ -219,11 +212,11 @@ def test_a_frozen_encoder_stays_as_it_is(corpus, tmp_path):
         assert all(grads) if step >= 2 else not any(grads)
         assert all(p.grad is not None for p in task.model.decoder.parameters())
         same = all(value.equal(before[name]) for name, value in task.encoder.state_dict().items())
-        assert same == (step < 2)  # its batch statistics move once it is free
+        assert same == (step < 2)  # its batch statistics change once it is unfrozen
     assert changes == [True, False, True, False]
 
 
-def test_what_cannot_be_read_is_stepped_over(corpus, tmp_path):
+def test_unreadable_segments_are_skipped(corpus, tmp_path):
     task = make_task(corpus, tmp_path)
     order = training_batches(corpus.train.segments, 400, 0, 0)
     bad = order[1]
@@ -234,16 +227,15 @@ def test_what_cannot_be_read_is_stepped_over(corpus, tmp_path):
     assert [name for name, _ in task.skipped.drain()] == [s.id for s in bad[1:]] and len(bad) > 1
     corpus.train.segments[:] = [replace(s, audio=gone) if s in bad else s for s in corpus.train.segments]
     batches = list(task.batches(0, 0))
-    assert [s.id for s in batches[1].segments] == [
-        s.id for s in order[2]
-    ]  # the next one stands in, or GPUs would wait for this one
+    # The next batch takes the place of an unreadable one, or other processes would wait for it.
+    assert [s.id for s in batches[1].segments] == [s.id for s in order[2]]
     assert [s.id for s in next(task.batches(0, 1)).segments] == [s.id for s in order[2]]
     corpus.train.segments[:] = [replace(s, audio=gone) for s in corpus.train.segments]
     with pytest.raises(InputError, match="several batches in a row cannot be read; the last reason: .*gone.wav"):
         next(task.batches(0, 0))
 
 
-def test_dev_is_read_whole_or_not_at_all(corpus, tmp_path):
+def test_an_unreadable_dev_segment_is_an_error(corpus, tmp_path):
     task = make_task(corpus, tmp_path)
     corpus.dev.segments[2] = replace(corpus.dev.segments[2], audio=tmp_path / "gone.wav")
     task.model.eval()
@@ -251,16 +243,14 @@ def test_dev_is_read_whole_or_not_at_all(corpus, tmp_path):
         task.validate(1)
 
 
-def test_an_update_must_have_a_batch_for_every_part(corpus, tmp_path):
+def test_an_epoch_must_have_a_batch_for_every_part_of_an_update(corpus, tmp_path):
     make_task(corpus, tmp_path, optim=OptimSettings(accumulate=2))
-    with pytest.raises(
-        InputError,
-        match="12 training segments give .* batches for 1 processes of optim.accumulate=40 parts each; lower it",
-    ):
+    message = "12 training segments give .* batches for 1 processes of optim.accumulate=40 parts each; lower it"
+    with pytest.raises(InputError, match=message):
         make_task(corpus, tmp_path, optim=OptimSettings(accumulate=40))
 
 
-def test_a_vocabulary_comes_out_the_same_and_says_when_it_cannot():
+def test_a_vocabulary_is_repeatable_and_needs_a_minimum_size():
     texts = ["uno due tre", "quattro cinque sei", "sette, otto; nove!"]
     vocabulary, again = train_vocabulary(texts, 60), train_vocabulary(texts, 60)
     assert vocabulary.model == again.model and len(vocabulary) <= 60
@@ -269,6 +259,6 @@ def test_a_vocabulary_comes_out_the_same_and_says_when_it_cannot():
         train_vocabulary(texts, 5)
 
 
-def test_heads_must_divide_the_width():
+def test_the_number_of_heads_must_divide_the_width():
     with pytest.raises(InputError, match="n_heads=3 does not divide the encoder's width 16"):
         TranslationModel(Encoder(TINY), SIZE, DecoderSettings(n_heads=3))
