@@ -1,4 +1,4 @@
-"""States kept on disk: the same as computed ones, never stale, never half, within the limit."""
+"""Cached states: equal to computed ones, never stale, never half a file, within the limit."""
 
 import os
 import subprocess
@@ -55,7 +55,7 @@ def test_states_are_those_of_the_encoder(checkpoint, tmp_path, dtype, tolerance,
     cold, warm = states(expert), states(expert)
     assert (expert.cache.read, expert.cache.computed) == (5, 5) and len(kept(tmp_path)) == 5
     assert difference(cold, plain) <= tolerance
-    assert difference(warm, cold) == 0  # rounded before they are used the first time, too
+    assert difference(warm, cold) == 0  # fresh states are rounded too
     assert [layer.dtype for layer in warm] == [torch.float32] * 5 and warm[0].shape == plain[0].shape
 
 
@@ -73,7 +73,7 @@ def test_another_run_reads_stored_states(checkpoint, tmp_path):
 
 
 def test_nothing_is_ever_stale(checkpoint, tmp_path):
-    """Another waveform, encoder, hop, dtype or kind of arithmetic finds nothing of the others'."""
+    """Another waveform, encoder, hop, dtype or precision finds no states of the others."""
     expert = cached(checkpoint, tmp_path)
     states(expert)
     almost = WAVS[0].clone()
@@ -91,7 +91,7 @@ def test_nothing_is_ever_stale(checkpoint, tmp_path):
         states(other)
         assert other.cache.read == 0
     states(expert)
-    assert expert.cache.read == 5  # nobody has written over its own
+    assert expert.cache.read == 5  # the others did not overwrite its files
     with torch.autocast("cpu", torch.bfloat16):
         again = cached(checkpoint, tmp_path)
         states(again)
@@ -190,7 +190,7 @@ def test_temporary_files_of_killed_jobs_are_deleted(checkpoint, tmp_path):
 def test_states_too_large_for_float16_are_exact_but_not_stored(checkpoint, tmp_path):
     expert = cached(checkpoint, tmp_path)
     with torch.no_grad():
-        expert.encoder.linear.weight.mul_(1e7)  # behind the cache's back: its name is made of the weights of before
+        expert.encoder.linear.weight.mul_(1e7)  # the cache does not notice: its folder is named by the weights before
         expected = expert.encoder(WAVS[:1]).hidden_states
     assert expected[0].abs().max() > 65504
     assert difference(states(expert, WAVS[:1]), expected) == 0 and not kept(tmp_path)
@@ -221,7 +221,7 @@ with torch.no_grad():
 
 @pytest.mark.slow
 def test_two_writers_and_a_killed_one_leave_whole_files(checkpoint, tmp_path):
-    """Several processes write the same states while one is killed; what is left is whole, and right."""
+    """Several processes write the same states while one is killed; all files are whole and correct."""
     folder = str(tmp_path / "states")
     doomed = subprocess.Popen([sys.executable, "-c", WRITE, checkpoint, folder, "1000"])
     writers = [subprocess.Popen([sys.executable, "-c", WRITE, checkpoint, folder, "1"]) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The encoder checkpoint: what is written is what is read, and nothing else is accepted."""
+"""The encoder checkpoint: it is read as it was written, and nothing else is accepted."""
 
 import copy
 import json
@@ -145,7 +145,7 @@ def test_a_truncated_file_is_refused(good, share):
 
 @pytest.mark.parametrize("part", [WEIGHT, "linear.bias"])
 def test_one_flipped_bit_is_found(good, part):
-    """torch.load alone would take it for a weight."""
+    """Torch alone would load it as a weight."""
     weight = torch.load(good, weights_only=True)["state_dict"][part].numpy().tobytes()
     content = bytearray(good.read_bytes())
     content[content.index(weight) + 1] ^= 1
@@ -181,7 +181,7 @@ def test_a_malicious_file_is_not_executed(good, tmp_path, dump):
     assert not victim.exists()
     if dump is torch.save:
         check_refused(path, "could run code")
-        torch.load(path, weights_only=False)  # the file is what it claims to be: without the guard it does run
+        torch.load(path, weights_only=False)  # without the guard the file does run code
         assert victim.exists()
 
 
@@ -364,7 +364,7 @@ def test_others_may_read_the_file(tmp_path):
     umask = os.umask(0o022)
     try:
         write_atomically({"a": 1}, tmp_path / "file.pt")
-        assert os.umask(0o022) == 0o022  # and the process's own mask is as it was
+        assert os.umask(0o022) == 0o022  # the process's own mask is unchanged
     finally:
         os.umask(umask)
     assert stat.S_IMODE((tmp_path / "file.pt").stat().st_mode) == 0o644

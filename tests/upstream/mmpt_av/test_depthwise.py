@@ -1,4 +1,4 @@
-"""Depthwise convolution on a processor against PyTorch's own."""
+"""Depthwise convolution on a processor, compared with PyTorch's own."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from mmpt.upstream.mmpt_av.depthwise import BLOCK, depthwise
 
 
 def both(shape: tuple[int, int, int], taps: int, dtype: torch.dtype) -> list[list[torch.Tensor]]:
-    """Result, gradient of the input and of the weight: ours, then PyTorch's in double precision."""
+    """Return result, gradient of the input and of the weight: ours, then PyTorch's in double precision."""
     torch.manual_seed(sum(shape) + taps)
     x, weight, seed = torch.randn(shape), torch.randn(shape[-1], 1, taps), torch.randn(shape)
     found = []

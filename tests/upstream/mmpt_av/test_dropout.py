@@ -1,4 +1,4 @@
-"""Dropout on a processor: its share, scale and gradient, and that nothing is dropped where nothing should be."""
+"""Dropout on a processor: share, scale, gradient, and the cases in which nothing is dropped."""
 
 import pytest
 import torch
@@ -70,7 +70,7 @@ def test_attention_without_dropout_and_with_next_to_none_agree():
 def test_attention_drops_weights_and_keeps_their_mean():
     torch.manual_seed(0)
     q, k = torch.randn(2, 1, 1, 6, 8)
-    v = torch.eye(6)[None, None]  # what comes out is the weights
+    v = torch.eye(6)[None, None]  # the output is the weights
     weights, seen = attend(q, k, v, 0.0), torch.stack([attend(q, k, v, 0.4) for _ in range(4000)])
     assert ((seen == 0).float().mean() - 0.4).abs() < 0.01
     assert torch.allclose(seen.mean(0), weights, atol=0.03)

@@ -1,4 +1,4 @@
-"""The encoder against a slow reference, and what it promises: lengths, padding invariance, statistics, errors."""
+"""The encoder, compared with a slow reference: lengths, padding invariance, statistics, errors."""
 
 import math
 import random
@@ -74,7 +74,7 @@ def test_states_do_not_depend_on_the_batch(tiny, seed):
 
 @torch.no_grad()
 def test_states_do_not_depend_on_a_batch_of_equal_lengths(tiny):
-    """Equal lengths take the way without packing."""
+    """Equal lengths need no packing, and run through other code."""
     check_invariance(tiny, [9000] * 3 + [8961, 9600], [[0, 1, 2], [2, 0], [0, 3, 4], [4, 1, 3, 2]])
 
 

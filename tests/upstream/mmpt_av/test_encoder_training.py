@@ -1,4 +1,4 @@
-"""The encoder in training: gradients, also against a slow reference, and what its batch norms see."""
+"""The encoder in training: gradients, compared with a slow reference, and the input of its batch norms."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ from helpers.slow_encoder import (
 
 
 def loss(layers: list[Tensor]) -> Tensor:
-    """A number that every state of (total, C) layers has its own part in."""
+    """Return a number to which every state of (total, C) layers contributes in its own way."""
     return sum(
         (layer * torch.linspace(-1, 1, layer.numel(), dtype=torch.float64).view_as(layer).sin()).sum()
         for layer in layers
@@ -62,7 +62,7 @@ def test_gradients_are_finite_and_reach_every_parameter(frames):
 
 
 def test_gradients_do_not_depend_on_batch_mates():
-    """In evaluation mode an utterance's loss has one gradient, alone or between others."""
+    """In evaluation mode an utterance's loss has the same gradient alone and among others."""
     grads = []
     for batch, item in (([features(50)], 0), ([features(7), features(50), features(90)], 1)):
         encoder = make(seed=1)
@@ -76,7 +76,7 @@ def test_gradients_do_not_depend_on_batch_mates():
 
 
 def before_batch_norm(block: ConformerBlock, x: Tensor) -> Tensor:
-    """What the block's batch norm gets of one utterance (states, C), without dropout."""
+    """Return the input of the block's batch norm for one utterance, (states, C), without dropout."""
     module = block.convolution
     x = x + 0.5 * slow_feed_forward(x, block.ffn1)
     x = x + slow_attention(x, block.attention)

@@ -1,4 +1,4 @@
-"""The expert through S3PRL's own Featurizer and S3PRLUpstream-like length rule."""
+"""The expert behind S3PRL's own Featurizer, and the length rule of its S3PRLUpstream."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def test_rate_is_a_whole_number(expert):
 
 @torch.no_grad()
 def test_lengths_follow_the_rule_of_s3prl_nn(expert):
-    """`s3prl.nn.S3PRLUpstream` wants len(range(0, longest, rate)) states and (n - 1) // rate + 1 of each item."""
+    """`s3prl.nn.S3PRLUpstream` expects len(range(0, longest, rate)) states, and (n - 1) // rate + 1 of each item."""
     for longest in range(1, 2100, 131):
         states = expert([noise(longest), noise(max(1, longest // 2))])["hidden_states"]
         assert {layer.shape[1] for layer in states} == {
@@ -97,7 +97,7 @@ def test_an_item_is_the_same_alone_and_in_a_batch(expert):
 
 @torch.no_grad()
 def test_bfloat16_products_stay_near_float32(checkpoint, tmp_path, expert):
-    """Near the exact states, not the same, and kept apart from them by the cache."""
+    """They are near the exact states but not equal, and the cache keeps the two apart."""
     (tmp_path / "half.yaml").write_text("precision: bfloat16\n")
     exact = expert([noise(16000)])["hidden_states"]
     for folder in (None, tmp_path / "states", tmp_path / "states"):

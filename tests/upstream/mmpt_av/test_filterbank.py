@@ -1,4 +1,4 @@
-"""The front end against Kaldi's filterbank and against a slow, obvious normalisation."""
+"""The front end, compared with Kaldi's filterbank and with a slow, obvious normalisation."""
 
 import math
 
@@ -13,7 +13,7 @@ KALDI_LENGTHS = [400, 401, 559, 560, 561, 640, 641, 1039, 1040, 1041, 7777, 1600
 
 
 def noise(samples: int, seed: int = 0) -> torch.Tensor:
-    """Noise whose loudness and colour change along the utterance."""
+    """Return noise whose loudness and colour change along the utterance."""
     generator = torch.Generator().manual_seed(1000 * seed + samples)
     white = torch.randn(samples, generator=generator)
     swell = torch.linspace(0.02, 0.3, samples) * (1.2 + torch.sin(torch.arange(samples) / 900))
@@ -27,7 +27,7 @@ def kaldi(wav: torch.Tensor) -> torch.Tensor:
 
 
 def slowly_normalised(energies: torch.Tensor, speech: int, total: int) -> list[list[float]]:
-    """One bin and one frame at a time, in Python's double precision."""
+    """Normalise one bin and one frame at a time, in Python's double precision."""
     out = [[0.0] * energies.shape[1] for _ in range(total)]
     for bin_ in range(energies.shape[1]):
         column = [float(energies[frame, bin_]) for frame in range(speech)]
@@ -62,13 +62,13 @@ def test_energies_of_faint_and_clipped_audio_are_kaldis(bank):
 
 @pytest.mark.parametrize("samples", KALDI_LENGTHS)
 def test_features_are_kaldis_normalised(bank, samples):
-    """From the waveform to the features in one go: right framing, scale, speech frames and padding together."""
+    """The whole way from waveform to features: framing, scale, speech frames and padding together."""
     wav = noise(samples)
     feats, frames = bank([wav])
     total = 4 * math.ceil(samples / 640)
     assert frames == [total] and feats.shape == (1, total, 80) and feats.dtype == torch.float32
     expected = torch.tensor(slowly_normalised(kaldi(wav), speech_frames(samples), total))
-    # A single frame is its own mean; with two, all is plus or minus one, whatever the energies.
+    # A single frame is its own mean; two frames are plus and minus one, whatever the energies.
     assert (feats[0] - expected).abs().max() < 2e-3
 
 
@@ -114,7 +114,7 @@ def test_digital_silence_is_zero_alone_and_in_a_batch(bank):
 
 @pytest.mark.parametrize("samples", [1, 7, 160, 399])
 def test_less_than_a_window_is_one_frame(bank, samples):
-    """Kaldi has no frame at all here; ours is the window padded with zeros, seen before normalisation."""
+    """Kaldi has no frame here; ours is the window padded with zeros, seen before normalisation."""
     fixed = Filterbank(80, 640, mean=(0.0,) * 80, std=(1.0,) * 80)
     wav = noise(samples, seed=3)
     feats, frames = fixed([wav])

@@ -1,4 +1,4 @@
-"""States twice as dense: interpolation against torch's own, lengths, and how the choice travels."""
+"""States twice as dense: interpolation compared with torch's own, lengths, and how the choice is stored."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ def noise(samples: int) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[Encoder, Encoder]:
-    """One encoder at 640 and at 320 samples a state."""
+    """Return one encoder at 640 and at 320 samples a state."""
     encoders = []
     for hop in (640, 320):
         torch.manual_seed(0)

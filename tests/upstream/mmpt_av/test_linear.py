@@ -1,4 +1,4 @@
-"""The linear layer for many rows against PyTorch's own."""
+"""The linear layer for many rows, compared with PyTorch's own."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Packed batches against plain loops over utterances."""
+"""Packed batches, compared with plain loops over utterances."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_gather_reverses_spread(lengths, gap):
 
 
 def test_one_packing_serves_several_gaps():
-    """The positions are kept for the next block: those of one gap must not answer for another."""
+    """Positions are cached for the next block: those of one gap must not be used for another."""
     items = utterances([2, 5, 1])
     packing = Packing([2, 5, 1], CPU)
     for gap in (1, 3, 1):

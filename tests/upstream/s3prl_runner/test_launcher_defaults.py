@@ -18,7 +18,7 @@ from helpers.stock_mocks import diarization, fluent_commands, librispeech, speec
 
 @pytest.fixture
 def world(tmp_path):
-    """A working directory with an encoder, and sample corpora beside it."""
+    """Make a working directory with an encoder, and sample corpora beside it."""
     folder, samples = tmp_path / "work", tmp_path / "samples"
     (folder / "runs" / "clr").mkdir(parents=True)
     (folder / "runs" / "clr" / "encoder.pt").write_bytes(b"")
@@ -99,7 +99,7 @@ def test_given_values_stay(world):
     assert {key: plan.values[key] for key in given if key not in ("downstream", "override")} == {
         key: given[key] for key in given if key not in ("downstream", "override")
     }
-    assert plan.values["override"] == "config.runner.total_steps=2"  # a YAML without /path/to/ is left alone
+    assert plan.values["override"] == "config.runner.total_steps=2"  # a YAML without /path/to/ stays as it is
 
 
 def test_the_users_overrides_win(world, tmp_path):
@@ -125,7 +125,7 @@ def test_no_samples_are_built_if_all_data_are_named(world):
 def test_overrides_survive_any_path(tmp_path):
     awkward = "/data/a=b,,c 'd\"/x"
     merged = overrides.merge({"config.a": awkward, "config.b": [awkward, "/y"]}, "none")
-    parts = [part.split("=") for part in merged.split(",,")]  # as s3prl/utility/helper.py:75 does it
+    parts = [part.split("=") for part in merged.split(",,")]  # like s3prl/utility/helper.py:75
     assert [(key, ast.literal_eval(item)) for key, item in parts] == [
         ("config.a", awkward),
         ("config.b", [awkward, "/y"]),
@@ -169,7 +169,7 @@ def test_a_data_root_precedes_data_yaml_which_precedes_the_samples(world, tmp_pa
     for plan in (from_file, from_flag):  # real data: the full settings and their own workers
         assert plan.values["config"] == str(data.configs_folder() / "ks.yaml")
         assert "config.downstream_expert.datarc.num_workers" not in settings(plan)
-    assert str(world.samples()) in fill("-u fbank -d ic", world).values["override"]  # data.yaml is silent on ic
+    assert str(world.samples()) in fill("-u fbank -d ic", world).values["override"]  # data.yaml does not name ic's
 
 
 def test_samples_named_as_a_data_root_are_still_samples(world):
@@ -304,7 +304,7 @@ def test_missing_lengths_name_the_command_that_writes_them(world, tmp_path):
 
 
 def stock_flags():
-    """Flag names → destination and action of the stock parser, read from its source."""
+    """Yield each flag's names and action, read from the source of the stock parser."""
     source = Path(importlib.util.find_spec("s3prl").origin).parent / "run_downstream.py"
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
@@ -397,6 +397,6 @@ def test_another_lexicon_is_taken_and_noted(world):
 
 
 def test_checkpoints_of_two_steps_are_kept(world):
-    """S3PRL deletes the old one before it writes the new one."""
+    """S3PRL deletes the old checkpoint before it writes the new one."""
     assert settings(fill("-u fbank -d ks", world))["config.runner.max_keep"] == 2
     assert settings(fill("-u fbank -d ks -o config.runner.max_keep=1", world))["config.runner.max_keep"] == 1

@@ -1,4 +1,4 @@
-"""downstream_configs: S3PRL's own hyper-parameters, and what the samples' settings may change."""
+"""The settings of downstream_configs: S3PRL's own hyperparameters, and the few that the samples' may change."""
 
 import pytest
 import yaml
@@ -9,7 +9,7 @@ from mmpt.upstream.s3prl_runner.tasks import TASKS
 NAMES = [task.name for task in TASKS]
 RUNNER = ("total_steps", "eval_step", "save_step", "log_step", "gradient_accumulate_steps")
 
-# From S3PRL's git tree (the wheel has none of these files): lr, then RUNNER's keys, then the rest.
+# From S3PRL's git tree (its wheel has none of these files): lr, then RUNNER's keys, then the rest.
 PUBLISHED = {
     "ks": (1e-4, (200000, 5000, 1000, 100, 1), ["dev", "test"]),
     "ic": (1e-4, (200000, 5000, 250, 100, 1), ["dev", "test"]),
@@ -75,7 +75,7 @@ SPECAUG = {
     "num_time_mask": 2,
 }
 
-# All that downstream_configs/quick may change: steps, batch, learning rate, and the width of ASR's head.
+# Nothing else may change in downstream_configs/quick: steps, batch, learning rate, and the width of ASR's head.
 QUICK_MAY_CHANGE = {f"runner.{key}" for key in ("total_steps", "eval_step", "save_step", "log_step")} | {"optimizer.lr"}
 QUICK_MAY_CHANGE |= {f"downstream_expert.{key}" for keys in BATCHES.values() for key in keys if "batch" in key}
 QUICK_MAY_CHANGE |= {f"downstream_expert.datarc.{key}" for key in ("train_batch_size",)}

@@ -59,7 +59,7 @@ def test_missing_or_unequal_files_are_errors(tmp_path):
 
 
 def diarization_experiment(folder, predictions, chunk=2000):
-    """An experiment whose one recording of 1 s (10 frames) has speaker a in its first, b in its second half."""
+    """Make an experiment with one recording of 1 s (10 frames): first half speaker a, second half speaker b."""
     h5py = pytest.importorskip("h5py")
     data = folder / "data"
     data.mkdir()

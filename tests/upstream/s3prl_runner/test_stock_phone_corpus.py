@@ -14,7 +14,7 @@ VOCABULARY = configs_folder() / "vocabulary" / "phoneme.txt"
 
 
 class Tokenizer:
-    """S3PRL's word encoder in a few lines: three special symbols, then the vocabulary; <eos> appended."""
+    """S3PRL's word encoder in a few lines: three special symbols, then the vocabulary; it appends <eos>."""
 
     unk_idx = 2
 
@@ -30,7 +30,7 @@ class Tokenizer:
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Six utterances of two words a split."""
+    """Make six utterances of two words in each split."""
     librispeech(tmp_path)
     folder = tmp_path / "LibriSpeech"
     return {"path": str(folder), "lexicon": [str(folder / "lexicon" / "samples-lexicon.txt")]}

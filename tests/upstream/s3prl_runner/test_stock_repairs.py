@@ -1,4 +1,4 @@
-"""The repairs: what the stock lines do on the installed libraries before `apply()`, and after it."""
+"""The repairs: S3PRL's lines fail on the installed libraries before `apply()`, and work after it."""
 
 import argparse
 import importlib
@@ -15,7 +15,7 @@ from mmpt.upstream.s3prl_runner import repairs, sox
 
 from helpers.forked_python import REAL_PYTHON
 
-# Repair → what S3PRL does at the line that the repair serves.
+# Repair → the code of S3PRL at the line that the repair serves.
 STOCK_LINES = {
     "repair_audio_backend": "import torchaudio; torchaudio.set_audio_backend('sox_io')",
     "repair_sox_effects": "from torchaudio.sox_effects import apply_effects_file as f; f({wav!r}, [['gain', '-3.0']])",
@@ -54,7 +54,7 @@ def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def write_noise(file, rate=16000, channels=1, seconds=0.25):
-    """Write noise as floats; returns it as (channels, samples)."""
+    """Write noise as floats; return it as (channels, samples)."""
     samples = np.random.default_rng(0).uniform(-0.9, 0.9, (int(rate * seconds), channels)).astype(np.float32)
     soundfile.write(file, samples, rate, subtype="FLOAT")
     return torch.from_numpy(samples).t()
@@ -137,7 +137,7 @@ def test_any_other_effect_is_refused_by_name():
 
 
 def test_recognition_finds_its_utterances_quickly(tmp_path):
-    """S3PRL's data class, on tables of 20,000 names without sound: by plain lists it looks through 400 million."""
+    """S3PRL's data class reads tables of 20,000 names; plain lists would need 400 million comparisons."""
     repairs.apply()
     from mmpt.upstream.s3prl_runner import registration
 

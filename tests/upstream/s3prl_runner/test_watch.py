@@ -1,4 +1,4 @@
-"""What is counted of that which S3PRL lets pass, piece by piece (whole runs: test_launcher_stock_runs.py)."""
+"""The counts of what S3PRL drops silently, one by one (whole runs: test_launcher_stock_runs.py)."""
 
 import json
 from argparse import Namespace
@@ -41,7 +41,7 @@ class Head(torch.nn.Module):
 
 
 def meet(runner, folder, head, past=None, upstream=None):
-    """As Runner.__init__ makes its parts; returns the downstream expert that the runner would use."""
+    """Make the parts as Runner.__init__ does; return the downstream expert that the runner would use."""
     this = Namespace(args=Namespace(expdir=str(folder), past_exp=past), init_ckpt={})
     this._load_weight = lambda model, name: None
     runner.Runner._init_model(this, upstream or torch.nn.Linear(1, 1), "Upstream", False, [])
@@ -49,7 +49,7 @@ def meet(runner, folder, head, past=None, upstream=None):
 
 
 def by_hand(labels, states) -> bool:
-    """Whether CTC finds no path: by the loss itself, which is infinite then."""
+    """Return True if CTC finds no path, which makes the loss infinite."""
     log_probs = torch.zeros(states, 1, 5).log_softmax(-1)
     return bool(
         torch.nn.CTCLoss(zero_infinity=False)(
@@ -103,7 +103,7 @@ def test_nothing_to_train_on_is_an_error_instead_of_an_endless_loop(watch, tmp_p
 
 
 def test_the_runner_can_still_ask_for_an_epoch(watch, tmp_path, runner):
-    """It tells by the words of a TypeError whether a task takes `epoch` (s3prl/downstream/runner.py:279)."""
+    """The runner learns from the text of a TypeError whether a task takes `epoch` (s3prl/downstream/runner.py:279)."""
     head = meet(runner, tmp_path, Head(train=[1]))
     with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
         head.get_dataloader("train", epoch=0)
