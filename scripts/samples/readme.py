@@ -22,11 +22,11 @@ LICENCES = (
 )
 
 TEXT = """\
-# BuiltFile sample corpora
+# Built sample corpora
 
 Small corpora in the layouts of the published ones, so that every stage can be run offline. **Results on them show that
 the pipeline works, and nothing about the paper**: there is under an hour of speech by a dozen voices, other words take
-the place of the tasks' content, and each speaker has another recording channel.
+the place of the tasks' content, and each speaker has a recording channel of their own.
 
 Written by `python scripts/samples/build.py` (version {version}) from the repository's `samples/`, whose README.md tells
 where each recording comes from and what is unproven about it. Do not edit: it is rebuilt from there.
