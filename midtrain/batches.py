@@ -45,10 +45,14 @@ class Batch:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         """Return the batch with `change` applied to each tensor."""
-        tensors = {
-            name: change(getattr(self, name)) for name in ("inputs", "outputs", "transcripts", "transcript_lengths")
-        }
-        return replace(self, wavs=[change(wav) for wav in self.wavs], **tensors)
+        return replace(
+            self,
+            wavs=[change(wav) for wav in self.wavs],
+            inputs=change(self.inputs),
+            outputs=change(self.outputs),
+            transcripts=change(self.transcripts),
+            transcript_lengths=change(self.transcript_lengths),
+        )
 
     def pin_memory(self) -> "Batch":
         """Return the batch in pinned memory, so that copies to a GPU need not be waited for. DataLoader calls it."""
@@ -178,7 +182,7 @@ Item = TypeVar("Item", bound=HasFrames)
 
 
 def cut(segments: list[Item], batch_frames: int) -> list[list[Item]]:
-    """Cut a list into batches of at most `batch_frames` frames; a longer segment is a batch of its own.
+    """Cut a list into batches of at most `batch_frames` frames; a longer segment makes a batch alone.
 
     The frames of the segments are added up, since the encoder computes no padding.
     """

@@ -134,6 +134,7 @@ class Decoder(nn.Module):
         visible = torch.arange(states.shape[1], device=states.device)[None] < lengths[:, None]
         keys_values = []
         for layer in self.layers:
+            assert isinstance(layer, DecoderLayer)
             keys, values = layer.heads(layer.cross_kv(states), 2)
             keys_values.append((keys, values))
         return Memory(keys_values, visible[:, None, None])

@@ -61,7 +61,7 @@ def read_wav(segment: Segment) -> Tensor:
     """Read the segment's waveform (samples,) in [-1, 1], by seeking in its talk or by one read of its tar.
 
     Raises:
-        InputError: the file is missing, damaged or shorter than the segment says.
+        InputError: the file is missing, damaged or shorter than the segment.
     """
     try:
         if segment.flac_bytes:

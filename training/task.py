@@ -15,12 +15,15 @@ Batch = Any  # each task has its own
 class TrainingTask(Protocol):
     """A stage's model, data and losses."""
 
-    model: nn.Module  # holds the encoder as `model.encoder`
     encoder: Encoder
     unit: str  # what batches are counted in: "clips" or "frames"
     best_metric: str  # of `validate`; the checkpoint where it is lowest becomes `best`
     data_checksum: int  # of the training data in their order; a resumed run must find the same
     skipped: SkippedItems  # the task records here what it could not read
+
+    @property
+    def model(self) -> nn.Module:
+        """The model to train, which holds the encoder as `model.encoder`."""
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         """Yield this rank's micro-batches of an epoch, without its first `skip` updates; the same ones at each call."""

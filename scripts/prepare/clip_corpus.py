@@ -29,7 +29,7 @@ class Candidate(NamedTuple):
 
     id: str
     video: str
-    sound: str  # a file that is used if the video has no sound of its own; "" if there is none
+    sound: str  # file to use if the video has no sound; "" if there is none
     split: str
     group: str
 

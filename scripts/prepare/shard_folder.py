@@ -96,7 +96,7 @@ def prepare_folder(out: Path, made_from: dict, fresh: bool) -> None:
 
 
 def write_missing_shards(clips: list[Clip], out: Path, form: ShardForm, jobs: int, max_bad_share: float) -> None:
-    """Write what is missing in a prepared folder."""
+    """Write the missing shards, the index and the checksums of a prepared folder."""
     plan = plan_shards(clips, form.clips_per_shard)
     finished = read_journal(out, plan)
     todo = {name: part for name, part in plan.items() if name not in finished}
@@ -138,7 +138,7 @@ def plan_shards(clips: list[Clip], size: int) -> dict[str, list[Clip]]:
 
 
 def read_journal(out: Path, plan: dict[str, list[Clip]]) -> dict[str, dict]:
-    """Return the journal entries of finished shards, and write the journal anew with them.
+    """Return the journal entries of finished shards, and rewrite the journal with them alone.
 
     A line that a kill cut off, or whose shard is missing, does not count.
     """
@@ -211,7 +211,7 @@ def list_skipped(out: Path, entries: list[dict]) -> int:
 def write_index(out: Path, entries: list[dict]) -> None:
     """Write the checksums of all files, and last the index, which makes the shards usable.
 
-    The journal is written anew, in the order of the shards.
+    The journal is rewritten in the order of the shards.
     """
     write_text(out / JOURNAL, "".join(map(journal_line, entries)))
     rows = chain.from_iterable(entry["index"] for entry in entries)

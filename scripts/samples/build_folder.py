@@ -18,7 +18,7 @@ def open_build_folder(final_root: Path) -> Iterator[Path]:
     """Yield an empty folder next to `final_root`, and delete it afterwards, whatever happens.
 
     It lies in the same file system, so that the finished folder can be renamed in one step. First, build folders that
-    killed builds left behind are deleted; a running build holds the lock of its own.
+    killed builds left behind are deleted; a running build holds the lock of its folder.
     """
     prefix = f".{final_root.name}.building-"
     try:

@@ -98,7 +98,7 @@ def refuse_foreign(root: Path) -> None:
 
 
 def put_in_place(root: Path, final_root: Path, build_folder: Path, sources: str) -> None:
-    """Rename the finished folder to its place. A folder that lies there moves into the build folder, to be deleted."""
+    """Rename the finished folder to its place; move an old folder there into the build folder, to be deleted."""
     if final_root.is_dir():
         final_root.rename(build_folder / "replaced")
     try:
