@@ -71,9 +71,10 @@ class SkippedClip:
 class ClipBatch:
     """The readable clips of a batch of one epoch (None: of validation), and those that were skipped.
 
-    samples: (total,) float32, all waveforms one after the other: one tensor is pinned and copied at once.
-    lengths: samples of each waveform.
-    video: (B, 3, frames, size, size) uint8; in memory the colours of a pixel lie together (channels last).
+    Attributes:
+        samples: (total,) float32, all waveforms one after the other: one tensor is pinned and copied at once.
+        lengths: samples of each waveform.
+        video: (B, 3, frames, size, size) uint8; in memory the colours of a pixel lie together (channels last).
     """
 
     ids: list[str]

@@ -61,8 +61,8 @@ def retrieval(similarity: Tensor, groups: list[str]) -> dict[str, float]:
         groups: of each clip. `within` figures compare inside groups and leave out those of fewer than 20 clips.
 
     Returns:
-        Shares in [0, 1]: `audio_to_video_r1` …, `within_audio_to_video_r1` …, and the chance levels `chance_r1` and
-        `within_chance_r1`.
+        Shares in [0, 1] by name, `audio_to_video_r1` …, `within_audio_to_video_r1` …, and the chance levels
+        `chance_r1` and `within_chance_r1`.
     """
     everything = torch.arange(len(groups))
     members = [torch.tensor([i for i, g in enumerate(groups) if g == name]) for name in sorted(set(groups))]

@@ -31,7 +31,12 @@ BAR = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of sound [{elapsed}<{remaining}]"
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters: all of them, used or not. macs: bucket → MACs summed over its eight utterances."""
+    """The size of an encoder and its operations.
+
+    Attributes:
+        parameters: all of them, used or not.
+        macs: bucket → MACs summed over its eight utterances.
+    """
 
     parameters: int
     macs: dict[str, int]

@@ -63,7 +63,7 @@ def place_pieces(wav: numpy.ndarray, pieces_at: Iterator[tuple[int, numpy.ndarra
     """Copy pieces of sound to their places in `wav`, until it is full.
 
     Returns:
-        The sample numbers where sound began (None: there was none) and ended; both may lie outside of `wav`.
+        The sample numbers where sound began (None if there was none) and ended; both may lie outside of `wav`.
     """
     begin, end = None, -sys.maxsize
     for at, piece in pieces_at:

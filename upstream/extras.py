@@ -46,7 +46,7 @@ def what_to_install(error: ModuleNotFoundError) -> str | None:
     """Describe in one line what is missing and how to install it, for the command that met the error first.
 
     Returns:
-        None if the missing module is our own or Python's: that is a fault, not a missing library.
+        The line, or None if the missing module is our own or Python's, which is a fault and not a missing library.
     """
     module = (error.name or "").partition(".")[0]
     if module in ("", "mmpt", *sys.stdlib_module_names):

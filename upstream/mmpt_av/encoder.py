@@ -34,9 +34,10 @@ class Encoder(nn.Module):
     There is one state every 640 samples (40 ms), or with `frame_hop` 320, by interpolation, one every 320. The states
     of an utterance do not depend on the rest of the batch: nothing is computed on padding (see packing.py).
 
-    >>> encoder = Encoder(EncoderConfig.preset("base")).eval()
-    >>> encoder([torch.randn(16000)]).hidden_states[-1].shape
-    torch.Size([1, 25, 256])
+    Examples:
+        >>> encoder = Encoder(EncoderConfig.preset("base")).eval()
+        >>> encoder([torch.randn(16000)]).hidden_states[-1].shape
+        torch.Size([1, 25, 256])
     """
 
     provenance: dict[str, Any]

@@ -108,7 +108,7 @@ def score(expdir: str | Path, task: str, split: str | None = None) -> dict[str, 
         split: default: the leaderboard's (`test`; ASR `test-clean`). SD has predictions for `test` only.
 
     Returns:
-        `utterances` (SD: the number of recordings) and, as fractions: `acc` for KS and IC, `per` for PR, `wer` and
+        `utterances` (of SD the number of recordings), and as fractions `acc` for KS and IC, `per` for PR, `wer` and
         `cer` for ASR (with a language model also `wer_lm` and `cer_lm`), `der` and `acc` for SD.
 
     Raises:

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None, samples: Callable[[], Path] = find_sampl
         samples: returns the folder of the built samples, for a call that names no data.
 
     Returns:
-        The exit status: 0, or 2 after one line about bad input.
+        The exit status, which is 2 after one line about bad input and else 0.
     """
     program = Path(sys.argv[0]).name
     try:
