@@ -90,6 +90,7 @@ def test_the_wheel_holds_code_and_settings_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("mmpt/")}
     for wanted in (
         "upstream/py.typed",
+        "upstream/mmpt_av/LICENSE",
         "upstream/mmpt_av/encoder.py",
         "pretrain/configs/paper.yaml",
         "midtrain/configs/must_c.yaml",
@@ -101,7 +102,7 @@ def test_the_wheel_holds_code_and_settings_and_nothing_else(wheel):
     ):
         assert f"mmpt/{wanted}" in names
     sources = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=REPOSITORY).split()
-    packed = (".py", ".yaml", ".html", ".txt", ".sh", "py.typed")
+    packed = (".py", ".yaml", ".html", ".txt", ".sh", "py.typed", "LICENSE")
     folders = {name.split("/")[1] for name in names}
     expected = {
         f"mmpt/{name}"
@@ -110,6 +111,11 @@ def test_the_wheel_holds_code_and_settings_and_nothing_else(wheel):
     }
     left_out = {f"mmpt/scripts/{name}" for name in ("quickstart.sh", "reporting/paper_wer.yaml", "setup.sh", "test.sh")}
     assert expected - left_out == names
+
+
+def test_the_encoder_s_folder_has_the_project_s_licence():
+    """It can be copied into other projects, and is, into the hidden set's folder."""
+    assert (REPOSITORY / "upstream/mmpt_av/LICENSE").read_text() == (REPOSITORY / "LICENSE").read_text()
 
 
 def test_an_encoder_is_made_saved_and_loaded(installed, tmp_path):

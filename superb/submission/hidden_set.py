@@ -16,7 +16,6 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder, save_encoder
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.expert import UpstreamExpert
-from mmpt.upstream.repository import REPOSITORY
 
 EXPERT = '''\
 """The upstream as S3PRL's hub loader imports it, from a flat folder: the encoder's package lies beside this file."""
@@ -81,7 +80,7 @@ def write_hidden_set(folder: Path, encoder: Path, hop: int, name: str, judged: E
         model.hop = hop
         save_encoder(model, folder / "model.pt", model.provenance)
     shutil.copytree(Path(package.__file__).parent, folder / "mmpt_av", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(REPOSITORY / "LICENSE", folder / "LICENSE")
+    shutil.copyfile(folder / "mmpt_av" / "LICENSE", folder / "LICENSE")
     card = CARD.format(
         name=name,
         layers=model.config.n_layers,
