@@ -15,8 +15,10 @@ from mmpt.scripts.samples.locate import built_samples
 from mmpt.training.command_line import add_run_options, choose_run_folder
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import load_settings, to_plain
+from mmpt.upstream import threads
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av.config import EncoderConfig
 from mmpt.upstream.repository import samples_folder
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_intermixed_args(argv)  # settings may stand between options
     folder = choose_run_folder(arguments, default=lambda: default_folder(arguments))
     settings = read_settings(arguments, folder)
+    threads.prepare_for_model(encoder_size(settings, folder, arguments.resume))
     # Torch is loaded from here on.
     from mmpt.training.launch import launch
 
@@ -112,6 +115,15 @@ def run(settings: MidtrainSettings, folder: RunFolder, arguments: argparse.Names
         print(f"Translations to look at: {folder.path}/translations_dev.txt")
         print(f"Next: python midtrain/translate.py {folder.path} --split tst-COMMON")
         print(f"      python run_downstream.py -u mmpt_av -k {folder.encoder_file} -d asr")
+
+
+def encoder_size(settings: MidtrainSettings, folder: RunFolder, resume: bool) -> int:
+    """Return about how many parameters the encoder has, by its file or preset."""
+    if settings.init == "none":
+        return threads.encoder_parameters(EncoderConfig.preset(settings.preset))
+    init = Path(settings.init)
+    files = [*([folder.path / "init.pt"] if resume else []), init / "encoder.pt", init]
+    return threads.checkpoint_parameters(next((file for file in files if file.is_file()), init))
 
 
 def default_folder(arguments: argparse.Namespace) -> Path:

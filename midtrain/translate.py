@@ -10,6 +10,7 @@ except ModuleNotFoundError as error:
     sys.exit(f"error: {error}; set up with `bash scripts/setup.sh`, then `. .venv/bin/activate`")
 
 from mmpt.scripts.samples.locate import built_samples
+from mmpt.upstream import threads
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 
@@ -91,6 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.batch_frames < 1:
         raise InputError(f"--batch-frames must be at least 1, not {arguments.batch_frames}")
     search = SearchSettings(arguments.beam, arguments.length_penalty, arguments.max_tokens)
+    threads.prepare_for_model(threads.checkpoint_parameters(arguments.run / "encoder.pt"))
     # Torch is loaded from here on.
     from mmpt.midtrain.trained import load_translation
     from mmpt.midtrain.translating import refuse_to_overwrite, translate_files, translate_split

@@ -15,7 +15,9 @@ from mmpt.scripts.samples.locate import built_samples
 from mmpt.training.command_line import add_run_options, choose_run_folder
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import load_settings, to_plain
+from mmpt.upstream import threads
 from mmpt.upstream.command import clean_exit
+from mmpt.upstream.mmpt_av.config import EncoderConfig
 from mmpt.upstream.repository import samples_folder
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_intermixed_args(argv)  # settings may stand between options
     folder = choose_run_folder(arguments, default=lambda: default_folder(arguments))
     settings = read_settings(arguments, folder)
+    threads.prepare_for_model(model_size(settings))
     # Torch is loaded from here on.
     from mmpt.training.launch import launch
 
@@ -96,6 +99,12 @@ def run(settings: PretrainSettings, folder: RunFolder, arguments: argparse.Names
     train(task, settings, folder, arguments.resume, world)
     if world.is_main:
         print(f"Next: python midtrain/run.py --target-lang it --init {folder.path}")
+
+
+def model_size(settings: PretrainSettings) -> int:
+    """Return about how many parameters both towers have."""
+    audio = threads.encoder_parameters(EncoderConfig.preset(settings.preset))
+    return audio + threads.transformer_parameters(settings.video.d_model, settings.video.n_layers)
 
 
 def default_folder(arguments: argparse.Namespace) -> Path:

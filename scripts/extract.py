@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmpt.upstream import threads
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.mmpt_av.config import FRAME_HOPS
 
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Extract features; return the exit status, 1 if files could not be read."""
     arguments = parser().parse_args(argv)
+    threads.prepare_for_model(threads.checkpoint_parameters(Path(arguments.ckpt)))
 
     from mmpt.scripts.extraction import Extraction, find_sounds, keep_to_settings, read_layers, write_all
     from mmpt.upstream.mmpt_av import load_encoder

@@ -15,7 +15,7 @@ def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Ada
         {"params": [p for p in trained if p.dim() >= 2], "weight_decay": settings.weight_decay},
         {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=trained[0].device.type == "cuda")
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=True)
 
 
 def learning_rate(step: int, settings: OptimSettings) -> float:

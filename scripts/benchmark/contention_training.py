@@ -1,0 +1,121 @@
+"""One training process of contention.py: trains a stage on the samples, and prints seconds a unit under each load."""
+
+import argparse
+import json
+import runpy
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from mmpt.upstream import threads
+from mmpt.upstream.repository import REPOSITORY
+
+COMMANDS = {
+    1: ("pretrain/run.py", "--objective", "clr"),
+    2: ("midtrain/run.py", "--target-lang", "it"),
+}
+NEVER = [f"{name}={10**6}" for name in ("optim.steps", "log_every", "validate_every", "checkpoint_every")]
+WARM_UP = 5  # updates that are not timed: the libraries choose their ways in them
+QUIET_S = 0.3  # for busy processes to start
+
+
+class Enough(Exception):
+    """All loads are measured."""
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Keep so many other processes computing."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        time.sleep(QUIET_S if running else 0)
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def patch_trainer(loads: list[int], updates: int, as_before: bool, times: dict[int, float]) -> None:
+    """Have the trainer time updates under each load in place of its run, fill `times`, and raise Enough."""
+    from mmpt.training.stop_signal import StopSignal
+    from mmpt.training.trainer import Trainer
+    from mmpt.upstream.progress import Progress
+
+    def run(trainer: Trainer) -> None:
+        if as_before:
+            for group in trainer.optimizer.param_groups:
+                group["fused"] = None
+        batches = endless(trainer)
+        with StopSignal() as stop:
+            trainer.bar = Progress(disable=True)
+            units = count_units(trainer)
+            for _ in range(WARM_UP):
+                trainer.train_step(batches, stop)
+            for load in loads:
+                with busy(load):
+                    before, started = units[0], time.perf_counter()
+                    for _ in range(updates):
+                        trainer.train_step(batches, stop)
+                    times[load] = (time.perf_counter() - started) / (units[0] - before)
+        raise Enough
+
+    patch.object(Trainer, "run", run).start()
+
+
+def endless(trainer) -> Iterator:
+    """Yield the batches of one epoch after the other."""
+    epoch = 0
+    while True:
+        yield from trainer.task.batches(epoch, 0)
+        epoch += 1
+
+
+def count_units(trainer) -> list[int]:
+    """Return a list of one number: the clips or frames that the trainer has met, kept up to date."""
+    units, counts = [0], trainer.task.counts
+
+    def counting(batch) -> dict[str, int]:
+        found = counts(batch)
+        units[0] += found[trainer.task.unit]
+        return found
+
+    trainer.task.counts = counting
+    return units
+
+
+def main() -> int:
+    """Train; print a JSON object of seconds a unit by load."""
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("stage", type=int, choices=(1, 2))
+    p.add_argument("updates", type=int)
+    p.add_argument("loads", help="numbers of busy processes, such as 0,1,3")
+    p.add_argument("out", type=Path)
+    p.add_argument("--as-before", action="store_true", help="choose no threads, keep no memory, no fused optimiser")
+    options = p.parse_args()
+    if options.as_before:
+        patch.object(threads, "SMALL_PARAMETERS", -1).start()
+    choose = threads.prepare_for_model
+    times: dict[int, float] = {}
+
+    def choose_and_patch(parameters: int) -> None:
+        choose(parameters)  # then torch may be loaded: the trainer imports it
+        patch_trainer([int(load) for load in options.loads.split(",")], options.updates, options.as_before, times)
+
+    patch.object(threads, "prepare_for_model", choose_and_patch).start()
+    script, *arguments = COMMANDS[options.stage]
+    sys.argv = [script, *arguments, "--out", str(options.out / "run"), *NEVER]
+    try:
+        runpy.run_path(str(REPOSITORY / script), run_name="__main__")
+    except Enough:
+        print(json.dumps(times))
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
