@@ -167,8 +167,8 @@ def _note_how_to_evaluate(plan: Plan) -> None:
         checkpoint, is_best = best_checkpoint(plan.expdir, plan.task.name)
     except InputError:
         return  # a run shorter than its first save_step: S3PRL wrote no checkpoint
-    program = sys.argv[0] if sys.argv[0].endswith(".py") else Path(sys.argv[0]).name
-    start = f"python {shlex.quote(program)}" if program.endswith(".py") else shlex.quote(program)
+    program = sys.argv[0]
+    start = f"python {shlex.quote(program)}" if program.endswith(".py") else Path(program).name  # `mmpt downstream`
     split = "" if plan.task.test_split == "test" else f" -t {plan.task.test_split}"
     if not is_best:
         _note(f"no best checkpoint was written; the last one is {checkpoint}")
