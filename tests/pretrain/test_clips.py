@@ -109,6 +109,7 @@ def test_loader_pins_the_batch(manifest, monkeypatch):
     assert pinned is batch and torch.equal(batch.samples, samples + 1) and torch.equal(batch.video, video + 1)
 
 
+@pytest.mark.slow
 def test_workers_read_what_one_process_reads(manifest):
     dataset = ClipDataset(read_manifest(manifest), SAMPLING, seed=0, memory_gb=0)
     order = [[(2, 0), (2, 1)], [(None, 2)]]

@@ -2,11 +2,15 @@
 
 import json
 
+import pytest
+
 from mmpt.pretrain.manifest import Clip, write_manifest
 from mmpt.pretrain.run import CONFIGS, main
 
 from helpers.broken_media import SECONDS, write_broken
 from helpers.clip_files import write_clip
+
+pytestmark = pytest.mark.slow
 
 SMALL = [
     "--config",

@@ -17,6 +17,8 @@ from mmpt.upstream.repository import REPOSITORY
 from helpers.clip_files import write_manifest
 from helpers.torchrun import torchrun
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = REPOSITORY / "scripts" / "slurm" / "train.sh"
 OPTIONS = [
     "--objective",

@@ -33,6 +33,7 @@ def manifest(tmp_path_factory):
     return write_manifest(tmp_path_factory.mktemp("clips"), clips)
 
 
+@pytest.mark.slow
 def test_three_steps_lower_the_loss_on_one_batch(manifest, tmp_path):
     settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL[2:], "optim.lr=2e-5"])
     task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())

@@ -98,6 +98,7 @@ def test_clips_kept_in_memory_are_the_same(shards):
         assert torch.equal(kept[item].wav, plain[item].wav) and torch.equal(kept[item].video, plain[item].video)
 
 
+@pytest.mark.slow
 def test_workers_read_what_one_process_reads(shards):
     clips = dataset(read_index(shards))
     clips[0, 0]  # read before the workers are forked

@@ -25,6 +25,7 @@ def differences(tmp_path_factory):
     return json.loads(result.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_ranks_are_one_process(differences, case):
     found = differences[case]

@@ -34,12 +34,14 @@ def test_rows_are_sorted_by_length_with_relative_paths(root):
     assert [path.name for path in (root / "out").iterdir()] == ["dev-clean.csv"]
 
 
+@pytest.mark.slow
 def test_command_writes_the_tables(root):
     result = subprocess.run([*COMMAND, "--root", root], capture_output=True, text=True)
     assert result.returncode == 0 and "4 files" in result.stdout
     assert (root / "len_for_bucket/dev-clean.csv").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments, problem",
     [(["--root", "/nowhere"], "no such folder"), (["--splits", "dev-claen"], "there are: dev-clean")],

@@ -61,6 +61,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != LOCK}
 
 
+@pytest.mark.slow
 def test_folder_holds_shards_index_sums_and_skipped_clips(whole):
     assert sorted(contents(whole)) == [
         "SHA256SUMS",
@@ -105,6 +106,7 @@ def test_second_call_writes_no_shard_again(manifest, whole, monkeypatch):
     assert {path.name: path.stat().st_mtime_ns for path in whole.glob("*.tar")} == before
 
 
+@pytest.mark.slow
 def test_killed_call_is_resumed_to_the_same_bytes(manifest, whole, tmp_path, monkeypatch):
     out = tmp_path / "shards"
     pack = shard_folder.packed_clips

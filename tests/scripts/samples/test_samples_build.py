@@ -84,6 +84,7 @@ def test_second_build_does_nothing(built_samples):
     assert not list(built_samples.parent.glob(f".{built_samples.name}.building-*"))
 
 
+@pytest.mark.slow
 def test_foreign_folder_is_refused_even_fresh(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     for arguments in ((), ("--fresh",)):
@@ -123,6 +124,7 @@ def test_moved_folder_gets_new_absolute_paths(tmp_path):
     assert build_manifest.read_build_manifest(root).root == str(root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "missing", ["mrt/clips.tsv", "asterisk/prompts.tsv", "readers/clips.tsv", "lexicon.txt", "mrt/audio/F1_b01_w1.opus"]
 )
@@ -134,10 +136,12 @@ def test_missing_source_is_one_line(tmp_path, missing):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples"]
 
 
+@pytest.mark.slow
 def test_missing_samples_folder_is_one_line(tmp_path):
     assert "no such folder" in only_error_line(run("--samples", tmp_path / "nowhere", "--out", tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_unreadable_recording_is_one_line_and_leaves_nothing(tmp_path):
     samples = tmp_path / "samples"
     shutil.copytree(SAMPLES, samples, copy_function=lambda source, target: Path(target).symlink_to(source))
@@ -149,6 +153,7 @@ def test_unreadable_recording_is_one_line_and_leaves_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples"]
 
 
+@pytest.mark.slow
 def test_terminated_build_leaves_nothing(tmp_path):
     process = subprocess.Popen([*COMMAND, "--out", tmp_path / "out", "--jobs", "1"], stderr=subprocess.PIPE, text=True)
     try:
@@ -186,6 +191,7 @@ def test_bad_table_names_the_line(tmp_path, line, problem):
         read_recordings(tmp_path)
 
 
+@pytest.mark.slow
 def test_help_has_an_example():
     result = run("--help")
     assert result.returncode == 0

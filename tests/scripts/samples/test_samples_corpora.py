@@ -37,6 +37,7 @@ class TestSpeechCommands:
             "speech_commands_test_root": str(built_samples / "speech_commands_test_set_v0.01"),
         }
 
+    @pytest.mark.slow
     def test_counts_are_balanced(self, stock, roots):
         from s3prl.downstream.speech_commands.dataset import SpeechCommandsDataset, SpeechCommandsTestingDataset
         from s3prl.downstream.speech_commands.expert import split_dataset
@@ -49,6 +50,7 @@ class TestSpeechCommands:
         counts = Counter(name for name, _ in SpeechCommandsTestingDataset(**roots).data)
         assert counts == dict.fromkeys(CLASSES, 2)
 
+    @pytest.mark.slow
     def test_items_are_one_second(self, stock, roots):
         from s3prl.downstream.speech_commands.dataset import SpeechCommandsDataset, SpeechCommandsTestingDataset
         from s3prl.downstream.speech_commands.expert import split_dataset

@@ -101,6 +101,7 @@ def test_stated_splits_are_those_of_the_folders(built_samples, provenance):
         assert stock_split(built_samples, file) == row.split, file
 
 
+@pytest.mark.slow
 def test_mrt_speakers_and_english_texts_stay_whole(provenance):
     with (SAMPLES / "asterisk/prompts.tsv").open(encoding="utf-8") as lines:
         prompts = {row["id"]: row["split"] for row in csv.DictReader(lines, delimiter="\t")}
@@ -113,6 +114,7 @@ def test_mrt_speakers_and_english_texts_stay_whole(provenance):
                 assert row.split == prompts.get(stem, "train")
 
 
+@pytest.mark.slow
 def test_noise_of_the_test_is_not_in_training(provenance):
     seconds = {"train": set(), "test": set()}
     for row in provenance.values():

@@ -40,6 +40,7 @@ def run(place, *arguments, out="out", bundles=False) -> int:
     return main(["--data-root", str(place / "noise"), "--out", str(place / out), *small, *arguments])
 
 
+@pytest.mark.slow
 def test_a_whole_run_and_the_same_again(place, capsys, few_lengths):
     command = [
         "--ckpt",
@@ -113,6 +114,7 @@ def table_of(printed: str) -> list[str]:
     return [line for line in printed.splitlines() if line.startswith("|")]
 
 
+@pytest.mark.slow
 def test_a_failed_job_does_not_stop_the_others(place, capsys):
     broken = place / "broken"
     shutil.copytree(place / "noise", broken)
@@ -132,6 +134,7 @@ def test_a_failed_job_does_not_stop_the_others(place, capsys):
     )
 
 
+@pytest.mark.slow
 def test_the_same_on_slurm(place, capsys, tmp_path, monkeypatch):
     """Slurm's commands are stood in for: sbatch runs the script that it is given at once, on this machine."""
     commands = shutil.copytree(Path(__file__).parent / "fake_slurm", tmp_path / "commands")
@@ -161,6 +164,7 @@ def test_a_dry_run_lists_the_jobs(place, capsys):
     )
 
 
+@pytest.mark.slow
 def test_denser_states(place, capsys):
     """Checked first, when the file of the option is not written yet."""
     assert (
