@@ -9,6 +9,7 @@ from typing import Any
 SAMPLE_RATE = 16_000  # samples a second of every waveform
 HOP_SAMPLES = 640  # samples under one state of the blocks: 10 ms frames, sub-sampled by four
 FRAME_HOPS = (640, 320)
+PRECISIONS = ("float32", "bfloat16")  # of matrix products
 WHOLE_NUMBERS = (
     "n_mels",
     "conv_channels",

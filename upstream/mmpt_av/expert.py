@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from .cache import DEFAULT_LIMIT_GB, StateCache
 from .checkpoint import load_encoder
+from .config import PRECISIONS
 from .errors import CheckpointError
 from .nearest import did_you_mean
 
 OPTIONS = ("frame_hop", "precision", "cache_dir", "cache_dtype", "cache_limit_gb")
-PRECISIONS = ("float32", "bfloat16")
 
 
 class UpstreamExpert(nn.Module):
