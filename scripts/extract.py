@@ -6,9 +6,8 @@ from pathlib import Path
 
 from mmpt.upstream import threads
 from mmpt.upstream.command import clean_exit
-from mmpt.upstream.mmpt_av.config import FRAME_HOPS
+from mmpt.upstream.mmpt_av.config import FRAME_HOPS, PRECISIONS
 
-PRECISIONS = ("float32", "bfloat16")
 EXAMPLES = """\
 examples:
   python scripts/extract.py a.wav b.flac --ckpt encoder.pt --out features     the last block's states: a.npz, b.npz
