@@ -29,7 +29,7 @@ check "ruff check" .venv/bin/ruff check --quiet
 check "ruff format" .venv/bin/ruff format --check --quiet
 check "tests" .venv/bin/python "${tests[@]}" "${@:2}"
 check "mypy" .venv/bin/mypy
-check "documentation" .venv/bin/mkdocs build --strict --quiet
+check "documentation" env NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 if [ "${1:-}" = --floor ]; then
     bash scripts/setup.sh --floor
     check "tests of upstream on the oldest stack" .venv-floor/bin/python "${tests[@]}" tests/upstream
