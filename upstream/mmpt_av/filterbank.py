@@ -126,6 +126,7 @@ class Filterbank(nn.Module):
             frames_a_state = self.hop // SHIFT_SAMPLES
             packing = Packing([t * frames_a_state for t in states], joined.device)
             places = packing.place([(end - slot) * frames_a_state for end, slot in zip(ends, slots)])
+            # Padded while they are normalised: the statistics of all items are then sums over one tensor.
             feats = packing.unpack(self.energies(joined[None] * 32768.0)[0, places])
             speech = torch.tensor([speech_frames(n) for n in samples], device=feats.device)
             return self.normalise(feats, speech), packing

@@ -64,6 +64,7 @@ def commands() -> dict[str, Command]:
         "damaged encoder": Command("-u mmpt_av -d ks -k damaged.pt"),
         "damaged checkpoint": Command("-m evaluate -e states-1.ckpt"),
         "unknown upstream": Command("-u fbnak -d ks"),
+        "mistyped mmpt_av": Command("-u mmptav -d ks"),
         "word outside the lexicon": Command(f"-u fbank -d pr -n odd -o {ODD_LEXICON}"),
     }
     for task in ("ic", "pr", "sd", "asr"):
@@ -278,6 +279,7 @@ def test_our_states_reach_the_recogniser(runs):
         ("damaged encoder", "damaged.pt"),
         ("damaged checkpoint", "states-1.ckpt: not a whole checkpoint of S3PRL's runner"),
         ("unknown upstream", "-u fbnak: no such upstream; did you mean fbank"),
+        ("mistyped mmpt_av", "-u mmptav: no such upstream; did you mean mmpt_av?"),
         ("word outside the lexicon", "is in no lexicon"),
         ("no whole batch", "the training set gives no whole batch"),
     ],
