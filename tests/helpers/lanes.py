@@ -6,6 +6,7 @@ The lane holds itself: a test without the mark `slow` fails when it starts a pro
 import contextlib
 import sys
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
@@ -17,6 +18,13 @@ allowed = True
 def watch() -> None:
     """Watch this process from now on."""
     sys.addaudithook(_on_event)
+    start = BaseProcess.start
+
+    def watched_start(self: BaseProcess) -> None:
+        _on_event("os.fork", (self,))  # the module's own ways to start a process raise no event
+        start(self)
+
+    BaseProcess.start = watched_start
     register_optimizer_step_pre_hook(_on_step)
 
 
