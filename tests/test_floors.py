@@ -111,7 +111,7 @@ def test_no_file_hides_a_module_of_python():
     """A script's folder is the first place where it looks for modules."""
     folders = {file.parent for file in MODULES.values() if "__main__" in file.read_text(encoding="utf-8")}
     names = {file.stem for folder in folders | {REPOSITORY} for file in folder.glob("*.py")}
-    names |= {child.name for folder in folders | {REPOSITORY} for child in folder.iterdir() if child.is_dir()}
+    names |= {file.parent.name for folder in folders | {REPOSITORY} for file in folder.glob("*/__init__.py")}
     assert names & set(sys.stdlib_module_names) - {"__init__"} == set()
 
 
