@@ -1,4 +1,4 @@
-"""Mocks of audio-visual corpora in their published layouts, out of four tiny media files."""
+"""Make mocks of audio-visual corpora in their published layouts, of four tiny media files."""
 
 import functools
 import tempfile
@@ -9,7 +9,7 @@ from helpers.clip_files import write_clip
 
 @functools.cache
 def media() -> dict[str, bytes]:
-    """Contents of whole.mp4 (1 s), silent.mp4 (0.8 s), blind.mp4 (1 s) and sound.m4a (0.6 s)."""
+    """Return the contents of whole.mp4 (1 s), silent.mp4 (0.8 s), blind.mp4 (1 s) and sound.m4a (0.6 s)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_clip(folder / "whole.mp4", 1.0, seed=0)
@@ -21,7 +21,7 @@ def media() -> dict[str, bytes]:
 
 
 def place(root: Path, files: dict[str, str]) -> Path:
-    """Writes files (path below root: name in media(), or the text that is to be its content)."""
+    """Write files, given by path in root and content (a name in media(), or a text); return `root`."""
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(media().get(content, content.encode()))
@@ -29,7 +29,7 @@ def place(root: Path, files: dict[str, str]) -> Path:
 
 
 def lrs3(root: Path) -> Path:
-    """Three videos for training, of which one is in pretrain and trainval, and one for testing; every clip is whole."""
+    """Write three training videos, one of them in pretrain and trainval, and a test video; every clip is whole."""
     clips = (
         "pretrain/aaaaaaaaaaa/00001",
         "pretrain/aaaaaaaaaaa/00002",

@@ -1,4 +1,4 @@
-"""A tiny MuST-C of noise in the published layout: nothing to learn, everything to read."""
+"""Make a tiny MuST-C of noise, in the published layout."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ SENTENCES = ("uno due tre", "quattro cinque", "sei sette otto nove", "dieci")
 
 
 def talk(file: Path, seconds: float, rate: int = RATE, channels: int = 1) -> None:
-    """Write a wav of noise whose samples hang on its name alone."""
+    """Write a wav of noise that depends on its name alone."""
     file.parent.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(sum(map(ord, file.name)))
     shape = int(seconds * rate) if channels == 1 else (int(seconds * rate), channels)
@@ -20,7 +20,7 @@ def talk(file: Path, seconds: float, rate: int = RATE, channels: int = 1) -> Non
 
 
 def split(root: Path, name: str, talks: int, language: str = "it", per_talk: int = 4) -> Path:
-    """One split: talks of several segments each, of unequal lengths. Returns its txt folder."""
+    """Write a split, whose talks have several segments of unequal lengths; return its txt folder."""
     data = root / f"en-{language}" / "data" / name
     entries, english, translated = [], [], []
     for number in range(1, talks + 1):
@@ -28,7 +28,8 @@ def split(root: Path, name: str, talks: int, language: str = "it", per_talk: int
         for index in range(per_talk):
             duration = 0.4 + 0.13 * index + 0.05 * number
             entries.append(
-                f"- {{duration: {duration:.6f}, offset: {offset:.6f}, rW: 3, uW: 0, speaker_id: spk.{number}, wav: ted_{name}{number}.wav}}"
+                f"- {{duration: {duration:.6f}, offset: {offset:.6f}, rW: 3, uW: 0, speaker_id: spk.{number}, "
+                f"wav: ted_{name}{number}.wav}}"
             )
             english.append(f"sentence {index}")
             translated.append(f"{SENTENCES[(index + number) % 4]} {SENTENCES[index % 4]}")
@@ -42,7 +43,7 @@ def split(root: Path, name: str, talks: int, language: str = "it", per_talk: int
 
 
 def corpus(root: Path, language: str = "it") -> Path:
-    """Train, dev and tst-COMMON."""
+    """Write train, dev and tst-COMMON; return `root`."""
     for name, talks in (("train", 3), ("dev", 1), ("tst-COMMON", 1)):
         split(root, name, talks, language)
     return root
@@ -57,19 +58,7 @@ def edit(file: Path, number: int, old: str, new: str) -> None:
 
 
 def prepared(root: Path, out: Path, *options: str) -> Path:
-    """The Italian corpus as scripts/prepare/must_c.py makes it, with at most 40 sub-words."""
-    arguments = [
-        "--root",
-        str(root),
-        "--target-lang",
-        "it",
-        "--out",
-        str(out),
-        "--vocabulary-size",
-        "40",
-        "--jobs",
-        "1",
-        *options,
-    ]
-    assert prepare_must_c([*arguments]) == 0
+    """Prepare the Italian corpus by scripts/prepare/must_c.py, with at most 40 sub-words; return `out`."""
+    arguments = ["--root", str(root), "--target-lang", "it", "--out", str(out)]
+    assert prepare_must_c([*arguments, "--vocabulary-size", "40", "--jobs", "1", *options]) == 0
     return out

@@ -1,5 +1,7 @@
-"""Run by torchrun (see test_midtrain_ranks.py): each rank takes its part of a batch; rank 0 also does the whole in one process
-and prints how far apart losses, gradients and batch statistics are, as JSON.
+"""Compare two ranks with one process; torchrun runs this (see test_midtrain_ranks.py).
+
+Each rank computes its part of a batch. Rank 0 also computes the whole batch by itself, and prints, as JSON, how far
+apart losses, gradients and batch statistics are.
 """
 
 import json
@@ -18,12 +20,12 @@ from mmpt.training.distributed import Counts, World, join_world
 from mmpt.training.run_folder import RunFolder
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
-PARTS = [slice(0, 4), slice(4, 6)]  # of unlike lengths, sounds and texts
+PARTS = [slice(0, 4), slice(4, 6)]  # with different lengths, sounds and texts
 SIZES = EncoderConfig(conv_channels=16, d_model=16, n_layers=2, n_heads=2, ffn_dim=32, depthwise_kernel=3, dropout=0.0)
 
 
 def small_task(root: Path, world: World) -> TranslationTask:
-    """In double precision and without dropout."""
+    """Return a task in double precision and without dropout."""
     found = open_corpus(root, "it", 3000)
     train, dev = found.read("train"), found.read("dev")
     vocabularies = Vocabularies(
