@@ -72,7 +72,7 @@ def compare(root: Path, world: World) -> dict[str, float]:
     for value in losses.values():
         dist.all_reduce(value)
     reference = step(whole, whole.model, slice(0, 6), lambda counts: [counts])
-    padding = ("padding_percent", "text_padding_percent")  # hangs on who shares a batch
+    padding = ("padding_percent", "text_padding_percent")  # depends on how segments share batches
     found = {
         f"loss {name}": difference(losses[name] / world.size, value)
         for name, value in reference.items()
