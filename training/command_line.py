@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmpt.training.run_folder import RunFolder
+from mmpt.upstream.output import check_output
 
 
 def add_run_options(parser: argparse.ArgumentParser, default_config: str, default_out: str) -> None:
@@ -36,9 +37,11 @@ def choose_run_folder(arguments: argparse.Namespace, default: Callable[[], Path]
         default: gives the folder of a run without --out.
 
     Raises:
-        InputError: the folder may not be used as --resume and --fresh ask (see RunFolder.check).
+        InputError: the folder holds the project's sources, or may not be used as --resume and --fresh ask (see
+            RunFolder.check).
     """
-    folder = RunFolder(arguments.out or default(), writes=is_main_process())
+    path = arguments.out or default()
+    folder = RunFolder(check_output(path, "runs/NAME"), writes=is_main_process())
     if arguments.resume_if_there:
         arguments.resume, arguments.fresh = folder.is_run(), False
     folder.check(arguments.resume, arguments.fresh)

@@ -8,6 +8,7 @@ import pytest
 from mmpt.training.command_line import add_run_options, choose_run_folder, is_main_process
 from mmpt.training.settings import TrainSettings, to_plain
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.repository import REPOSITORY
 
 
 def choose(*argv: str):
@@ -37,6 +38,7 @@ def run(tmp_path, monkeypatch) -> Path:
         (["--out", "empty", "--resume"], "no run to resume here"),
         (["--resume"], "default: no run to resume here"),
         (["--out", "foreign", "--fresh"], "not a run folder"),
+        (["--out", str(REPOSITORY / "training" / "new")], "holds the project's sources"),
     ],
 )
 def test_a_folder_that_may_not_be_used_is_an_error(run, argv, complaint):
