@@ -1,13 +1,17 @@
 """Jobs: what their results depend on, how they resume, whose predictions they leave. S3PRL really runs, on noise."""
 
+import contextlib
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -143,40 +147,60 @@ def wait_for(condition, seconds=120):
 WORK = "import pickle, sys; from mmpt.superb.worker import work; work(pickle.load(sys.stdin.buffer), True)"
 
 
-def killed_when(job, condition) -> None:
-    """Works at the job in a process of its own, killed without warning as soon as the condition holds."""
-    import pickle
+@contextlib.contextmanager
+def held(files: list[Path]) -> Iterator[None]:
+    """Put pipes that nobody writes to in place of files: who reads one waits until it is killed."""
+    assert files
+    for file in files:
+        file.rename(file.with_suffix(".kept"))
+        os.mkfifo(file)
+    yield
+    for file in files:
+        file.with_suffix(".kept").replace(file)
 
-    process = subprocess.Popen(
-        [sys.executable, "-c", WORK], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+
+def killed_when(job, condition, forked_python) -> None:
+    """Work at the job in a process of its own, and kill it without warning when the condition holds."""
+    process = subprocess.Popen([sys.executable, "-c", WORK], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     process.stdin.write(pickle.dumps(job))
     process.stdin.close()
     wait_for(lambda: condition() or process.poll() is not None)
     assert process.poll() is None, "it was over before it could be killed"
     process.send_signal(signal.SIGKILL)
     process.wait()
+    forked_python.wait_for_all()  # the stock runner, which waits too, has ended with its parent
+
+
+def holds(log: Path, text: str) -> bool:
+    return log.is_file() and text in log.read_text(errors="replace")
 
 
 @pytest.mark.slow
-def test_a_job_killed_in_each_phase_resumes(corpora, encoder, tmp_path):
+def test_a_job_killed_in_each_phase_resumes(corpora, encoder, tmp_path, forked_python):
     """In training before and after a checkpoint, and in the evaluation. The stock runner ends with its parent."""
-    job = ks(corpora, encoder, tmp_path / "job", total_steps=400, eval_step=200, save_step=20)
+    data = shutil.copytree(corpora, tmp_path / "noise")
+    speech, tests = data / "speech_commands_v0.01", data / "speech_commands_test_set_v0.01"
+    job = ks(data, encoder, tmp_path / "job", total_steps=40, eval_step=20, save_step=10)
     job.prepare()
     log, ends = job.folder / "train.log", job.folder / "evaluate.log"
-    killed_when(job, lambda: log.is_file() and "Start a new experiment" in log.read_text(errors="replace"))
-    killed_when(job, lambda: any(job.experiment.glob("states-*.ckpt")))
+    with held([*speech.glob("*/f?_*.wav")]):
+        killed_when(job, lambda: holds(log, "Start a new experiment"), forked_python)
+    assert not any(job.experiment.glob("states-*.ckpt"))
+    with held([*speech.glob("*/m3_*.wav")]):  # of dev
+        killed_when(job, lambda: (job.experiment / "states-10.ckpt").is_file(), forked_python)
     assert not job.trained()
-    killed_when(job, lambda: ends.is_file() and "Resume from" in ends.read_text(errors="replace"))
-    assert job.trained() and not job.result() and "Resume from" in log.read_text(errors="replace")
-    steps = max(int(name.stem.split("-")[1]) for name in job.experiment.glob("states-*.ckpt"))
-    assert steps == 400 and set(job.trained()["dev_curve"]) == {"200", "400"}
+    work(job, evaluate=False)
+    assert job.trained() and holds(log, "Resume from")
+    assert set(job.trained()["dev_curve"]) == {"20", "40"}
+    with held([*tests.glob("*/*.wav")]):
+        killed_when(job, lambda: holds(ends, "Resume from"), forked_python)
+    assert not job.result()
     work(job, evaluate=True)
     assert job.result()["scores"]["test"]["utterances"] == 12 and job.failure() is None
-    before = (job.folder / "evaluate.log").stat().st_mtime_ns
+    before = ends.stat().st_mtime_ns
     work(job, evaluate=True)  # nothing is left to do
-    assert (job.folder / "evaluate.log").stat().st_mtime_ns == before
-    assert read_checkpoint(job.experiment / "states-400.ckpt")["Step"] == 400
+    assert ends.stat().st_mtime_ns == before
+    assert read_checkpoint(job.experiment / "states-40.ckpt")["Step"] == 40
 
 
 @pytest.mark.slow
