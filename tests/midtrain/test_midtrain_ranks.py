@@ -1,9 +1,6 @@
 """Stage 2 in several processes: loss, gradients, statistics and whole runs are those of one process."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from mmpt.training.checkpoints import read_checkpoint
 from mmpt.upstream.repository import REPOSITORY
 
 from helpers import mock_must_c
+from helpers.torchrun import torchrun
 
 pytestmark = pytest.mark.slow
 
@@ -33,14 +31,6 @@ CONFIG = {
 }
 
 
-def torchrun(*command: str, folder: Path) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    return subprocess.run(
-        [*launcher, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=240
-    )
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
@@ -50,7 +40,7 @@ def place(tmp_path_factory):
 
 
 def test_two_ranks_are_one_process(place):
-    result = torchrun(str(TESTS / "helpers" / "two_ranks_translation.py"), str(place / "must_c"), folder=place)
+    result = torchrun(2, str(TESTS / "helpers" / "two_ranks_translation.py"), str(place / "must_c"), folder=place)
     assert result.returncode == 0, result.stderr[-2000:]
     found = json.loads(result.stdout)
     assert {"loss loss", "loss nll", "loss ctc", "gradient of ctc.weight"} <= found.keys()
@@ -66,7 +56,7 @@ def test_two_processes_train_as_one_with_two_parts(place):
     """They do while the encoder is frozen; later its batch statistics cover all ranks, but only one part."""
     options = ["--target-lang", "it", "--data", str(place / "must_c"), "--config", str(place / "config.yaml")]
     assert midtrain([*options, "--out", str(place / "one"), "optim.accumulate=2"]) == 0
-    result = torchrun(str(REPOSITORY / "midtrain" / "run.py"), *options, "--out", "two", folder=place)
+    result = torchrun(2, str(REPOSITORY / "midtrain" / "run.py"), *options, "--out", "two", folder=place, real=True)
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout.count("Encoder (average)") == 1  # only the main process prints
     one, two = logged(place / "one"), logged(place / "two")

@@ -15,6 +15,7 @@ from mmpt.training.checkpoints import read_checkpoint
 from mmpt.upstream.repository import REPOSITORY
 
 from helpers.clip_files import write_manifest
+from helpers.forked_python import REAL_PYTHON
 from helpers.torchrun import torchrun
 
 pytestmark = pytest.mark.slow
@@ -85,7 +86,7 @@ def test_sigterm_saves_although_it_also_reaches_the_processes_that_read(place):
         "validate_every=5000",
     ]
     process = subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *script],
+        [REAL_PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *script],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
