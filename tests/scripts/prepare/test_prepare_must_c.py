@@ -83,6 +83,7 @@ def test_shards_hold_the_wanted_hours(root):
         assert sum(s.samples for s in part[:-1]) < 32000 and (part is plan[-1] or sum(s.samples for s in part) >= 32000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_an_interrupted_call_is_continued(root, tmp_path, monkeypatch, jobs):
     """The third shard cannot be written at first; complete shards are not written again."""

@@ -92,6 +92,7 @@ def test_report_tells_sizes(manifest, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_jobs(manifest, whole, tmp_path):
     assert make(manifest, tmp_path / "shards", "--jobs", "2") == 0
     assert contents(tmp_path / "shards") == contents(whole)
@@ -251,6 +252,7 @@ def test_bad_input_is_one_line(manifest, tmp_path, capsys, arguments, complaint)
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_clip_that_kills_its_process_is_reported_and_the_others_are_packed():
     names = [*"abcdef", "killer", *"ghijklmnop"]
     clips = [Clip(name, Path("x"), Path("x"), 0.0, 1.0, "train", "mock", "g") for name in names]

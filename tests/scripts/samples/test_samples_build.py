@@ -58,6 +58,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_same_bytes_with_any_number_of_processes(tmp_path):
     for name, jobs in (("one", 1), ("two", 2)):
         build_subset(tmp_path / name, jobs)
