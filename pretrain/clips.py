@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from mmpt.pretrain.clip_reader import ClipReader
 from mmpt.pretrain.file_reader import FileReader
 from mmpt.pretrain.manifest import Clip, used_s
+from mmpt.pretrain.pictures import resized
 from mmpt.pretrain.shard_index import ShardClip
 from mmpt.pretrain.shard_reader import ShardReader
 from mmpt.training.media import SAME_S, MediaError
@@ -217,14 +217,7 @@ class ClipDataset(Dataset):
             side = max(1, round(side * (self.sampling.crop_min + (1 - self.sampling.crop_min) * area) ** 0.5))
             top, left, flip = round(y * (height - side)), round(x * (width - side)), toss < 0.5
         video = torch.from_numpy(numpy.stack([frame[top : top + side, left : left + side] for frame in frames]))
-        # On bytes, channels last, as they were decoded: several times as fast as on floats.
-        video = F.interpolate(
-            video.permute(0, 3, 1, 2),
-            size=(self.sampling.size,) * 2,
-            mode="bilinear",
-            antialias=True,
-            align_corners=False,
-        )
+        video = resized(video.permute(0, 3, 1, 2), self.sampling.size, self.sampling.size)
         return (video.flip(-1) if flip else video).permute(0, 2, 3, 1)
 
     def keep(self, index: int, decoded: Decoded) -> None:

@@ -6,16 +6,16 @@ import os
 import zlib
 from collections.abc import Iterable
 
-import av
 import numpy
 import soundfile
 import torch
 from torch import Tensor
 
 from mmpt.pretrain.clip_reader import ClipReader
+from mmpt.pretrain.pictures import decode_picture
 from mmpt.pretrain.shard_index import ShardClip
 from mmpt.training.media import SAME_S, MediaError, media_errors
-from mmpt.training.media_pictures import Converter, converted
+from mmpt.training.media_pictures import converted
 
 
 class ShardReader(ClipReader):
@@ -74,15 +74,10 @@ class ShardReader(ClipReader):
         """Return the pictures of these numbers, scaled down to `short_side` (never up)."""
         sizes, crc32s = self.about["frame_bytes"], self.about["frame_crc32"]
         starts = numpy.cumsum([self.clip.picture_offset, *sizes]).tolist()
-        # FFmpeg's decoder is as fast as libjpeg-turbo through torchvision, and scales at the same time; importing
-        # torchvision takes seconds.
-        decoder = av.CodecContext.create("mjpeg", "r")
-        decoder.thread_count = 1
-        convert = Converter(short_side)
 
         def picture(number: int) -> numpy.ndarray:
             jpeg = checked(self.read(starts[number], sizes[number]), crc32s[number], f"picture {number} of this clip")
-            return convert(decoder.decode(av.Packet(jpeg))[0])
+            return decode_picture(jpeg, short_side)
 
         with media_errors(self.where):
             return converted(numbers, picture)
