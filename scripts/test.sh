@@ -26,7 +26,7 @@ check() {
     "$@" || failed+=("$name")
 }
 check "ruff check" .venv/bin/ruff check --quiet
-check "ruff format" .venv/bin/ruff format --check --quiet
+check "ruff format" .venv/bin/ruff format --check
 check "tests" .venv/bin/python "${tests[@]}" "${@:2}"
 check "mypy" .venv/bin/mypy
 check "documentation" env NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
