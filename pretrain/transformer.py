@@ -19,5 +19,6 @@ def attend_to_neighbours(blocks: nn.ModuleList) -> None:
     Attention then starts between similar tokens, which neighbours are by their positions, and need not learn it first.
     """
     for block in blocks:
+        assert isinstance(block, nn.TransformerEncoderLayer)
         for weight in block.self_attn.in_proj_weight.chunk(3)[:2]:  # of queries and keys, not of values
             weight.mul_(0.3).add_(0.8 * torch.eye(len(weight)))

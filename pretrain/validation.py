@@ -44,8 +44,9 @@ class Errors:
 
     def figures(self, name: str) -> dict[str, float]:
         """Return the mean squared error, and its ratio to the error of the constant reconstruction."""
-        error = (self.squares / self.count).mean().item()
-        of_mean = (self.target_squares / self.count - (self.targets / self.count).square()).mean().item()
+        squares, targets, target_squares = map(torch.as_tensor, (self.squares, self.targets, self.target_squares))
+        error = (squares / self.count).mean().item()
+        of_mean = (target_squares / self.count - (targets / self.count).square()).mean().item()
         return {f"{name}_error": error, f"{name}_error_over_mean": error / max(of_mean, 1e-12)}
 
 
@@ -83,9 +84,9 @@ class HeldOutClips:
         self.clips, self.audio, self.video = (sum((state[i] for state in states), []) for i in range(3))
         self.audio_errors, self.video_errors = (sum((state[i] for state in states), Errors()) for i in (3, 4))
         order = sorted(range(len(self.clips)), key=self.clips.__getitem__)
-        self.clips, self.audio, self.video = (
-            [items[i] for i in order] if items else [] for items in (self.clips, self.audio, self.video)
-        )
+        self.clips = [self.clips[i] for i in order]
+        if self.audio:
+            self.audio, self.video = [self.audio[i] for i in order], [self.video[i] for i in order]
 
     def similarity(self) -> Tensor:
         """Return the similarity of each sound (rows) to each picture (columns), in the order of `clips`."""

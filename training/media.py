@@ -5,12 +5,14 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 
 SAME_S = 1e-6  # times nearer to each other than this are the same
 CUT_S = 1.0  # a file that ends so much earlier than its header tells counts as cut off
 STILL = av.stream.Disposition.attached_pic | av.stream.Disposition.still_image | av.stream.Disposition.timed_thumbnails
+NO_TIMESTAMPS: Any = av.format.Flags.no_timestamps.value  # a number, whatever the type stubs tell
 # A text file may be a playlist of web addresses: training never waits for a server.
 OPEN_OPTIONS = {"protocol_whitelist": "file"}
 
@@ -88,7 +90,8 @@ class MediaStream:
     def open(self) -> None:
         self.container = open_media(self.path)
         try:
-            self.stream = pick(getattr(self.container.streams, self.kind), self.kind)
+            # PyAV's classes of streams and frames differ by kind, which no type here can follow.
+            self.stream: Any = pick(getattr(self.container.streams, self.kind), self.kind)
         except MediaError:
             self.container.close()
             raise
@@ -104,7 +107,7 @@ class MediaStream:
     def __exit__(self, *error) -> None:
         self.close()
 
-    def decoded(self, from_s: float) -> Iterator[tuple[float, av.frame.Frame]]:
+    def decoded(self, from_s: float) -> Iterator[tuple[float, Any]]:
         """Yield (seconds, frame), beginning at or before `from_s`, without decoding all that lies before it.
 
         Some formats (AVI, FLV, MOV, MPEG-TS) seek by decoding time or by a guess, and may land too late: then the next
@@ -127,7 +130,7 @@ class MediaStream:
 
     def seek(self, to_s: float) -> bool:
         """Seek to a point at or before `to_s` where decoding can start; return False if the format cannot."""
-        if self.container.format.flags & av.format.Flags.no_timestamps.value:
+        if self.container.format.flags & NO_TIMESTAMPS:
             return False
         self.is_fresh = False
         try:
@@ -136,14 +139,15 @@ class MediaStream:
             return False
         return True
 
-    def timed(self, first_s: float | None) -> Iterator[tuple[float, av.frame.Frame]]:
+    def timed(self, first_s: float | None) -> Iterator[tuple[float, Any]]:
         """Yield (seconds, frame) from the current position.
 
         A frame without a time stamp begins where the one before it ends; the first one begins at `first_s`.
         """
         self.is_fresh = False
         time, before = first_s, None
-        for frame in self.container.decode(self.stream):
+        frames: Iterator[Any] = self.container.decode(self.stream)
+        for frame in frames:
             if frame.time is not None:
                 time = frame.time - self.origin_s
             elif time is None:

@@ -60,7 +60,9 @@ class VideoFile:
         Raises:
             MediaError: the file is damaged, has no picture there, or is cut off before the last time.
         """
-        shown, last, last_s = [], None, 0.0
+        shown: list[av.VideoFrame] = []
+        last: av.VideoFrame | None = None
+        last_s = 0.0
         with media_errors("video"):
             for time, frame in self.frames(times[0]):
                 while last and len(shown) < len(times) and time > times[len(shown)] + SAME_S:
@@ -70,6 +72,7 @@ class VideoFile:
                 last, last_s = frame, time
             else:
                 self.check_end(last is not None, last_s, times[-1])
+            assert last is not None
             shown += [last] * (len(times) - len(shown))
             return converted(shown, Converter(short_side))
 
@@ -81,12 +84,15 @@ class VideoFile:
         Raises:
             MediaError: the file is damaged, has no picture there, or is cut off in it.
         """
-        made, times, convert = [], [], Converter(short_side)
+        made: list[numpy.ndarray] = []
+        times: list[float] = []
+        convert = Converter(short_side)
         with media_errors("video"):
             for time, frame in self.frames(0.0):
                 if time >= seconds and made:
                     break
-                made.append(convert(frame)), times.append(time)
+                made.append(convert(frame))
+                times.append(time)
             else:
                 self.check_end(bool(made), times[-1] if made else 0.0, seconds)
             return made, times

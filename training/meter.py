@@ -70,7 +70,7 @@ class Meter:
 
     def __init__(self):
         self.losses: dict[str, Tensor] = {}
-        self.norm = 0.0
+        self.norm: float | Tensor = 0.0
         self.steps = self.units = self.skipped = 0
         self.waited = self.seconds = 0.0
 

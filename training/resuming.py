@@ -29,7 +29,7 @@ def check_resumable(state: dict, settings: TrainSettings, processes: int, data_c
 
 def fixed_settings(settings: dict) -> dict:
     """Return settings by dotted name, without those that may change at a resume."""
-    flat = {}
+    flat: dict[str, object] = {}
     for name, value in settings.items():
         flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
     return {name: value for name, value in flat.items() if name not in MAY_CHANGE}
