@@ -42,13 +42,22 @@ def test_an_error_is_told_as_python_tells_it():
     assert run("-c", "import sys; sys.exit('no')").stderr == "no\n"
 
 
+def heed_interrupts() -> None:
+    """Undo that test processes of xdist ignore Ctrl-C, which a child would inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGKILL", "SIGUSR1"])
 def test_a_signal_ends_it(name, forked_python):
     number = getattr(signal, name)
-    process = subprocess.Popen([sys.executable, "-c", WAIT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(number)
-    process.communicate(timeout=60)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", WAIT], preexec_fn=heed_interrupts, **streams)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == -number
     forked_python.wait_for_all()
 

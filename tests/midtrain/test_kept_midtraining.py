@@ -43,5 +43,5 @@ def test_an_old_run_goes_on_as_the_old_code_did(kept):
     run = kept / "midtrain"
     before = logged(run)
     assert main(["--out", str(run), "--resume", "--data", str(kept / "must_c_it")]) == 0
-    check_log(run, before, {"loss", "translation", "nll", "ctc", "gradient_norm", "bleu"})
+    check_log(run, before, dict.fromkeys(("loss", "translation", "nll", "ctc", "gradient_norm", "bleu"), 1e-3))
     assert load_encoder(run / "encoder.pt").provenance["stages"][-1]["steps"] == 6

@@ -32,9 +32,13 @@ def test_an_old_run_is_exported(kept):
 
 @pytest.mark.slow
 def test_an_old_run_goes_on_as_the_old_code_did(kept):
-    """The log tells what the old code computed after the checkpoint; the resumed run computes the same."""
+    """The log tells what the old code computed after the checkpoint; the resumed run computes the same.
+
+    But for the pictures: another library decodes them now, and rounds otherwise.
+    """
     run = kept / "pretrain"
     before = logged(run)
     assert main(["--out", str(run), "--resume", "--data", str(kept / "shards")]) == 0
-    check_log(run, before, {"loss", "audio", "video", "clr", "gradient_norm", "audio_error", "video_error"})
+    seen = dict.fromkeys(("loss", "video", "clr", "gradient_norm", "video_error"), 0.03)
+    check_log(run, before, {**seen, "audio": 1e-3, "audio_error": 1e-3})
     assert load_encoder(run / "encoder.pt").provenance["stages"][-1]["steps"] == 6
