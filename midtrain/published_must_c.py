@@ -6,6 +6,7 @@ Unusable training segments are dropped and reported. Dev and tests are kept whol
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import soundfile
@@ -110,8 +111,7 @@ def reason_to_drop(segment: Segment, available: int, max_frames: int) -> str | N
 def clip(segment: Segment, available: int) -> Segment:
     """Return the segment cut to its wav of `available` samples; at least one sample is left."""
     start = min(segment.start, available - 1)
-    samples = max(1, min(segment.samples, available - start))
-    return Segment(segment.id, segment.audio, start, samples, segment.source, segment.target, segment.speaker)
+    return replace(segment, start=start, samples=max(1, min(segment.samples, available - start)))
 
 
 def language_folder(root: Path, language: str) -> Path:

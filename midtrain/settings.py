@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mmpt.training.settings import TrainSettings, require
-from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av import EncoderConfig
+from mmpt.training.settings import TrainSettings, require, require_preset
 
 
 @dataclass(frozen=True)
@@ -109,10 +107,7 @@ class MidtrainSettings(TrainSettings):
         super().__post_init__()
         require(0 <= self.label_smoothing < 1, f"label_smoothing must lie in [0, 1), got {self.label_smoothing:g}")
         require(self.freeze_encoder_steps >= 0, "freeze_encoder_steps must not be negative")
-        try:
-            EncoderConfig.preset(self.preset)
-        except ValueError as error:
-            raise InputError(f"preset: {error}") from None
+        require_preset(self.preset)
 
     @property
     def language(self) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.nearest import did_you_mean
-from mmpt.upstream.repository import REPOSITORY
+from mmpt.upstream.repository import is_clone
 
 
 class Command(NamedTuple):
@@ -29,7 +29,7 @@ COMMANDS = {
     "superb check-data": Command("scripts.superb.check_data", "check the tasks' corpora before a run"),
     "superb submit": Command("scripts.superb.submit", "make a bundle for the leaderboard from a run's predictions"),
     "superb score": Command("scripts.superb.score", "score a bundle by the leaderboard's rules"),
-    "superb cost": Command("scripts.superb.cost", "count an upstream's parameters and operations"),
+    "superb cost": Command("scripts.superb.cost", "count an encoder's parameters and operations"),
     "superb report": Command("scripts.report", "write tables and figures of one or more runs"),
     "export": Command("scripts.export", "write an encoder checkpoint from a run, or an untrained one"),
     "extract": Command("scripts.extract", "write an encoder's states of sound files"),
@@ -103,17 +103,12 @@ def overview(group: str = "") -> str:
 
 
 def hint(group: str, word: str) -> str:
-    """What was probably meant: a command of that name in a group, or the nearest name."""
+    """Return a hint at what was probably meant: a command of that name in a group, or the nearest name."""
     for name in COMMANDS:
         if name.endswith(f" {word}"):
             return f"did you mean mmpt {name}?"
     known = [name.removeprefix(group).split()[0] for name in COMMANDS if name.startswith(group)]
     return did_you_mean(word, known, prefix=f"mmpt {group}", otherwise=f"mmpt {group}--help lists all")
-
-
-def is_clone() -> bool:
-    """Return True if the code runs from a clone of the repository, which alone has the sample recordings."""
-    return (REPOSITORY / "samples" / "README.md").is_file()
 
 
 if __name__ == "__main__":

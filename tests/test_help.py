@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from mmpt.scripts import cli
+from mmpt.upstream import repository
 from mmpt.upstream.extras import EXTRAS, extra_of, what_to_install
 from mmpt.upstream.repository import REPOSITORY
 
@@ -108,8 +109,8 @@ def test_an_unknown_subcommand_gets_the_nearest_name(capsys, typed, hint):
 
 
 @pytest.mark.parametrize("name", ["samples", "quickstart"])
-def test_a_command_that_needs_a_clone_says_so(monkeypatch, tmp_path, capsys, name):
-    monkeypatch.setattr(cli, "REPOSITORY", tmp_path)
+def test_a_command_that_needs_a_clone_reports_it(monkeypatch, tmp_path, capsys, name):
+    monkeypatch.setattr(repository, "REPOSITORY", tmp_path)
     assert cli.main([name]) == 2
     assert capsys.readouterr().err.startswith(f"error: mmpt {name} needs the recordings of the repository")
 

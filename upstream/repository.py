@@ -21,6 +21,11 @@ def git_revision() -> str:
     return found.stdout.strip() or "unknown"
 
 
+def is_clone() -> bool:
+    """Return True if the code runs from a clone of the repository, which alone has the sample recordings."""
+    return (REPOSITORY / "samples" / "README.md").is_file()
+
+
 def samples_folder() -> Path:
     """Return the folder of the built sample corpora: `$MMPT_SAMPLES`, else `data/samples` in the repository."""
     return Path(os.environ.get("MMPT_SAMPLES") or REPOSITORY / "data" / "samples").absolute()

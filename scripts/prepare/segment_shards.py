@@ -12,13 +12,11 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
-import numpy
-import soundfile
 import torch
 
 from mmpt.midtrain.corpus import read_table, write_table
 from mmpt.midtrain.segments import Segment, read_wav
-from mmpt.scripts.prepare.pcm import to_int16
+from mmpt.scripts.prepare.pcm import to_flac
 from mmpt.scripts.prepare.shard_making import new_pool
 from mmpt.upstream.files import replacing
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
@@ -83,7 +81,7 @@ def write_shard(path: Path, segments: list[Segment]) -> None:
         tarfile.open(temporary, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
         for number, segment in enumerate(segments):
-            flac, key = to_flac(segment), f"{path.stem}-{number:06d}"
+            flac, key = to_flac(read_wav(segment).numpy()), f"{path.stem}-{number:06d}"
             about = {"id": segment.id, "speaker": segment.speaker, "source": segment.source, "target": segment.target}
             placed.append(replace(segment, audio=path, start=tar.offset + HEADER, flac_bytes=len(flac)))
             add(tar, f"{key}.flac", flac)
@@ -96,14 +94,6 @@ def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))
-
-
-def to_flac(segment: Segment) -> bytes:
-    """Return the segment's sound as FLAC. 16-bit wavs, such as MuST-C's, lose nothing."""
-    file = io.BytesIO()
-    wav: numpy.ndarray = read_wav(segment).numpy()
-    soundfile.write(file, to_int16(wav), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    return file.getvalue()
 
 
 def table_of(path: Path) -> Path:

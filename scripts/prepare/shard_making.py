@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy
-import soundfile
 import torch
 from PIL import Image
 
 from mmpt.pretrain.file_reader import FileReader
 from mmpt.pretrain.manifest import Clip
 from mmpt.pretrain.shard_index import ShardClip, padded
-from mmpt.scripts.prepare.pcm import to_int16
+from mmpt.scripts.prepare.pcm import to_flac
 from mmpt.training.media import MediaError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
@@ -49,8 +48,7 @@ def pack(clip: Clip, short_side: int, quality: int) -> Packed | str:
             rate = media.rate
     except MediaError as error:
         return str(error)
-    flac = io.BytesIO()
-    soundfile.write(flac, to_int16(wav.numpy()), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    flac = to_flac(wav.numpy())
     pictures = [jpeg(frame, quality) for frame in frames]
     about = {
         "id": clip.id,
@@ -64,13 +62,13 @@ def pack(clip: Clip, short_side: int, quality: int) -> Packed | str:
         "width": frames[0].shape[1],
         "sample_rate": SAMPLE_RATE,
         "samples": len(wav),
-        "audio_crc32": zlib.crc32(flac.getvalue()),
+        "audio_crc32": zlib.crc32(flac),
         "frame_times": times,
         "frame_bytes": [len(picture) for picture in pictures],
         "frame_crc32": [zlib.crc32(picture) for picture in pictures],
     }
     text = json.dumps(about, ensure_ascii=False, separators=(",", ":"))
-    return Packed(text.encode(), flac.getvalue(), b"".join(pictures))
+    return Packed(text.encode(), flac, b"".join(pictures))
 
 
 def jpeg(picture: numpy.ndarray, quality: int) -> bytes:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.repository import REPOSITORY, samples_folder
+from mmpt.upstream.repository import REPOSITORY, is_clone, samples_folder
 
 BUILDER = REPOSITORY / "scripts" / "samples" / "build.py"
 
@@ -18,7 +18,7 @@ def built_samples() -> Path:
         InputError: the package does not run from its repository, where the recordings are; or the build failed, which
             the builder has reported.
     """
-    if not (REPOSITORY / "samples" / "README.md").is_file():
+    if not is_clone():
         raise InputError(
             "no data named, and only the repository has the sample recordings: name your data, or work in a clone"
         )

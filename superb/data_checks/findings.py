@@ -24,13 +24,17 @@ class Finding:
     text: str
 
 
-def several(level: str, task: str, items: Iterable, what: str) -> list[Finding]:
-    """Return one finding for any number of like items, of which it names the first few; none for no item."""
+def count_and_name(items: Iterable, what: str) -> str:
+    """Return a text about like items, of which it names the first few; empty for no item."""
     items = list(items)
-    if not items:
-        return []
     more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
-    return [Finding(level, task, f"{len(items):,} {what}: {', '.join(map(str, items[:SHOWN]))}{more}")]
+    return f"{len(items):,} {what}: {', '.join(map(str, items[:SHOWN]))}{more}" if items else ""
+
+
+def several(level: str, task: str, items: Iterable, what: str) -> list[Finding]:
+    """Return one finding for any number of like items; none for no item."""
+    text = count_and_name(items, what)
+    return [Finding(level, task, text)] if text else []
 
 
 def print_findings(findings: list[Finding]) -> bool:

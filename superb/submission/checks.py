@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmpt.superb.data_checks.findings import count_and_name
 from mmpt.superb.scoring.files import decode, read_h5, read_shift
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
@@ -16,7 +17,6 @@ from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 import pylibmagic  # noqa: F401  # isort: skip  (brings libmagic, which python-magic looks for when imported)
 import magic  # isort: skip
 
-SHOWN = 3  # of many like items
 TYPES = {"ic": ("text/plain", "text/csv", "application/csv")}  # of other tasks text/plain alone
 ENCODINGS = ("us-ascii", "utf-8")
 
@@ -130,9 +130,6 @@ def _strange(task: str, value: str, labels: list[set[str]] | None) -> list[str]:
 
 
 def _several(name: str, items: Collection[str], what: str) -> list[str]:
-    """Return one line for any number of like items, of which it names the first few."""
-    items = list(items)
-    if not items:
-        return []
-    more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
-    return [f"{name}: {len(items):,} {what}: {', '.join(items[:SHOWN])}{more}"]
+    """Return one line for any number of like items; none for no item."""
+    text = count_and_name(items, what)
+    return [f"{name}: {text}"] if text else []
