@@ -62,15 +62,8 @@ class Extraction:
                         wavs[file] = wav
                 for batch in _batches(wavs, self.batch_s):
                     for file, states in zip(batch, self.states([wavs[file] for file in batch])):
-                        yield (
-                            file,
-                            {
-                                "states": states,
-                                "samples": len(wavs[file]),
-                                "hop": self.encoder.hop,
-                                "layers": self.layers,
-                            },
-                        )
+                        about = {"samples": len(wavs[file]), "hop": self.encoder.hop, "layers": self.layers}
+                        yield file, {"states": states, **about}
 
     def states(self, wavs: list[Tensor]) -> Iterator[Tensor]:
         """Yield the states of each waveform, (T, C) of one layer or (layers, T, C) of several, on the CPU."""
@@ -178,7 +171,7 @@ def _decode(file: Path) -> Tensor | str:
 
 
 def _batches(wavs: dict[Path, Tensor], batch_s: float) -> Iterator[list[Path]]:
-    """Files that fit a batch together; padding costs the encoder nothing, so their order does not matter."""
+    """Yield the files of each batch; padding costs the encoder nothing, so their order does not matter."""
     batch: list[Path] = []
     seconds = 0.0
     for name, wav in wavs.items():

@@ -13,6 +13,7 @@ from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.options import Options
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.repository import REPOSITORY
+from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 
 RUNS = REPOSITORY / "runs" / "quickstart"
 SEED = 1337  # S3PRL's own
@@ -42,7 +43,7 @@ def make_encoders(samples: Path) -> list[ScoredEncoder]:
         depends_on=built + file_hash(pretrained),
     )
     files = (untrained, pretrained, midtrained)
-    return [ScoredEncoder("fbank", "fbank"), *(ScoredEncoder(file.parent.name, "mmpt_av", file) for file in files)]
+    return [ScoredEncoder("fbank", "fbank"), *(ScoredEncoder(file.parent.name, UPSTREAM, file) for file in files)]
 
 
 def train(command: list[str], out: Path, config: Path, depends_on: str) -> None:

@@ -39,7 +39,7 @@ def end_run(folder: Path, title: str, bundles: bool = True) -> tuple[Path, list[
 def make_bundles(folder: Path) -> tuple[list[dict], list[str]]:
     """Make and score `bundles/NAME` of each of our encoders that was tested, in place of an earlier bundle.
 
-    A bundle serves a rehearsal as well as a submission: its manifest says which. Costs and scores are added to
+    A bundle serves a rehearsal as well as a submission; its manifest records which. Costs and scores are added to
     results.json.
 
     Args:

@@ -1,7 +1,7 @@
 """Where results of stage 3 belong: runs/superb/NAME.
 
 Results once went to superb/NAME, where the code of stage 3 lies today. Such a path still works: commands take it as
-runs/superb/NAME and say so, unless results of that time still lie in it.
+runs/superb/NAME and report that, unless results of that time still lie in it.
 """
 
 import os
@@ -25,9 +25,9 @@ def output_folder(path: Path, flag: str = "--out") -> Path:
     inside = _inside_code(path)
     if inside is None or _is_code(inside):
         return check_output(path, f"runs/superb/{'/'.join(inside or ('NAME',))}", flag)
-    if inside and (CODE / inside[0]).is_dir():  # results of before
+    if inside and (CODE / inside[0]).is_dir():  # written at that time
         return path
-    return _say(path, RESULTS.joinpath(*inside or (UNNAMED,)))
+    return _taken_as(path, RESULTS.joinpath(*inside or (UNNAMED,)))
 
 
 def input_path(path: Path) -> Path:
@@ -36,7 +36,7 @@ def input_path(path: Path) -> Path:
     if inside is None or _is_code(inside) or (path / "results.json" if not inside else path).exists():
         return path
     moved = RESULTS.joinpath(*inside or (UNNAMED,))
-    return _say(path, moved) if moved.exists() else path
+    return _taken_as(path, moved) if moved.exists() else path
 
 
 def _inside_code(path: Path) -> tuple[str, ...] | None:
@@ -53,8 +53,8 @@ def _is_code(inside: tuple[str, ...]) -> bool:
     return first.is_file() or (first / "__init__.py").is_file() or first.name == "__pycache__"
 
 
-def _say(path: Path, moved: Path) -> Path:
-    """Tell that `path` is taken as `moved`; return it as a path from the working directory."""
+def _taken_as(path: Path, moved: Path) -> Path:
+    """Report that `path` is taken as `moved`; return it as a path from the working directory."""
     shown = Path(os.path.relpath(moved))
     print(f"{path}: taken as {shown} (superb/ holds the project's code)", file=sys.stderr)
     return shown

@@ -29,7 +29,8 @@ def clean_exit(main: Callable[..., int | None]) -> Callable[..., int]:
             print(f"error: {line}", file=sys.stderr)
             return 2
         except OSError as error:  # no permission, disk full, a file where a folder should be
-            print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+            file = f"{error.filename}: " if error.filename else ""
+            print(f"error: {file}{error.strerror or error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -9,6 +9,7 @@ from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.options import Options, add_data_arguments, read_data_options, read_tasks
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 
 EXAMPLES = """\
 examples:
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.ckpt is not None:
         if not arguments.ckpt.is_file():
             raise InputError(f"--ckpt {arguments.ckpt}: no such encoder checkpoint")
-        encoder = ScoredEncoder("encoder", "mmpt_av", arguments.ckpt.absolute())
+        encoder = ScoredEncoder("encoder", UPSTREAM, arguments.ckpt.absolute())
     from mmpt.superb.data_checks import check_job, print_findings
     from mmpt.superb.jobs import make_jobs
 

@@ -24,7 +24,8 @@ A bundle holds
 
 Whatever the server would drop in silence stops the command: ids that are missing, unknown or repeated, labels that do
 not exist, files that are not text, SD's probabilities, frame counts and frame_shift. Test sets or settings other than
-the leaderboard's, or a missing task, need --allow-partial; the manifest then says that the bundle cannot be submitted.
+the leaderboard's, or a missing task, need --allow-partial; the manifest then marks the bundle as one that cannot be
+submitted.
 """
 
 

@@ -113,7 +113,7 @@ def read_table(file: Path) -> dict[str, WordErrors]:
 
 
 def moved_table(file: Path) -> Path:
-    """Return where the paper's table lies today if `file` is its former place, and say so; else `file`."""
+    """Return where the paper's table lies today if `file` is its former place, and report that; else `file`."""
     if file.exists() or file.expanduser().resolve() != OLD_PAPER:
         return file
     shown = Path(os.path.relpath(PAPER))

@@ -57,7 +57,7 @@ states = upstream([waveform])["hidden_states"]
 ```
 """
 # Samples of the waveforms for the check: a second, a window, one sample, an odd length.
-LENGTHS = (16000, 400, 1, 23457)
+LENGTHS = (SAMPLE_RATE, 400, 1, 23457)
 CLOSE = 1e-5  # largest difference of a state
 
 

@@ -19,9 +19,8 @@ LOW_HZ = 20.0
 PRE_EMPHASIS = 0.97
 ENERGY_FLOOR = 1.1920928955078125e-07  # Kaldi's: the float32 epsilon
 VARIANCE_FLOOR = 1e-10
-CHUNK_FRAMES = (
-    8192  # frames of the whole batch whose spectra are in memory at once: an hour needs little more than a minute
-)
+# Frames of the whole batch whose spectra are in memory at once: an hour needs little more than a minute.
+CHUNK_FRAMES = 8192
 
 
 def speech_frames(samples: int) -> int:

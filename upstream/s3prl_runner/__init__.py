@@ -3,8 +3,8 @@
 - `launcher`: the command `python run_downstream.py -u mmpt_av -d asr`; `arguments` parses it, `defaults` fills it in.
 - `repairs`: what PyTorch, torchaudio (see `sox`) and huggingface_hub have removed; `distributed`: repairs for torchrun.
 - `registration`: the upstream `mmpt_av`, and PR's phone corpus (`phone_corpus`), which S3PRL's wheel leaves out.
-- `watch`: what the runner drops silently, counted while it runs; `printed`: its printed lines; `progress`: its
-  progress bars, which are plain lines in a log.
+- `watch`: what the runner drops silently, counted while it runs; `printed`: its printed lines and its
+  step; `progress`: its progress bars, which are plain lines in a log.
 - `experiment`: the best checkpoint of an experiment folder, and its scores (see `diarization` for SD).
 - `tasks`: the five tasks by our names and S3PRL's.
 """

@@ -1,4 +1,7 @@
-"""The lines that S3PRL's runner prints and this project reads. No other file knows their wording (s3prl 0.4.18)."""
+"""What this project reads of a run of S3PRL: lines that the runner prints, and the step that its bar keeps in a file.
+
+No other file knows the wording of the lines (s3prl 0.4.18).
+"""
 
 from __future__ import annotations
 
