@@ -42,12 +42,14 @@ def busy(processes: int) -> Iterator[None]:
 
 def patch_trainer(loads: list[int], updates: int, as_before: bool, times: dict[int, float]) -> None:
     """Have the trainer time updates under each load in place of its run, fill `times`, and raise Enough."""
+    from mmpt.pretrain import video_encoder
     from mmpt.training.stop_signal import StopSignal
     from mmpt.training.trainer import Trainer
     from mmpt.upstream.progress import Progress
 
     def run(trainer: Trainer) -> None:
         if as_before:
+            patch.object(video_encoder, "mean_tubelets", mean_tubelets_before).start()
             for group in trainer.optimizer.param_groups:
                 group["fused"] = None
         batches = endless(trainer)
@@ -65,6 +67,17 @@ def patch_trainer(loads: list[int], updates: int, as_before: bool, times: dict[i
         raise Enough
 
     patch.object(Trainer, "run", run).start()
+
+
+def mean_tubelets_before(video, settings):
+    """Return what tubelets.mean_tubelets does, by one sum over two dimensions."""
+    import torch
+
+    t, p = settings.tubelet, settings.patch
+    side = settings.size // p
+    cut = video.reshape(len(video), 3, settings.times, t, side, p, side, p)
+    sums = cut.sum((4, 6), dtype=torch.float32)  # (B, 3, times, t, p, p)
+    return sums.transpose(1, 2).reshape(len(video), settings.times, settings.pixels) / settings.places
 
 
 def endless(trainer) -> Iterator:
@@ -95,7 +108,7 @@ def main() -> int:
     p.add_argument("updates", type=int)
     p.add_argument("loads", help="numbers of busy processes, such as 0,1,3")
     p.add_argument("out", type=Path)
-    p.add_argument("--as-before", action="store_true", help="choose no threads, keep no memory, no fused optimiser")
+    p.add_argument("--as-before", action="store_true", help="train as the commands once did, see contention.py")
     options = p.parse_args()
     if options.as_before:
         patch.object(threads, "SMALL_PARAMETERS", -1).start()
