@@ -328,6 +328,6 @@ def test_two_processes_train_to_their_end(task, root):
 
 
 def test_the_script_in_the_root_answers_at_once(root):
-    result = python([RUN_DOWNSTREAM, "-d", "ks"], root)
+    result = python([RUN_DOWNSTREAM, "-d", "ks"], root, REAL_PYTHON)
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.startswith("run_downstream.py: error: -u is missing") and result.stderr.count("\n") == 1

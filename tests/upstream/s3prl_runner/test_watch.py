@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.s3prl_runner import repairs
+from mmpt.upstream.s3prl_runner import launcher, repairs
 from mmpt.upstream.s3prl_runner.experiment import dev_curve, newest_checkpoint
 from mmpt.upstream.s3prl_runner.watch import SCORES, TALLY, Watch
 
@@ -180,3 +180,20 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path):
     assert torch.load(target, weights_only=True) == {"Step": 1}
     torch.save({"Step": 3}, tmp_path / "other.pt")
     assert torch.load(tmp_path / "other.pt", weights_only=True) == {"Step": 3}
+
+
+def test_counts_are_written_at_the_end_of_a_run(capsys):
+    """The lines on standard error; what did not happen is not mentioned."""
+    cache = Namespace(read=1200, computed=3, root="states", held=2_500_000)
+    ctc = {"train": {"utterances": 8, "unalignable": 2}, "dev": {"utterances": 4, "unalignable": 0}}
+    seen = Namespace(counts={"dropped_batches": 5, "nan_steps": 7, "ctc": ctc}, upstream=Namespace(cache=cache))
+    launcher._note_observations(seen)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" (")[0] for line in lines] == [
+        "[mmpt] dropped batches: 5",
+        "[mmpt] nan steps: 7",
+        "[mmpt] CTC, train: 25.0 % of utterances have more labels than the encoder has states, and do not count",
+        "[mmpt] cache: 1,200 utterances read, 3 computed; states holds 2 MB",
+    ]
+    launcher._note_observations(Namespace(counts={"dropped_batches": 0, "nan_steps": 0, "ctc": {}}, upstream=None))
+    assert capsys.readouterr().err == ""
