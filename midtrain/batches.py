@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmpt.midtrain.ctc import spoken
 from mmpt.midtrain.segments import Segment, read_wav
-from mmpt.midtrain.specaugment import item_generator
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, Vocabulary
+from mmpt.training.draws import named_generator
 from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.upstream.errors import InputError
 
@@ -158,7 +158,7 @@ def load_batches(
 
 def training_batches(segments: list[Segment], batch_frames: int, seed: int, epoch: int) -> list[list[Segment]]:
     """Return an epoch's batches: segments roughly sorted by length, cut into batches, and the batches shuffled."""
-    generator = item_generator(seed, epoch)
+    generator = named_generator(seed, epoch)
     noise = torch.rand(len(segments), generator=generator, dtype=torch.float64)
     lengths = torch.tensor([segment.frames for segment in segments]) * (1 + JITTER * noise)
     batches = cut([segments[i] for i in lengths.argsort(stable=True).tolist()], batch_frames)

@@ -1,16 +1,9 @@
 """SpecAugment (Park et al. 2019): sets bands and stretches of normalised features to zero, which is their mean."""
 
-import zlib
-
 import torch
 from torch import Tensor
 
 from mmpt.midtrain.settings import SpecAugmentSettings
-
-
-def item_generator(*name: object) -> torch.Generator:
-    """Return a generator seeded by a name alone: its draws are the same on any worker and after a resume."""
-    return torch.Generator().manual_seed(zlib.crc32("/".join(map(str, name)).encode()))
 
 
 def augment(feats: Tensor, settings: SpecAugmentSettings, generator: torch.Generator) -> Tensor:

@@ -14,11 +14,12 @@ from mmpt.midtrain.model import Predictions, TranslationModel, smoothed_loss
 from mmpt.midtrain.scoring import score_translations
 from mmpt.midtrain.segments import Segment, Split
 from mmpt.midtrain.settings import MidtrainSettings
-from mmpt.midtrain.specaugment import augment, item_generator
+from mmpt.midtrain.specaugment import augment
 from mmpt.midtrain.validation import COUNTED_IN, HeldOutSegments
 from mmpt.midtrain.vocabulary import PAD
 from mmpt.training.device import use_device
 from mmpt.training.distributed import Counts, World
+from mmpt.training.draws import named_generator
 from mmpt.training.epochs import batches_of_rank
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import require
@@ -156,7 +157,7 @@ class TranslationTask:
             return feats
         seed, epoch = self.settings.seed, batch.epoch
         return [
-            augment(item, self.settings.specaugment, item_generator(seed, epoch, s.id))
+            augment(item, self.settings.specaugment, named_generator(seed, epoch, s.id))
             for item, s in zip(feats, batch.segments)
         ]
 

@@ -1,7 +1,6 @@
 """Clips as training uses them: a waveform and some pictures, cropped and flipped at random, and batches of them."""
 
 import dataclasses
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from mmpt.pretrain.manifest import Clip, used_s
 from mmpt.pretrain.pictures import resized
 from mmpt.pretrain.shard_index import ShardClip
 from mmpt.pretrain.shard_reader import ShardReader
+from mmpt.training.draws import named_generator
 from mmpt.training.media import SAME_S, MediaError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.progress import Progress
@@ -156,7 +156,7 @@ class ClipDataset(Dataset):
         clip = self.clips[index]
         generator = None
         if epoch is not None:
-            generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed}/{epoch}/{clip.id}".encode()))
+            generator = named_generator(self.seed, epoch, clip.id)
         position = torch.rand(1, generator=generator).item() if generator else 0.5
         try:
             wav, frames = self.read(clip, index, position)

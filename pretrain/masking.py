@@ -1,6 +1,5 @@
 """Random masks of the masked objective (MAE, He et al. 2022): what is encoded, and what is to be reconstructed."""
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmpt.pretrain.settings import MaskedSettings
+from mmpt.training.draws import named_generator
 from mmpt.upstream.mmpt_av.config import state_count
 from mmpt.upstream.mmpt_av.filterbank import speech_frames
 
@@ -89,12 +89,8 @@ def draw_masks(
 
 
 def draw_order(seed: int, epoch: int | None, clip_id: str, what: str, tokens: int) -> Tensor:
-    """Return a random order (tokens,) of a clip's tokens.
-
-    It depends on the arguments alone, and so is the same on any number of ranks and workers, and after a resume.
-    """
-    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{epoch}/{clip_id}/{what}".encode()))
-    return torch.rand(tokens, generator=generator).argsort()
+    """Return a random order (tokens,) of a clip's tokens, which depends on the arguments alone."""
+    return torch.rand(tokens, generator=named_generator(seed, epoch, clip_id, what)).argsort()
 
 
 def kept_tokens(tokens: int, share: float) -> int:

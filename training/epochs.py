@@ -1,12 +1,12 @@
 """The order of an epoch: items are shuffled by seed and epoch, and split over ranks so that each is seen once."""
 
-import zlib
 from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
 
 from mmpt.training.distributed import World
+from mmpt.training.draws import named_generator
 
 MicroBatch = TypeVar("MicroBatch")
 
@@ -34,8 +34,7 @@ class EpochBatches:
     """
 
     def __init__(self, items: int, batch_size: int, seed: int, epoch: int, skip: int, world: World, accumulate: int):
-        generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{epoch}".encode()))
-        order = torch.randperm(items, generator=generator).tolist()
+        order = torch.randperm(items, generator=named_generator(seed, epoch)).tolist()
         size = batch_size // (world.size * accumulate)
         batches = [order[n : n + size] for n in range(0, len(order) - size + 1, size)]
         own = batches_of_rank(batches, world, accumulate)[skip * accumulate :]

@@ -11,10 +11,11 @@ from mmpt.midtrain.corpus import open_corpus
 from mmpt.midtrain.decoder import Past
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
 from mmpt.midtrain.settings import CtcSettings, DataSettings, DecoderSettings, MidtrainSettings, SpecAugmentSettings
-from mmpt.midtrain.specaugment import augment, item_generator
+from mmpt.midtrain.specaugment import augment
 from mmpt.midtrain.task import TrainingData, TranslationTask
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, train_vocabulary
 from mmpt.training.distributed import Counts, World
+from mmpt.training.draws import named_generator
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import OptimSettings
 from mmpt.upstream.errors import InputError
@@ -90,13 +91,13 @@ def test_specaugment_keeps_its_limits_and_is_repeatable():
     feats, settings = torch.ones(50, 80), SpecAugmentSettings(freq_width=27, time_width=100, time_share=0.2)
     hidden = []
     for n in range(200):
-        one = augment(feats, settings, item_generator(0, n, "ted_1_0"))
-        assert torch.equal(one, augment(feats, settings, item_generator(0, n, "ted_1_0")))
+        one = augment(feats, settings, named_generator(0, n, "ted_1_0"))
+        assert torch.equal(one, augment(feats, settings, named_generator(0, n, "ted_1_0")))
         rows, columns = (one == 0).all(1).sum().item(), (one == 0).all(0).sum().item()
         hidden.append((rows, columns))
     assert max(r for r, _ in hidden) == 9 and max(c for _, c in hidden) == 26
     assert feats.min() == 1
-    assert torch.equal(augment(feats[:1], SpecAugmentSettings(0, 27, 1, 100), item_generator(1)), feats[:1])
+    assert torch.equal(augment(feats[:1], SpecAugmentSettings(0, 27, 1, 100), named_generator(1)), feats[:1])
 
 
 @pytest.fixture
