@@ -96,8 +96,8 @@ def score_encoders(encoders: list[ScoredEncoder], samples: Path) -> None:
     from mmpt.superb.bundles import end_run
     from mmpt.superb.executor import execute, executor_for
     from mmpt.superb.jobs import Job
+    from mmpt.superb.printout import SMOKE
     from mmpt.superb.results import write_results
-    from mmpt.superb.tables import SMOKE
 
     options, results = Options(data_root=str(samples)), RUNS / "superb"
     jobs = [

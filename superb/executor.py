@@ -14,7 +14,7 @@ import submitit
 import torch
 
 from mmpt.superb.jobs import Job
-from mmpt.superb.tables import job_line
+from mmpt.superb.printout import job_line
 from mmpt.superb.worker import work
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.progress import Progress

@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     rates, seeds = opt.read_numbers(arguments.lr, arguments.seeds)
     slurm = dict(opt.read_pair(text, "--slurm") for text in arguments.slurm)
 
-    from mmpt.superb import tables
+    from mmpt.superb import printout
     from mmpt.superb.bundles import end_run
     from mmpt.superb.data_checks import check_jobs
     from mmpt.superb.executor import execute, executor_for
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.fresh:
             shutil.rmtree(job.folder, ignore_errors=True)
         job.prepare()
-    notes = tables.comparability_notes(jobs, options)
+    notes = printout.comparability_notes(jobs, options)
     for note in notes:
         print(note)
 
@@ -91,8 +91,8 @@ def main(argv: list[str] | None = None) -> int:
         failed += execute(chosen, True, executor, arguments.jobs, "test")
     command = shlex.join(["python", "scripts/superb/run.py", *(sys.argv[1:] if argv is None else argv)])
     content = write_results(jobs, chosen, out, command, notes)
-    print("\n" + tables.results_table(content, tasks, encoders))
-    for line in tables.footnotes(content, jobs, chosen, failed):
+    print("\n" + printout.results_table(content, tasks, encoders))
+    for line in printout.footnotes(content, jobs, chosen, failed):
         print(line)
     page, problems = end_run(out, "SUPERB tasks", bundles=not arguments.no_bundles)
     print(f"\nWritten: {out / 'results.json'}, {page} ({(time.time() - started) / 60:.1f} minutes)")

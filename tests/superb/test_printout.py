@@ -1,9 +1,9 @@
 """What a run prints."""
 
 from mmpt.superb.encoders import ScoredEncoder
+from mmpt.superb.printout import SMOKE, results_table
 from mmpt.superb.results import unalignable
 from mmpt.superb.selection import summaries
-from mmpt.superb.tables import SMOKE, results_table
 from mmpt.superb.text_table import text_table
 
 from helpers.fake_job import FakeJob
