@@ -104,7 +104,7 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Predicts each next token from the tokens before it and the encoder's states.
+    """Predict each next token from the tokens before it and the encoder's states.
 
     One embedding serves input and output, as in fairseq's recipe.
 

@@ -12,7 +12,7 @@ PAD, BOS, EOS, UNKNOWN = range(4)
 
 
 class Vocabulary:
-    """Turns texts into numbers and back.
+    """Turn texts into numbers and back.
 
     Args:
         model: a serialised SentencePiece model with the four special symbols above.

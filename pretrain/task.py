@@ -48,7 +48,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Collate:
-    """Makes a batch and draws its masks, in the worker that read its clips."""
+    """Make a batch and draw its masks, in the worker that read its clips."""
 
     settings: PretrainSettings
 

@@ -1,4 +1,4 @@
-"""Ends a run: a bundle of each encoder, scored by the leaderboard's rules and noted in results.json; the report."""
+"""End a run: a bundle of each encoder, scored by the leaderboard's rules and noted in results.json; the report."""
 
 import json
 from dataclasses import asdict

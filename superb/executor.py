@@ -1,4 +1,4 @@
-"""Runs several jobs at a time, here or on a Slurm cluster, both by submitit. Finished jobs are left alone.
+"""Run several jobs at a time, here or on a Slurm cluster, both by submitit. Finished jobs are left alone.
 
 submitit pickles each job for the process that runs it, below `submitit/` of the output folder. Results come back in the
 jobs' own JSON files: nothing is unpickled here.

@@ -128,7 +128,7 @@ class VideoFile:
 
 
 class Converter:
-    """Turns frames into upright RGB pictures (H, W, 3) uint8, all of the first one's size.
+    """Turn frames into upright RGB pictures (H, W, 3) uint8, all of the first one's size.
 
     That size is scaled down to `short_side` pixels on the short side (never up).
     """

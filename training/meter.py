@@ -44,7 +44,7 @@ def peak_tflops(device: torch.device) -> float | None:
 
 
 class FlopCount:
-    """Counts the floating-point operations of the first micro-batch, forward and backward, as they are run.
+    """Count the floating-point operations of the first micro-batch, forward and backward, as they are run.
 
     Dropped tokens cost none. `per_unit` is the mean over the batch's units (clips, frames) on this rank.
     """

@@ -139,7 +139,7 @@ def alone(work: Callable[[Clip], Packed | str], clip: Clip) -> Packed | str:
 
 
 class ShardWriter:
-    """Writes one tar.
+    """Write one tar.
 
     Args:
         path: the name that the tar will have.

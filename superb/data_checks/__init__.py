@@ -1,4 +1,4 @@
-"""Checks that each SUPERB task's corpus is as S3PRL 0.4.18 needs it, without S3PRL.
+"""Check that each SUPERB task's corpus is as S3PRL 0.4.18 needs it, without S3PRL.
 
 Each task's module has `check(config, hop)`: the task's configuration with its real paths, and the samples under a state
 (None if no encoder is given). It returns findings. An error would stop the training, make it loop, or make its figure

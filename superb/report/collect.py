@@ -1,4 +1,4 @@
-"""Collects each encoder's origin and scores from the results of runs. Nothing is filled in."""
+"""Collect each encoder's origin and scores from the results of runs. Nothing is filled in."""
 
 from __future__ import annotations
 

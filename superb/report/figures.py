@@ -1,4 +1,4 @@
-"""Draws the figures of a report. Each function returns None if it has nothing to show."""
+"""Draw the figures of a report. Each function returns None if it has nothing to show."""
 
 from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Writes report.html, one file that needs no other, and its figures as PNG and PDF beside it."""
+"""Write report.html, one file that needs no other, and its figures as PNG and PDF beside it."""
 
 import base64
 from collections.abc import Iterable

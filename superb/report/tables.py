@@ -1,4 +1,4 @@
-"""Makes the tables of a report, as text cells. A cell without a figure stays empty."""
+"""Make the tables of a report, as text cells. A cell without a figure stays empty."""
 
 from dataclasses import dataclass, field
 

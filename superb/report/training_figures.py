@@ -1,4 +1,4 @@
-"""Draws the heads' training: dev scores over the steps, and how much each task weights the encoder's layers."""
+"""Draw the heads' training: dev scores over the steps, and how much each task weights the encoder's layers."""
 
 from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Reads the predictions of a bundle, and the truths that S3PRL's runner and Kaldi folders hold."""
+"""Read the predictions of a bundle, and the truths that S3PRL's runner and Kaldi folders hold."""
 
 import io
 import os

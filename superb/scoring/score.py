@@ -1,4 +1,4 @@
-"""Scores a bundle by the leaderboard server's rules, with superb_s and the rank among the published rows."""
+"""Score a bundle by the leaderboard server's rules, with superb_s and the rank among the published rows."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Builds a bundle, what one submits to SUPERB's leaderboard: predict.zip, the forms, and the hidden set's folder.
+"""Build a bundle, what one submits to SUPERB's leaderboard: predict.zip, the forms, and the hidden set's folder.
 
 A bundle holds
 

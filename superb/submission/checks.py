@@ -1,4 +1,4 @@
-"""Checks that predictions are complete and well-formed, which the leaderboard's server does not tell.
+"""Check that predictions are complete and well-formed, which the leaderboard's server does not tell.
 
 Each function returns what is wrong, one line each; an empty list is a good file.
 """

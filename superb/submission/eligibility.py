@@ -1,4 +1,4 @@
-"""Judges whether an encoder may enter SUPERB's challenge track, by where its weights come from.
+"""Judge whether an encoder may enter SUPERB's challenge track, by where its weights come from.
 
 The track is for self-supervised learning. It bars pairs of sound and text, text of other languages included, and allows
 natural video. An encoder whose provenance is unknown is not eligible.

@@ -1,4 +1,4 @@
-"""Imports a hidden-set folder as S3PRL's hub loader does, in a process without this project; saves its states.
+"""Import a hidden-set folder as S3PRL's hub loader does, in a process without this project; save its states.
 
 Run as `python -I flat_import.py FOLDER WAVS OUT`: waveforms and states are files of tensors. S3PRL appends the folder
 to the path and takes `UpstreamExpert` of the module `expert` (s3prl/downstream/runner.py, `_get_upstream`).

@@ -1,4 +1,4 @@
-"""Makes the folder that the hidden set wants as a Hugging Face repository: expert.py, model.pt and all they need."""
+"""Make the folder that the hidden set wants as a Hugging Face repository: expert.py, model.pt and all they need."""
 
 import os
 import shutil

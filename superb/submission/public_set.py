@@ -1,4 +1,4 @@
-"""Collects predict.zip: the best checkpoints' test predictions, in the folders where the leaderboard's server looks."""
+"""Collect predict.zip: the best checkpoints' test predictions, in the folders where the leaderboard's server looks."""
 
 import zipfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reads the test set that an experiment was configured with: ids to cover, and labels that predictions may have."""
+"""Read the test set that an experiment was configured with: ids to cover, and labels that predictions may have."""
 
 import csv
 from dataclasses import dataclass, field
