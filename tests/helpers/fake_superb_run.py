@@ -1,4 +1,4 @@
-"""What scripts/superb/run.py leaves behind, without its training: noise corpora, and predictions that are half right."""
+"""What scripts/superb/run.py leaves behind, without its training: noise corpora, predictions that are half right."""
 
 import json
 from argparse import Namespace
@@ -43,7 +43,7 @@ def results(root: Path, encoders: dict[str, Path], seeds=(1,), tasks=tuple(SCORE
     if not corpora.is_dir():
         stock_mocks.superb(corpora)
     jobs, summary = [], []
-    for name, checkpoint in encoders.items():
+    for name in encoders:
         for task in tasks:
             for seed in seeds:
                 jobs.append(_job(out, corpora, task, name, seed))

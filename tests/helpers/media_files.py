@@ -1,4 +1,4 @@
-"""Media of any form for the tests: the pictures and the sound that are given, in the container and codecs that are named."""
+"""Media of any form for the tests: given pictures and sound, in named containers and codecs."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +29,12 @@ def write_media(
     codec_options: dict | None = None,
     options: dict | None = None,
 ) -> None:
-    """pictures: (H, W, 3) uint8, shown at `times` in seconds (else at `rate`). sound: (channels, samples) in [-1, 1], or None."""
+    """Write a file.
+
+    Args:
+        pictures: (H, W, 3) uint8, shown at `times` in seconds (else at `rate`).
+        sound: (channels, samples) in [-1, 1], or None.
+    """
     times = times or [n / rate for n in range(len(pictures))]
     with av.open(str(path), "w", options=options or {}) as container:
         if pictures:

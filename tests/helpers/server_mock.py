@@ -1,4 +1,7 @@
-"""The leaderboard's server as its rules are known (which files, which are dropped, how they are scored), written apart from the project's code."""
+"""The leaderboard's server by its known rules: which files it takes, which it drops, how it scores them.
+
+It is written apart from the project's code.
+"""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""The encoder's formulas, slow and obvious, in double precision; and encoders, waveforms and features to try them on."""
+"""The encoder's formulas, slow and obvious, in double precision; encoders, waveforms and features to try them on."""
 
 import dataclasses
 import math

@@ -1,5 +1,7 @@
-"""Run by torchrun (see test_distributed.py): each rank takes its part of a batch; rank 0 also does the whole in one process
-and prints how far apart loss, gradients and batch statistics are, as JSON.
+"""Compare two ranks with one process; torchrun runs this file (see test_distributed.py).
+
+Each rank takes its part of a batch. Rank 0 also computes the whole, and prints as JSON how far apart loss, gradients
+and batch statistics are.
 """
 
 import json
