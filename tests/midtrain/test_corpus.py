@@ -95,3 +95,20 @@ def test_a_line_or_file_that_does_not_fit_is_named(root, tmp_path):
     shard.unlink()
     with pytest.raises(InputError, match="train-00000.tar: no such file, but .*train.tsv names it"):
         corpus.read("train")
+
+
+def test_a_table_without_a_segment_is_named(root, tmp_path):
+    folder = prepared(root, tmp_path / "out")
+    corpus = open_corpus(folder, "it", 10)  # all segments of training are longer
+    with pytest.raises(InputError, match="train.tsv: no segment is left"):
+        corpus.read("train")
+    header = (folder / "dev.tsv").read_text().splitlines()[0]
+    damage(folder, "dev.tsv", f"{header}\n")
+    with pytest.raises(InputError, match="dev.tsv: no segment is left"):
+        corpus.read("dev")
+
+
+def test_a_wav_that_became_shorter_is_named(root):
+    segment = open_corpus(root, "it", 3000).read("dev").segments[-1]
+    with pytest.raises(InputError, match=r"ted_dev1.*has \d+ samples, 16000000 were expected; is the file cut off"):
+        read_wav(replace(segment, samples=16_000_000))

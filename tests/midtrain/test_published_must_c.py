@@ -144,6 +144,22 @@ def odd_offset(root):
     mock_must_c.edit(txt(root).with_suffix(".yaml"), 2, "offset: ", "offset: x")
 
 
+def negative_offset(root):
+    mock_must_c.edit(txt(root).with_suffix(".yaml"), 2, "offset: ", "offset: -9")
+
+
+def empty_wav(root):
+    mock_must_c.talk(root / "en-it/data/train/wav/ted_train1.wav", 0)
+
+
+def not_yaml(root):
+    txt(root).with_suffix(".yaml").write_text("- {offset: [}\n")
+
+
+def no_list(root):
+    txt(root).with_suffix(".yaml").write_text("offset: 1\n")
+
+
 def not_utf8(root):
     txt(root).with_suffix(".it").write_bytes("perché\n".encode("latin-1") * 12)
 
@@ -163,6 +179,9 @@ def all_empty(root):
         (no_yaml, "train.yaml: no such file"),
         (no_offset, "train.yaml, segment 3: has no offset"),
         (odd_offset, "train.yaml, segment 3: offset 'x"),
+        (negative_offset, "train.yaml, segment 3: offset -9"),
+        (empty_wav, "ted_train1.wav: holds no audio"),
+        (no_list, "train.yaml: not a list of segments"),
         (not_utf8, "train.it: not UTF-8 at byte 5"),
         (all_empty, "no segment is left; 12 dropped: without translation"),
     ],
@@ -172,6 +191,12 @@ def test_errors_name_file_and_fault(root, spoil, message):
     with pytest.raises(InputError) as error:
         read_split(root, "it", "train", 3000)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_broken_yaml_is_reported_with_its_place(root):
+    not_yaml(root)
+    with pytest.raises(InputError, match=r"train.yaml: not valid YAML: (?s:.*)line 1"):
+        read_split(root, "it", "train", 3000)
 
 
 def test_language_split_and_folder_must_be_there(root, tmp_path):

@@ -89,3 +89,20 @@ def test_anything_but_a_list_of_mappings_is_refused():
             parse_segment_list(text)
     with pytest.raises(yaml.YAMLError):
         parse_segment_list("- {offset: 1, wav: [}\n")
+
+
+def test_one_entry_that_is_two_is_left_to_the_yaml_reader():
+    """A list in a list: each piece has more entries than the regular expression cut."""
+    text = "- {offset: 1, duration: 2, wav: a.wav}\n- [{offset: 3}, {wav: b.wav}]\n"
+    with pytest.raises(ValueError, match="not a list of segments"):
+        parse_segment_list(text)
+
+
+@pytest.mark.slow
+def test_a_piece_that_another_process_refuses_is_an_error(monkeypatch):
+    with pytest.raises(ValueError):  # noqa: PT011 - it has no message: the YAML reader reports the fault
+        segment_list.load_elsewhere("- {offset: 1, wav: [}\n")
+    assert segment_list.load_elsewhere("- {offset: 1, wav: 2001-12-14}\n") == [{"offset": 1, "wav": "2001-12-14"}]
+    monkeypatch.setattr(segment_list, "PIECE", 1)
+    with pytest.raises(yaml.YAMLError):
+        parse_segment_list("- {offset: 1, wav: a, words: [1]}\n- {offset: 1, wav: [}\n")

@@ -19,9 +19,10 @@ def small(monkeypatch):
 
 
 def test_clip_reading_compares_both_pairs(tmp_path, capsys):
-    for _ in range(2):  # the second call finds its media
-        assert clip_reading.main(["--rounds", "1", "--media", str(tmp_path)]) == 0
+    for more in ([], ["--profile"]):  # the second call finds its media
+        assert clip_reading.main(["--rounds", "1", "--media", str(tmp_path), *more]) == 0
     told = capsys.readouterr().out
+    assert told.count("where the time of 10 clips goes") == 2 and "tottime" in told
     for side in ("shards", "mp4", "seeking", "from the start"):
         assert len(re.findall(f"^  {side}, (elapsed|processor) time +min +[0-9.]+ +median", told, re.MULTILINE)) == 4
     assert told.count("ratio, elapsed time") == 4

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmpt.scripts.benchmark import encoder as benchmark
-from mmpt.scripts.benchmark import encoder_imports, encoder_steps
+from mmpt.scripts.benchmark import encoder_extraction, encoder_imports, encoder_memory, encoder_steps
 from mmpt.scripts.benchmark.encoder_padding import operations, waste_percent
 from mmpt.scripts.benchmark.encoder_peer import Peer
 from mmpt.scripts.benchmark.encoder_steps import products
@@ -60,13 +60,41 @@ def test_each_part_prints_its_figures(monkeypatch, capsys):
         assert words in out
 
 
+def test_extraction_and_length_print_their_figures(monkeypatch, capsys):
+    from transformers import HubertConfig
+
+    small = HubertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    monkeypatch.setattr("transformers.HubertConfig", lambda: small)
+    monkeypatch.setattr(encoder_extraction, "LENGTHS_S", (0.5, 0.3))
+    for name, value in {"LENGTHS_S": (1, 2), "REPEATED_S": 1, "in_new_process": lambda work, *a: work(*a)}.items():
+        monkeypatch.setattr(encoder_memory, name, value)
+    threads = torch.get_num_threads()
+    try:
+        assert benchmark.main(["--parts", "extraction,length", "--preset", "tiny", "--rounds", "1"]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    out = capsys.readouterr().out
+    for way in ("in one padded batch", "one by one, without padding"):
+        assert re.search(rf"HuBERT base {way} takes [\d.]+ \([\d.]+ to [\d.]+\) times as long", out)
+    assert len(re.findall(r"utterances/s$", out, re.MULTILINE)) == 3
+    first, second = re.findall(r"^ +(\d) s: +[\d.]+ s, ([\d.]+) of linear;", out, re.MULTILINE)
+    assert first == ("1", "1.00") and second[0] == "2"
+
+
+def test_the_peak_is_of_memory_that_was_freed_again():
+    above, whole = encoder_memory.peak_of(lambda: torch.ones(32 * 2**20).sum())  # 128 MiB, gone at the end
+    assert 120e6 < above < 250e6 and whole > above
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (["--parts", "raged"], "there is no raged; there are ragged, equal"),
         (["--rounds", "0"], "must be at least 1"),
+        (["--device", "cuda"], "--device cuda: there is none here"),
     ],
 )
-def test_bad_input_is_one_line(arguments, message, capsys):
+def test_bad_input_is_one_line(arguments, message, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert benchmark.main(arguments) == 2
     assert message in capsys.readouterr().err

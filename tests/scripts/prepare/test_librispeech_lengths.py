@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmpt.scripts.prepare.librispeech_lengths import write_lengths
+from mmpt.scripts.prepare.librispeech_lengths import main, write_lengths
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.repository import REPOSITORY
 
@@ -60,3 +60,18 @@ def test_bad_file_is_named(root, rate, content):
     with pytest.raises(InputError, match="7-8-0009.flac"):
         write_lengths(root, root / "out")
     assert not (root / "out").exists()
+
+
+def test_folders_without_a_corpus_are_one_line(root, tmp_path, capsys):
+    (root / "dev-other").mkdir()
+    for arguments, message in (
+        (["--root", str(tmp_path / "nowhere")], "nowhere: no such folder; --root must name"),
+        (["--root", str(root / "dev-clean")], "holds none of train-clean-100"),
+        (["--root", str(root), "--splits", "dev-other"], "dev-other: no .flac files"),
+        (["--root", str(root), "--splits", "test-clean"], "there are: dev-clean, dev-other"),
+        (["--root", str(root), "--jobs", "0"], "--jobs must be at least 1, not 0"),
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    assert not (root / "len_for_bucket").exists()

@@ -233,6 +233,22 @@ def test_verify_finds_one_flipped_bit(manifest, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("spoil", [lambda text: text + "not a line\n", lambda text: ""])
+def test_damaged_checksums_are_an_error(manifest, tmp_path, capsys, spoil):
+    out = tmp_path / "shards"
+    assert make(manifest, out) == 0
+    (out / "SHA256SUMS").write_text(spoil((out / "SHA256SUMS").read_text()))
+    refused(capsys, lambda: main(["--out", str(out), "--verify"]), "SHA256SUMS: is damaged; each line should be")
+
+
+def test_report_of_nothing_but_skipped_clips_has_no_sizes(manifest, tmp_path, capsys):
+    bad = manifest.with_name("all_bad.tsv")
+    bad.write_text(HEADER + line("b0", "text.mp4") + line("b1", "gone.mp4"))
+    assert make(bad, tmp_path / "shards", "--max-bad-share", "1") == 0
+    told = capsys.readouterr().out
+    assert "skipped: 2 clips" in told and "MB per clip" not in told and "train:" not in told
+
+
 @pytest.mark.parametrize(
     "arguments, complaint",
     [

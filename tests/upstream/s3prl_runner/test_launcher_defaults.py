@@ -205,6 +205,50 @@ def test_auto_resume_continues_the_newest_experiment(world):
     assert plan.values["override"] is None and "auto_resume" not in plan.values
 
 
+def test_auto_resume_needs_a_checkpoint_and_takes_a_named_experiment(world):
+    experiment(world, "mine", "states-3.ckpt")
+    experiment(world, "begun")
+    stored = with_checkpoint(world, expdir="result/downstream/mine")
+    plan = fill("-u fbank -d asr -a -n mine", stored)
+    assert plan.values["past_exp"].endswith("result/downstream/mine/states-3.ckpt")
+    assert "resuming result/downstream/mine" in plan.notes and "no effect with -e" not in "\n".join(plan.notes)
+    assert "past_exp" not in fill("-u fbank -d asr -a -n begun", world).values
+    assert "past_exp" not in fill("-u mmpt_av -d asr -a", world).values
+
+
+def test_a_file_is_evaluated_and_other_options_have_no_effect(world):
+    folder = experiment(world, "a", "states-2.ckpt", "states-4.ckpt")
+    plan = fill(f"-m evaluate -e {folder / 'states-2.ckpt'} -u fbank", with_checkpoint(world))
+    assert plan.values["past_exp"] == str(folder / "states-2.ckpt")
+    assert "--upstream has no effect with -e" in "\n".join(plan.notes)
+
+
+def test_a_task_of_s3prl_alone_is_evaluated_as_it_is(world):
+    folder = experiment(world, "a", "states-2.ckpt")
+    line = f"-m evaluate -e {folder / 'states-2.ckpt'} --data-root {world.samples()}"
+    plan = fill(line, with_checkpoint(world, downstream="emotion"))
+    assert plan.task is None and plan.values["override"] is None
+
+
+def test_a_lost_encoder_of_an_experiment_is_named_unless_another_is_given(world, tmp_path):
+    experiment(world, "a", "states-2.ckpt")
+    stored = with_checkpoint(world, upstream=UPSTREAM, upstream_ckpt="/gone/encoder.pt")
+    with pytest.raises(InputError, match="/gone/encoder.pt: the encoder of .* is gone; name it with -o args.upstream"):
+        fill("-e result/downstream/a", stored)
+    fill("-e result/downstream/a -o args.upstream_ckpt=/other.pt", stored)
+
+
+def test_a_task_without_a_configuration_of_ours_needs_one(world):
+    with pytest.raises(InputError, match="-d emotion: we have no configuration for it; give one with -c"):
+        fill("-u fbank -d emotion", world)
+
+
+def test_a_missing_s3prl_is_no_unknown_task(world, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="s3prl is not installed"):
+        fill("-u fbank -d emotion", world)
+
+
 def test_evaluating_a_folder_takes_the_best_checkpoint(world):
     folder = experiment(world, "a", "states-2.ckpt")
     plan = fill("-m evaluate -e result/downstream/a", with_checkpoint(world))

@@ -102,5 +102,29 @@ def test_diarization_padding_of_the_last_chunk_is_not_scored(tmp_path):
     assert found == {"der": 0.0, "acc": 1.0, "utterances": 1}
 
 
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("data/reco2dur", "other 1.0\n", "r.h5: this recording is not in "),
+        ("data/segments", "r_a r 0.0\n", "data: cannot be read as a Kaldi folder"),
+        ("data/utt2spk", "r_a a\n", "data: cannot be read as a Kaldi folder \\('r_b'"),
+        ("data/reco2dur", "r one\n", "data: cannot be read as a Kaldi folder"),
+        ("config_2026.yaml", None, "no diarization predictions"),
+    ],
+)
+def test_diarization_files_that_do_not_fit_are_named(tmp_path, name, content, message):
+    diarization_experiment(tmp_path, halves())
+    (tmp_path / name).unlink() if content is None else (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        score(tmp_path, "sd")
+
+
+def test_lines_of_another_number_are_not_scored(tmp_path):
+    (tmp_path / "test_predict.txt").write_text("yes\nno\n")
+    (tmp_path / "test_truth.txt").write_text("yes\n")
+    with pytest.raises(InputError, match="test_predict.txt: 2 lines, but 1 in test_truth.txt"):
+        score(tmp_path, "ks")
+
+
 def test_tasks_are_found_by_both_names():
     assert {find_task(task.downstream) for task in TASKS} == set(TASKS) and find_task(None) is None

@@ -124,6 +124,12 @@ def test_keyword_effects_are_the_mean_and_minus_three_decibels(tmp_path):
     assert torch.equal(columns, waveform.t())
 
 
+def test_channels_may_come_last():
+    rows = torch.rand(2, 7)
+    columns, rate = sox.apply_effects_tensor(rows.t(), 16000, [["gain", "-6"]], channels_first=False)
+    assert rate == 16000 and torch.equal(columns, sox.apply_effects_tensor(rows, 16000, [["gain", "-6"]])[0].t())
+
+
 def test_rate_resamples_and_gain_clips(tmp_path):
     write_noise(tmp_path / "a.wav", rate=8000)
     waveform, rate = sox.apply_effects_file(str(tmp_path / "a.wav"), [["rate", "16000"]])
