@@ -11,13 +11,14 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"error: {error}; set up with `bash scripts/setup.sh`, then `. .venv/bin/activate`")
 
+from mmpt.pretrain.manifest import USED_S
 from mmpt.scripts.samples.locate import built_samples
 from mmpt.training.command_line import add_run_options, choose_run_folder
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import load_settings, to_plain
 from mmpt.upstream import threads
 from mmpt.upstream.command import clean_exit
-from mmpt.upstream.mmpt_av.config import EncoderConfig
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE, EncoderConfig, state_count
 from mmpt.upstream.repository import samples_folder
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_intermixed_args(argv)  # settings may stand between options
     folder = choose_run_folder(arguments, default=lambda: default_folder(arguments))
     settings = read_settings(arguments, folder)
-    threads.prepare_for_model(model_size(settings))
+    threads.prepare_for_model(model_size(settings), batch_states(settings))
     # Torch is loaded from here on.
     from mmpt.training.launch import launch
 
@@ -105,6 +106,12 @@ def model_size(settings: PretrainSettings) -> int:
     """Return about how many parameters both towers have."""
     audio = threads.encoder_parameters(EncoderConfig.preset(settings.preset))
     return audio + threads.transformer_parameters(settings.video.d_model, settings.video.n_layers)
+
+
+def batch_states(settings: PretrainSettings) -> int:
+    """Return the hidden states of both towers in a micro-batch of clips of full length."""
+    clips = settings.data.batch_size // settings.optim.accumulate
+    return clips * (state_count(round(USED_S * SAMPLE_RATE)) + settings.video.tokens)
 
 
 def default_folder(arguments: argparse.Namespace) -> Path:

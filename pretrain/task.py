@@ -20,6 +20,7 @@ from mmpt.pretrain.validation import HeldOutClips
 from mmpt.training.device import use_device
 from mmpt.training.distributed import Counts, World
 from mmpt.training.epochs import EpochBatches
+from mmpt.training.read_ahead import read_ahead
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import require
 from mmpt.training.skipped import SkippedItems
@@ -131,9 +132,9 @@ class AudioVisualTask:
         """Clips that an epoch leaves out, fewer than a batch."""
         return len(self.train) % self.settings.data.batch_size
 
-    def loader(self, dataset: ClipDataset, batches: Iterable) -> DataLoader:
-        """Return batches that worker processes read ahead."""
-        return DataLoader(
+    def loader(self, dataset: ClipDataset, batches: Iterable) -> Iterable[Batch]:
+        """Return batches that are made ahead, by worker processes or else by a thread."""
+        loader = DataLoader(
             dataset,
             batch_sampler=batches,
             collate_fn=Collate(self.settings),
@@ -143,6 +144,7 @@ class AudioVisualTask:
             generator=torch.Generator(),
             worker_init_fn=leave_signals_to_parent,
         )
+        return loader if self.settings.data.workers else read_ahead(loader)
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         data, accumulate = self.settings.data, self.settings.optim.accumulate

@@ -2,8 +2,10 @@
 
 Two OpenMP threads wait for each other several thousand times in an update of a small model, and they wait by spinning.
 If another program takes one core, each wait lasts until the scheduler gives that core back: training becomes several
-times slower, not a third. One thread waits for nobody. The choice depends on the model alone, never on the load of the
-moment: the number of threads decides in which order floats are added, so it decides the last bits of every figure.
+times slower, not a third. With a small batch one thread is the answer: it waits for nobody. With a large batch, waits
+are rarer and a second thread pays; threads then spin for a moment only, and sleep. The choice depends on the sizes of
+model and batch alone, never on the load of the moment: the number of threads decides in which order floats are added,
+so it decides the last bits of every figure. scripts/benchmark/contention.py measures it.
 """
 
 import ctypes
@@ -14,6 +16,8 @@ from pathlib import Path
 from mmpt.upstream.mmpt_av.config import EncoderConfig
 
 SMALL_PARAMETERS = 2_000_000  # stage 1 of the samples has 1.4 M; the paper's encoder has 43 M, worth every core
+LARGE_BATCH_STATES = 4_000  # stage 1 of the samples computes 20,000 states at once, stage 2 of them 1,000
+SHORT_SPIN = "1000"  # rounds of libgomp's waiting loop before a thread sleeps; its own choice is 300,000
 BYTES_A_PARAMETER = 4
 THREAD_CHOICES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 MEMORY_CHOICES = ("GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
@@ -22,17 +26,25 @@ LARGEST_MMAP_THRESHOLD = 32 << 20  # glibc accepts no more
 KEPT_BYTES = 1 << 30
 
 
-def prepare_for_model(parameters: int) -> None:
-    """Choose threads and memory for a model of so many parameters: call it before torch is loaded.
+def prepare_for_model(parameters: int, states: int = 0) -> None:
+    """Choose threads and memory for a small model: call it before torch is loaded.
 
-    A small model gets one thread, and memory that it frees stays with the process (see `keep_freed_memory`). Larger
-    models keep the libraries' choice. So does a process that has torch loaded, or whose user has chosen by an
-    environment variable.
+    It gets one thread, or with a large batch all of them with a short spin, and memory that it frees stays with the
+    process (see `keep_freed_memory`). Larger models keep the libraries' choice. So does a process that has torch
+    loaded, or whose user has chosen by an environment variable.
+
+    Args:
+        parameters: of the model.
+        states: hidden states, of all items of a batch, that a layer computes at once.
     """
     if parameters > SMALL_PARAMETERS or "torch" in sys.modules:
         return
     if not any(name in os.environ for name in THREAD_CHOICES):
-        os.environ["OMP_NUM_THREADS"] = "1"  # inherited by loader processes
+        # Loader processes inherit it.
+        if states < LARGE_BATCH_STATES:
+            os.environ["OMP_NUM_THREADS"] = "1"
+        else:
+            os.environ["GOMP_SPINCOUNT"] = SHORT_SPIN
     if not any(name in os.environ for name in MEMORY_CHOICES):
         keep_freed_memory()
 

@@ -42,7 +42,7 @@ def busy(processes: int) -> Iterator[None]:
 
 def patch_trainer(loads: list[int], updates: int, as_before: bool, times: dict[int, float]) -> None:
     """Have the trainer time updates under each load in place of its run, fill `times`, and raise Enough."""
-    from mmpt.pretrain import video_encoder
+    from mmpt.pretrain import task, video_encoder
     from mmpt.training.stop_signal import StopSignal
     from mmpt.training.trainer import Trainer
     from mmpt.upstream.progress import Progress
@@ -50,6 +50,7 @@ def patch_trainer(loads: list[int], updates: int, as_before: bool, times: dict[i
     def run(trainer: Trainer) -> None:
         if as_before:
             patch.object(video_encoder, "mean_tubelets", mean_tubelets_before).start()
+            patch.object(task, "read_ahead", iter).start()
             for group in trainer.optimizer.param_groups:
                 group["fused"] = None
         batches = endless(trainer)

@@ -42,6 +42,14 @@ def test_a_small_model_gets_one_thread_and_keeps_memory(without_torch, monkeypat
     assert chosen(monkeypatch) == "1" and without_torch == [True]
 
 
+def test_a_large_batch_keeps_its_threads_and_lets_them_sleep(without_torch, monkeypatch):
+    monkeypatch.setenv("GOMP_SPINCOUNT", "gone")
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    threads.prepare_for_model(1_000_000, states=4_000)
+    assert chosen(monkeypatch) is None and without_torch == [True]
+    assert threads.os.environ["GOMP_SPINCOUNT"] == "1000"
+
+
 def test_a_large_model_keeps_the_libraries_choice(without_torch, monkeypatch):
     threads.prepare_for_model(43_000_000)
     assert chosen(monkeypatch) is None and without_torch == []
