@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None, samples: Callable[[], Path] = find_sampl
         samples: returns the folder of the built samples, for a call that names no data.
 
     Returns:
-        The exit status, which is 2 after one line about bad input and else 0.
+        The exit status: 2 after one line about bad input, 130 after Ctrl-C, else 0.
     """
     program = Path(sys.argv[0]).name
     try:
@@ -49,6 +49,9 @@ def main(argv: list[str] | None = None, samples: Callable[[], Path] = find_sampl
     except (InputError, CheckpointError) as error:
         _write(f"{program}: error: {' '.join(str(error).split())}")
         return 2
+    except KeyboardInterrupt:
+        _write("interrupted")
+        return 130
     return 0
 
 

@@ -137,3 +137,12 @@ def test_placeholders_can_be_copied_and_refuse_to_work():
             use()
     with pytest.raises(AttributeError):
         refuses.__wrapped__  # noqa: B018 - inspect asks for it
+
+
+def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launcher, "_make_plan", interrupted)
+    assert launcher.main(["-u", "fbank", "-d", "ks"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
