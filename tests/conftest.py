@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from mmpt.upstream.repository import REPOSITORY
 
@@ -83,7 +84,8 @@ def built_samples() -> Path:
     """Give the folder of the built sample corpora: about a minute the first time, nothing from then on."""
     folder = Path(os.environ.get("MMPT_SAMPLES") or REPOSITORY / "data" / "samples").resolve()
     command = [sys.executable, str(REPOSITORY / "scripts" / "samples" / "build.py"), "--out", str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    with FileLock(Path(os.environ[FOLDER]) / "samples.lock"):  # two test processes would build them twice
+        result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr.splitlines()[-1]
     return folder
 

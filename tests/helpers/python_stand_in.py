@@ -7,6 +7,7 @@ Only what is quick to import is used here: this file runs at each start of a pro
 import os
 import signal
 import sys
+from select import select
 from socket import AF_UNIX, socket
 
 PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGALRM")
@@ -22,8 +23,12 @@ def main(address: str) -> None:
     server.connect(address)
     ignored = [name for name in PASSED_ON if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN]
     send_request(server, [sys.argv[0], ignored, os.getcwd(), dict(os.environ), argv])
+    # Python writes the number of each signal there at once, even of one that comes just before the wait begins.
+    server.setblocking(False)
+    signal.set_wakeup_fd(server.fileno())
     for name in set(PASSED_ON) - set(ignored):
-        signal.signal(getattr(signal, name), lambda number, _: server.send(bytes([number])))
+        signal.signal(getattr(signal, name), lambda *_: None)
+    select([server], [], [])
     status = server.recv(16)
     end_with(int(status) if status else 1)
 

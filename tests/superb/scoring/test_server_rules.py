@@ -1,12 +1,14 @@
 """The server's arithmetic against slow, obvious references, and superb_s against the board's."""
 
+import io
 import random
 
+import h5py
 import numpy as np
 import pytest
 
 from mmpt.superb.scoring.board import board, published, rank, superb_s
-from mmpt.superb.scoring.files import Diarization, read_table
+from mmpt.superb.scoring.files import Diarization, read_h5, read_rttm, read_shift, read_table
 from mmpt.superb.scoring.rules import accuracy, best_setting, diarization, error_rate, turns_of, wrong_seconds
 from mmpt.upstream.errors import InputError
 
@@ -36,6 +38,31 @@ def test_missing_ids_are_skipped_and_named():
 def test_an_unknown_id_costs_the_task():
     with pytest.raises(InputError, match="'c' is not in the truth"):
         accuracy({"a": "yes", "c": "no"}, {"a": "yes"})
+
+
+def test_nothing_to_score_is_an_error():
+    with pytest.raises(InputError, match="there is no prediction"):
+        accuracy({}, {"a": "yes"})
+    with pytest.raises(InputError, match="the references hold no word"):
+        error_rate({"a": "X"}, {"a": " ", "b": "B"})
+    assert wrong_seconds([], []) == (0.0, 0.0)
+    assert wrong_seconds([(1.0, 1.0, "a"), (1.0, 3.0, "a")], []) == (2.0, 2.0)  # a turn without a length is none
+
+
+def test_files_of_another_kind_are_named(tmp_path):
+    flat = io.BytesIO()
+    with h5py.File(flat, "w") as file:
+        file["T_hat"] = np.zeros(3)
+    with pytest.raises(InputError, match=r"r.h5: T_hat has the shape \(3,\), expected \(frames, speakers\)"):
+        read_h5(flat.getvalue(), "r.h5")
+    with pytest.raises(InputError, match="r.h5: cannot be read as HDF5"):
+        read_h5(b"no table", "r.h5")
+    with pytest.raises(InputError, match="frame_shift: must hold one whole number"):
+        read_shift(b"16.5\n", "frame_shift")
+    turn = "SPEAKER r 1 0.5 2 <NA> <NA> A <NA> <NA>\n"
+    assert read_rttm(f"SPKR-INFO r 1\n\n{turn}", tmp_path / "rttm") == {"r": [(0.5, 2.5, "A")]}
+    with pytest.raises(InputError, match="rttm"):
+        read_rttm(f"{turn}SPEAKER r 1 soon 2 <NA> <NA> A\n", tmp_path / "rttm")
 
 
 def test_of_two_lines_with_one_id_the_last_counts():
