@@ -31,53 +31,26 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("run", type=Path, metavar="RUN", help="run folder of stage 2")
-    p.add_argument(
-        "wavs",
-        type=Path,
-        nargs="*",
-        metavar="WAV",
-        help="sound files to translate, in any common format, a sentence each",
-    )
-    p.add_argument("--split", metavar="NAME", help="the corpus's split to translate: tst-COMMON, tst-HE, dev ...")
-    p.add_argument(
-        "--data",
-        type=Path,
-        metavar="MUSTC",
-        help="a prepared folder, or the one that holds en-xx (default: the corpus that the run was trained on)",
-    )
-    p.add_argument(
-        "--which",
-        choices=["average", "best", "last"],
-        help="which of the run's checkpoints (default: the run's setting `export`)",
-    )
-    p.add_argument(
-        "--beam", type=int, default=5, metavar="K", help="hypotheses per utterance; 1 is greedy (default: %(default)s)"
-    )
-    p.add_argument(
-        "--length-penalty",
-        type=float,
-        default=1.0,
-        metavar="P",
-        help="scores are divided by the length to this power (default: %(default)s)",
-    )
-    p.add_argument(
-        "--max-tokens",
-        type=int,
-        default=200,
-        metavar="N",
-        help="longest translation, in sub-words (default: %(default)s)",
-    )
-    p.add_argument(
-        "--batch-frames",
-        type=int,
-        default=20_000,
-        metavar="N",
-        help="frames of speech (10 ms) in a batch (default: %(default)s)",
-    )
-    p.add_argument("--device", default="auto", help="cuda, cpu ... (default: cuda if available)")
-    p.add_argument("--out", type=Path, metavar="DIR", help="where the files go (default: RUN/translate/SPLIT)")
-    p.add_argument("--fresh", action="store_true", help="overwrite files in OUT")
+    add = p.add_argument
+    add("run", type=Path, metavar="RUN", help="run folder of stage 2")
+    sounds = "sound files to translate, in any common format, a sentence each"
+    add("wavs", type=Path, nargs="*", metavar="WAV", help=sounds)
+    add("--split", metavar="NAME", help="the corpus's split to translate: tst-COMMON, tst-HE, dev ...")
+    corpus = "a prepared folder, or the one that holds en-xx (default: the corpus that the run was trained on)"
+    add("--data", type=Path, metavar="MUSTC", help=corpus)
+    which = "which of the run's checkpoints (default: the run's setting `export`)"
+    add("--which", choices=["average", "best", "last"], help=which)
+    beam = "hypotheses per utterance; 1 is greedy (default: %(default)s)"
+    add("--beam", type=int, default=5, metavar="K", help=beam)
+    penalty = "scores are divided by the length to this power (default: %(default)s)"
+    add("--length-penalty", type=float, default=1.0, metavar="P", help=penalty)
+    longest = "longest translation, in sub-words (default: %(default)s)"
+    add("--max-tokens", type=int, default=200, metavar="N", help=longest)
+    frames = "frames of speech (10 ms) in a batch (default: %(default)s)"
+    add("--batch-frames", type=int, default=20_000, metavar="N", help=frames)
+    add("--device", default="auto", help="cuda, cpu ... (default: cuda if available)")
+    add("--out", type=Path, metavar="DIR", help="where the files go (default: RUN/translate/SPLIT)")
+    add("--fresh", action="store_true", help="overwrite files in OUT")
     return p
 
 
