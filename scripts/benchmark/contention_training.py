@@ -116,8 +116,8 @@ def main() -> int:
     choose = threads.prepare_for_model
     times: dict[int, float] = {}
 
-    def choose_and_patch(parameters: int) -> None:
-        choose(parameters)  # then torch may be loaded: the trainer imports it
+    def choose_and_patch(*sizes: int) -> None:
+        choose(*sizes)  # then torch may be loaded: the trainer imports it
         patch_trainer([int(load) for load in options.loads.split(",")], options.updates, options.as_before, times)
 
     patch.object(threads, "prepare_for_model", choose_and_patch).start()
