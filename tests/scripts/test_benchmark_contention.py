@@ -107,7 +107,7 @@ def test_units_are_counted_over_epochs():
     assert units == [8]
 
 
-@pytest.mark.parametrize("stage, setting, loads", [(1, "before", [0]), (2, "chosen", [0, 1])])
+@pytest.mark.parametrize("stage, setting, loads", [(1, "one-thread", [0]), (2, "chosen", [0, 1])])
 def test_a_stage_is_timed(built_samples, stage, setting, loads):
     found = contention.train(stage, setting, loads, 1)
     assert list(found) == loads and all(0 < seconds < 60 for seconds in found.values())
