@@ -10,7 +10,7 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"  # a process a core, not threads:
 cd "$(dirname "$0")/.."
 
 bash scripts/setup.sh
-processes=$(nproc)
+processes=$(env -u OMP_NUM_THREADS nproc)  # nproc counts no more cores than that variable
 tests=(-m pytest --numprocesses "$((processes < 8 ? processes : 8))")  # each takes about 2 GB
 
 case "${1:-}" in
