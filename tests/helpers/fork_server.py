@@ -221,6 +221,8 @@ def run(request: Request) -> NoReturn:
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)
+    # The server itself may ignore Ctrl-C, as what a shell starts in the background does; its children need not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in request.ignored:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     sys.executable = request.program
