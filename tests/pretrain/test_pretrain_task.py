@@ -11,26 +11,12 @@ from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import load_settings
 
 from helpers.clip_files import write_manifest
-
-SMALL = [
-    "--config",
-    str(CONFIGS / "samples.yaml"),
-    "data.batch_size=4",
-    "video.size=16",
-    "video.n_layers=1",
-    "optim.warmup_steps=0",
-    "validate_every=4",
-    "checkpoint_every=2",
-    "log_every=1",
-]
+from helpers.small_run import SMALL, write_small_manifest
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    clips = [(f"t{i}", 1.0 + 0.1 * i, "train", "ab"[i % 2]) for i in range(9)] + [
-        (f"d{i}", 1.2, "dev", "c") for i in range(3)
-    ]
-    return write_manifest(tmp_path_factory.mktemp("clips"), clips)
+    return write_small_manifest(tmp_path_factory.mktemp("clips"))
 
 
 @pytest.mark.slow
