@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from mmpt.midtrain.vocabulary import BOS, EOS, PAD, Vocabulary
 from mmpt.training.draws import named_generator
 from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av.layout import Layout
 
 JITTER = 0.1  # lengths are sorted after a random change of up to this share, so that each epoch has other batches
 STAND_INS = 10  # batches to try in place of a batch of which nothing can be read
@@ -25,9 +26,11 @@ class Batch:
     """B segments with their waveforms and texts."""
 
     segments: list[Segment]
-    wavs: list[Tensor]  # of (samples,)
+    joined: Tensor  # all waveforms as one (see Layout.join)
+    layout: Layout  # where each waveform lies in it
     inputs: Tensor  # (B, L) BOS, then the translation; PAD after it
     outputs: Tensor  # (B, L) the translation, then EOS; PAD after it
+    tokens: int  # of the translations and their EOS, without PAD
     transcripts: Tensor  # (total,) sub-words of the transcripts, one after another; empty without CTC
     transcript_lengths: Tensor  # (B,)
     epoch: int | None  # None in validation, where nothing is drawn at random
@@ -43,11 +46,12 @@ class Batch:
         """Number of frames that a model with padding would compute."""
         return max(segment.frames for segment in self.segments) * len(self.segments)
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        """Return the batch with `change` applied to each tensor."""
+    def map(self, change: Callable[[Any], Any]) -> "Batch":
+        """Return the batch with `change` applied to each tensor and to the layout."""
         return replace(
             self,
-            wavs=[change(wav) for wav in self.wavs],
+            joined=change(self.joined),
+            layout=change(self.layout),
             inputs=change(self.inputs),
             outputs=change(self.outputs),
             transcripts=change(self.transcripts),
@@ -56,11 +60,13 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """Return the batch in pinned memory, so that copies to a GPU need not be waited for. DataLoader calls it."""
-        return self.map(Tensor.pin_memory)
+        return self.map(lambda item: item.pin_memory())
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
-        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
+        return self.map(
+            lambda item: item.to(device, non_blocking=True) if isinstance(item, Tensor) else item.to(device)
+        )
 
 
 @dataclass(frozen=True)
@@ -103,13 +109,16 @@ class BatchDataset(Dataset):
     def collate(self, readable: list[tuple[Segment, Tensor]], unreadable: list[tuple[str, str]]) -> Batch:
         """Return the batch of segments and their waveforms."""
         tokens = [self.vocabularies.target.encode(segment.target) for segment, _ in readable]
+        layout = Layout([len(wav) for _, wav in readable])
         source = self.vocabularies.source
         transcripts = [source.encode(spoken(segment.source)) if source else [] for segment, _ in readable]
         return Batch(
             [segment for segment, _ in readable],
-            [wav for _, wav in readable],
+            layout.join([wav for _, wav in readable]) if readable else torch.zeros(0),
+            layout,
             pad([[BOS, *t] for t in tokens]),
             pad([[*t, EOS] for t in tokens]),
+            sum(len(t) + 1 for t in tokens),
             torch.tensor(list(chain(*transcripts)), dtype=torch.int64),
             torch.tensor([len(t) for t in transcripts]),
             self.epoch,

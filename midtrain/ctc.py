@@ -31,8 +31,7 @@ def ctc_loss(logits: Tensor, packing: Packing, transcripts: Tensor, lengths: Ten
         lengths: (B,) sub-words of each transcript.
     """
     log_probs = packing.unpack(logits.float().log_softmax(-1)).transpose(0, 1)
-    states = torch.tensor(packing.lengths, device=lengths.device)
-    return F.ctc_loss(log_probs, transcripts, states, lengths, blank=BLANK, reduction="sum", zero_infinity=True)
+    return F.ctc_loss(log_probs, transcripts, packing.counts, lengths, blank=BLANK, reduction="sum", zero_infinity=True)
 
 
 def read_transcripts(logits: Tensor, packing: Packing) -> list[list[int]]:

@@ -40,29 +40,29 @@ class TranslationModel(nn.Module):
         self.decoder = Decoder(encoder.config.d_model, vocabulary_size, settings)
         self.ctc = CtcHead(encoder.config.d_model, transcript_size) if transcript_size else None
 
-    def states(self, feats: list[Tensor]) -> tuple[Tensor, Packing]:
-        """Return the encoder's last states, packed (total, C), of normalised features, a list of (frames, n_mels)."""
-        x, packing = self.encoder.embed(feats)
+    def states(self, feats: Tensor, frames: Packing) -> tuple[Tensor, Packing]:
+        """Return the encoder's last states, packed (total, C), of normalised features (frames.total, n_mels)."""
+        x, packing = self.encoder.embed(feats, frames)
         return self.encoder.encode_packed(x, packing), packing
 
     def remember(self, states: Tensor, packing: Packing) -> tuple[Memory, Tensor]:
         """Return the decoder's memory of packed states, and their lengths (B,)."""
-        lengths = torch.tensor(packing.lengths, device=states.device)
-        return self.decoder.remember(packing.unpack(states), lengths), lengths
+        return self.decoder.remember(packing.unpack(states), packing.counts), packing.counts
 
     def encode(self, feats: list[Tensor]) -> tuple[Memory, Tensor]:
-        """Return the decoder's memory of features, and the lengths (B,) of their states."""
-        return self.remember(*self.states(feats))
+        """Return the decoder's memory of features, a list of (frames, n_mels), and the lengths (B,) of their states."""
+        return self.remember(*self.states(*self.encoder.pack(feats)))
 
-    def forward(self, feats: list[Tensor], inputs: Tensor, outputs: Tensor) -> Predictions:
+    def forward(self, feats: Tensor, frames: Packing, inputs: Tensor, outputs: Tensor) -> Predictions:
         """Predict each token from the speech and the tokens before it.
 
         Args:
-            feats: list of (frames, n_mels).
+            feats: normalised features, packed (frames.total, n_mels).
+            frames: of each utterance in `feats`.
             inputs: (B, L) BOS, then the text; PAD after it.
             outputs: (B, L) the text, then EOS; PAD after it.
         """
-        states, packing = self.states(feats)
+        states, packing = self.states(feats, frames)
         memory, _ = self.remember(states, packing)
         real = outputs != PAD
         logits = self.decoder.logits(self.decoder(inputs, memory)[real])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
-from mmpt.upstream.mmpt_av.filterbank import speech_frames
+from mmpt.upstream.mmpt_av.layout import speech_frames
 
 TRAIN = "train"
 

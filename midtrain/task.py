@@ -16,7 +16,6 @@ from mmpt.midtrain.segments import Segment, Split
 from mmpt.midtrain.settings import MidtrainSettings
 from mmpt.midtrain.specaugment import augment
 from mmpt.midtrain.validation import COUNTED_IN, HeldOutSegments
-from mmpt.midtrain.vocabulary import PAD
 from mmpt.training.device import use_device
 from mmpt.training.distributed import Counts, World
 from mmpt.training.draws import named_generator
@@ -130,7 +129,7 @@ class TranslationTask:
         return {
             "frames": batch.frames,
             "padded_frames": batch.padded_frames,
-            "tokens": int((batch.outputs != PAD).sum()),
+            "tokens": batch.tokens,
             "padded_tokens": batch.outputs.numel(),
             "transcript_tokens": len(batch.transcripts),
         }
@@ -148,26 +147,28 @@ class TranslationTask:
         return changes
 
     def compile(self) -> None:
-        self.encoder.compile_feed_forwards()
+        self.encoder.compile_blocks()
 
-    def features(self, batch: Batch) -> list[Tensor]:
-        """Return a list of normalised features (frames, n_mels); in training, SpecAugment hides parts of them."""
-        feats = self.encoder.filterbank.separate(batch.wavs)
+    def features(self, batch: Batch) -> Tensor:
+        """Return normalised features, packed (total frames, n_mels); in training, SpecAugment hides parts of them."""
+        feats = self.encoder.filterbank.packed(batch.joined, batch.layout)
         if not self.model.training:
             return feats
         seed, epoch = self.settings.seed, batch.epoch
-        return [
-            augment(item, self.settings.specaugment, named_generator(seed, epoch, s.id))
-            for item, s in zip(feats, batch.segments)
-        ]
+        return torch.cat(
+            [
+                augment(item, self.settings.specaugment, named_generator(seed, epoch, s.id))
+                for item, s in zip(batch.layout.frames.split(feats), batch.segments)
+            ]
+        )
 
-    def losses(self, model: nn.Module, batch: Batch, feats: list[Tensor]) -> tuple[dict[str, Tensor], Predictions]:
+    def losses(self, model: nn.Module, batch: Batch, feats: Tensor) -> tuple[dict[str, Tensor], Predictions]:
         """Return the batch's losses by name, and the predictions.
 
         `translation` (label-smoothed) and `nll` (negative log-likelihood) are means over the tokens of the texts, `ctc`
         over the sub-words of the transcripts.
         """
-        predictions = model(feats, batch.inputs, batch.outputs)
+        predictions = model(feats, batch.layout.frames, batch.inputs, batch.outputs)
         loss, nll = smoothed_loss(predictions.logits, predictions.tokens, self.settings.label_smoothing)
         losses = {"translation": loss, "nll": nll.detach()}
         if predictions.ctc is not None:
@@ -177,14 +178,15 @@ class TranslationTask:
 
     def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
         own = self.counts(batch)
-        batch = batch.to(self.device)
         losses, _ = self.losses(model, batch, self.features(batch))
         losses = {
             name: value * own[COUNTED_IN[name]] * counts.scale(COUNTED_IN[name]) for name, value in losses.items()
         }
         total = losses["translation"] + self.settings.ctc.weight * losses.get("ctc", 0.0)
         padding = {
-            name: torch.tensor(100 * (own[f"padded_{unit}"] - own[unit]) * counts.scale(f"padded_{unit}"))
+            name: torch.full(
+                (), 100 * (own[f"padded_{unit}"] - own[unit]) * counts.scale(f"padded_{unit}"), device=total.device
+            )
             for name, unit in (("padding_percent", "frames"), ("text_padding_percent", "tokens"))
         }
         return {"loss": total, **losses, **padding}
@@ -230,8 +232,13 @@ class TranslationTask:
         transcripts = []
         if source and predictions.ctc is not None:
             transcripts = [source.decode(tokens) for tokens in read_transcripts(predictions.ctc, predictions.packing)]
-        translations = [target.decode(found.tokens) for found in translate(self.model, feats, GREEDY)]
+        translations = [
+            target.decode(found.tokens) for found in translate(self.model, batch.layout.frames.split(feats), GREEDY)
+        ]
         held_out.add(batch, self.counts(batch), losses, translations, transcripts)
+
+    def finish_encoder(self, encoder: Encoder) -> dict[str, str]:
+        return {}  # its batch statistics are of whole segments already
 
     def provenance(self, step: int) -> dict:
         stages, sha256 = (list(self.parent[0].get("stages", [])), self.parent[1]) if self.parent else ([], None)

@@ -21,7 +21,7 @@ from mmpt.training.media_sound import decode_whole
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
-from mmpt.upstream.mmpt_av.filterbank import speech_frames
+from mmpt.upstream.mmpt_av.layout import speech_frames
 from mmpt.upstream.progress import Progress
 
 FILES = ("hypotheses.txt", "references.txt", "scores.json", "examples.md")

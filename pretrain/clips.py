@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
@@ -14,14 +15,21 @@ from torch.utils.data import Dataset
 
 from mmpt.pretrain.clip_reader import ClipReader
 from mmpt.pretrain.file_reader import FileReader
-from mmpt.pretrain.manifest import Clip, used_s
+from mmpt.pretrain.manifest import Clip, read_manifest, used_s
 from mmpt.pretrain.pictures import resized
-from mmpt.pretrain.shard_index import ShardClip
+from mmpt.pretrain.settings import PretrainSettings
+from mmpt.pretrain.shard_index import ShardClip, read_index
 from mmpt.pretrain.shard_reader import ShardReader
 from mmpt.training.draws import named_generator
 from mmpt.training.media import SAME_S, MediaError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.mmpt_av.layout import Layout
 from mmpt.upstream.progress import Progress
+
+
+def read_clips(manifest: Path) -> Sequence[Clip | ShardClip]:
+    """Return the clips of a manifest, or of a folder of shards (InputError if it does not fit)."""
+    return read_index(manifest) if manifest.is_dir() else read_manifest(manifest)
 
 
 def open_clip(clip: Clip | ShardClip) -> ClipReader:
@@ -48,6 +56,12 @@ class Sampling:
     sound: str = "clip"
 
 
+def sampling_of(settings: PretrainSettings) -> Sampling:
+    """Return what the settings take of a clip."""
+    video = settings.video
+    return Sampling(video.size, video.frames, video.stride, video.crop_min, settings.data.sound)
+
+
 class ClipItem(NamedTuple):
     """A clip as drawn for an epoch (None: for validation). wav: (samples,). video: (frames, size, size, 3) uint8."""
 
@@ -72,15 +86,15 @@ class ClipBatch:
     """The readable clips of a batch of one epoch (None: of validation), and those that were skipped.
 
     Attributes:
-        samples: (total,) float32, all waveforms one after the other: one tensor is pinned and copied at once.
-        lengths: samples of each waveform.
+        joined: all waveforms as one (see Layout.join), float32, which is pinned and copied at once.
+        layout: where each waveform lies in it.
         video: (B, 3, frames, size, size) uint8; in memory the colours of a pixel lie together (channels last).
     """
 
     ids: list[str]
     epoch: int | None
-    samples: Tensor
-    lengths: list[int]
+    joined: Tensor
+    layout: Layout
     video: Tensor
     groups: list[str]
     skipped: list[SkippedClip]
@@ -91,28 +105,30 @@ class ClipBatch:
     @property
     def wavs(self) -> list[Tensor]:
         """The waveforms (samples,), as views."""
-        return list(self.samples.split(self.lengths)) if self.lengths else []
+        return self.layout.split(self.joined)
 
     def pin_memory(self) -> "ClipBatch":
         """Pin this batch's memory and return it; DataLoader calls this."""
-        self.samples, self.video = self.samples.pin_memory(), self.video.pin_memory()
+        self.joined, self.video = self.joined.pin_memory(), self.video.pin_memory()
+        self.layout = self.layout.pin_memory()
         return self
 
     def to(self, device: torch.device | str) -> "ClipBatch":
         """Return the batch on a device; a pinned batch is copied in the background."""
-        samples, video = (tensor.to(device, non_blocking=True) for tensor in (self.samples, self.video))
-        return dataclasses.replace(self, samples=samples, video=video)
+        joined, video = (tensor.to(device, non_blocking=True) for tensor in (self.joined, self.video))
+        return dataclasses.replace(self, joined=joined, layout=self.layout.to(device), video=video)
 
 
 def collate(items: list[ClipItem | SkippedClip]) -> ClipBatch:
     """Return a batch of what could be read; if nothing could, its video is (0, 3, 0, 0, 0)."""
     good = [item for item in items if isinstance(item, ClipItem)]
     video = torch.stack([item.video for item in good]) if good else torch.zeros(0, 0, 0, 0, 3, dtype=torch.uint8)
+    layout = Layout([len(item.wav) for item in good])
     return ClipBatch(
         ids=[item.id for item in good],
         epoch=items[0].epoch if items else None,
-        samples=torch.cat([item.wav for item in good]) if good else torch.zeros(0),
-        lengths=[len(item.wav) for item in good],
+        joined=layout.join([item.wav for item in good]) if good else torch.zeros(0),
+        layout=layout,
         video=video.permute(0, 4, 1, 2, 3),
         groups=[item.group for item in good],
         skipped=[item for item in items if isinstance(item, SkippedClip)],
@@ -163,6 +179,17 @@ class ClipDataset(Dataset):
         except MediaError as error:
             return SkippedClip(clip.id, str(error), epoch)
         return ClipItem(clip.id, epoch, wav, self.crop(frames, generator), clip.group)
+
+    def sound(self, epoch: int, index: int) -> Tensor:
+        """Return the waveform (samples,) of an item without reading its pictures (MediaError if it cannot be read)."""
+        clip, decoded = self.clips[index], self.kept.get(index)
+        position = torch.rand(1, generator=named_generator(self.seed, epoch, clip.id)).item()
+        if decoded:
+            wav, rate = decoded.wav, decoded.rate
+        else:
+            with open_clip(clip) as media:
+                wav, rate = media.audio(), media.rate
+        return self.cut_sound(wav, self.picture_times(clip, rate, position)[0].item(), rate)
 
     def read(self, clip: Clip | ShardClip, index: int, position: float) -> tuple[Tensor, list[numpy.ndarray]]:
         """Return a clip's waveform and pictures (H, W, 3), taken at `position` (see `picture_times`)."""

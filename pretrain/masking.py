@@ -11,7 +11,8 @@ from torch import Tensor
 from mmpt.pretrain.settings import MaskedSettings
 from mmpt.training.draws import named_generator
 from mmpt.upstream.mmpt_av.config import state_count
-from mmpt.upstream.mmpt_av.filterbank import speech_frames
+from mmpt.upstream.mmpt_av.layout import speech_frames
+from mmpt.upstream.mmpt_av.packing import Packing
 
 FRAMES_A_TOKEN = 4  # filterbank frames under one audio token, a state of the audio encoder
 
@@ -24,26 +25,29 @@ class Masks:
     (clip * longest + token).
     """
 
-    audio_lengths: list[int]  # tokens of each clip
-    audio_seen_lengths: list[int]  # encoded tokens of each clip
+    audio: Packing  # of all tokens of sound
+    encoded: Packing  # of those that are encoded
     audio_seen: Tensor  # packed ids of the encoded tokens
     audio_seen_cells: Tensor  # cells of the same tokens
     audio_hidden: Tensor  # packed ids of the masked tokens
     audio_wanted: Tensor  # (W,) ids of the frames to reconstruct in the padded batch, clip * 4 * longest + frame
+    audio_targets: Tensor  # (W,) packed ids of the same frames
     video_seen: Tensor  # (B, K) ids of the encoded tubelets
     video_hidden: Tensor  # (B, M) ids of the masked tubelets
     video_wanted: int  # number of tubelets to reconstruct
 
     def to(self, device: torch.device) -> "Masks":
         """Return the masks on a device; pinned masks are copied in the background."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        return self._map(lambda v: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v.to(device))
 
     def pin_memory(self) -> "Masks":
         """Return the masks in pinned memory."""
-        return self._map(Tensor.pin_memory)
+        return self._map(lambda v: v.pin_memory())
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> "Masks":
-        changed: dict[str, Any] = {name: change(v) for name, v in vars(self).items() if isinstance(v, Tensor)}
+    def _map(self, change: Callable[[Any], Any]) -> "Masks":
+        changed: dict[str, Any] = {
+            name: change(v) for name, v in vars(self).items() if isinstance(v, (Tensor, Packing))
+        }
         return replace(self, **changed)
 
 
@@ -62,7 +66,7 @@ def draw_masks(
     """
     lengths = [state_count(n) for n in samples]
     longest, starts = max(lengths), [0, *accumulate(lengths)]
-    seen, hidden, cells, wanted = [], [], [], []
+    seen, hidden, cells, wanted, targets = [], [], [], [], []
     for number, (clip_id, tokens) in enumerate(zip(ids, lengths)):
         order = draw_order(seed, epoch, clip_id, "audio", tokens)
         kept = kept_tokens(tokens, settings.audio_share)
@@ -73,15 +77,17 @@ def draw_masks(
         cells.append(number * longest + encoded)
         frames = wanted_frames(masked if settings.loss_on == "masked" else torch.arange(tokens), samples[number])
         wanted.append(number * FRAMES_A_TOKEN * longest + frames)
+        targets.append(starts[number] * FRAMES_A_TOKEN + frames)
     orders = torch.stack([draw_order(seed, epoch, clip_id, "video", video_tokens) for clip_id in ids])
     kept = kept_tokens(video_tokens, settings.video_share)
     return Masks(
-        audio_lengths=lengths,
-        audio_seen_lengths=[len(one) for one in seen],
+        audio=Packing(lengths),
+        encoded=Packing([len(one) for one in seen]),
         audio_seen=torch.cat(seen),
         audio_seen_cells=torch.cat(cells),
         audio_hidden=torch.cat(hidden),
         audio_wanted=torch.cat(wanted),
+        audio_targets=torch.cat(targets),
         video_seen=orders[:, :kept].sort(1).values,
         video_hidden=orders[:, kept:].sort(1).values,
         video_wanted=len(ids) * (video_tokens if settings.loss_on == "all" else video_tokens - kept),

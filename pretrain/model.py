@@ -50,11 +50,14 @@ class AudioVisualModel(nn.Module):
         if settings.is_masked:
             self.decoder = SharedDecoder(masked, video, encoder.config.d_model, encoder.config.n_mels)
 
-    def forward(self, feats: list[Tensor], video: Tensor, masks: Masks | None, counts: Counts) -> dict[str, Tensor]:
+    def forward(
+        self, feats: Tensor, frames: Packing, video: Tensor, masks: Masks | None, counts: Counts
+    ) -> dict[str, Tensor]:
         """Return losses by name and their weighted sum `loss`: a batch's part of the mean over the update.
 
         Args:
-            feats: normalised features (4 * T, n_mels) of each clip.
+            feats: normalised features, packed (frames.total, n_mels).
+            frames: of each clip in `feats`.
             video: (B, 3, frames, size, size) uint8.
             masks: None without a masked objective.
             counts: of the update, with `clips`, `audio_frames` and `video_tubelets` (see TrainingTask.loss).
@@ -62,7 +65,7 @@ class AudioVisualModel(nn.Module):
         losses: dict[str, Tensor] = {}
         encoded = None
         if masks is not None:
-            made, encoded = self.reconstruct(feats, video, masks)
+            made, encoded = self.reconstruct(feats, frames, video, masks)
             audio_error = (made.audio - made.audio_target).square().mean(-1).sum()
             video_error = (made.video - made.video_target).square().mean(-1).sum()
             losses = {
@@ -71,18 +74,18 @@ class AudioVisualModel(nn.Module):
             }
         if "clr" in self.losses:
             seen = encoded if self.masked.clr_sees == "masked" else None
-            losses["clr"] = self.contrast(*(seen or self.embed(feats, video)), counts)
+            losses["clr"] = self.contrast(*(seen or self.embed(feats, frames, video)), counts)
         return {"loss": sum(getattr(self.weights, name) * value for name, value in losses.items()), **losses}
 
     def compile_blocks(self) -> None:
         """Let torch compile the layers whose inputs keep their shape, at their first use."""
-        self.encoder.compile_feed_forwards()
+        self.encoder.compile_blocks()
         for block in (*self.video_encoder.blocks, *(self.decoder.blocks if "audio" in self.losses else [])):
             block.compile()
 
-    def embed(self, feats: list[Tensor], video: Tensor) -> tuple[Tensor, Tensor]:
+    def embed(self, feats: Tensor, frames: Packing, video: Tensor) -> tuple[Tensor, Tensor]:
         """Return unit vectors (B, projection) of sounds and of pictures, without masks."""
-        x, packing = self.encoder.embed(feats)
+        x, packing = self.encoder.embed(feats, frames)
         audio = mean_states(self.encoder.encode_packed(x, packing), packing)
         return self.project(audio, self.video_encoder.pool(video))
 
@@ -92,22 +95,22 @@ class AudioVisualModel(nn.Module):
         return F.normalize(widen(audio), dim=-1), F.normalize(widen(video), dim=-1)
 
     def reconstruct(
-        self, feats: list[Tensor], video: Tensor, masks: Masks
+        self, feats: Tensor, frames: Packing, video: Tensor, masks: Masks
     ) -> tuple[Reconstruction, tuple[Tensor, Tensor] | None]:
         """Reconstruct the masked tokens.
 
         Returns:
             The reconstruction; unit vectors of the masked encodings, if contrastive learning is to see these.
         """
-        states, packing = self.encode_seen(feats, masks)
+        states, packing = self.encode_seen(feats, frames, masks)
         tubelets = cut_tubelets(video, self.video)
         video_states = self.video_encoder.encode(pick_tokens(tubelets, masks.video_seen), masks.video_seen)
         target = normalise_pixels(
             tubelets if self.masked.loss_on == "all" else pick_tokens(tubelets, masks.video_hidden)
         )
         made = Reconstruction(
-            audio=widen(self.decoder.audio(states, masks).flatten(0, 1)[masks.audio_wanted]),
-            audio_target=nn.utils.rnn.pad_sequence(feats, batch_first=True).flatten(0, 1)[masks.audio_wanted],
+            audio=widen(self.decoder.audio(states, masks).flatten(0, 1).index_select(0, masks.audio_wanted)),
+            audio_target=feats.index_select(0, masks.audio_targets),
             video=widen(self.decoder.video(video_states, masks, self.masked.loss_on)),
             video_target=normalise_tubelets(target) if self.masked.normalise_pixels else target,
         )
@@ -115,14 +118,13 @@ class AudioVisualModel(nn.Module):
             return made, None
         return made, self.project(mean_states(states, packing), video_states.mean(1))
 
-    def encode_seen(self, feats: list[Tensor], masks: Masks) -> tuple[Tensor, Packing]:
-        """Return the audio encoder's last states of the encoded tokens, packed (sum of audio_seen_lengths, d_model)."""
+    def encode_seen(self, feats: Tensor, frames: Packing, masks: Masks) -> tuple[Tensor, Packing]:
+        """Return the audio encoder's last states of the encoded tokens, packed (masks.encoded.total, d_model)."""
         if self.masked.audio_mask_at == "features":
-            zeroed = torch.cat(feats).index_fill(0, frames_of(masks.audio_hidden), 0.0)
-            feats = list(zeroed.split([len(one) for one in feats]))
-        x, packing = self.encoder.embed(feats)
+            feats = feats.index_fill(0, frames_of(masks.audio_hidden), 0.0)
+        x, packing = self.encoder.embed(feats, frames)
         if self.masked.audio_mask == "drop":
-            x, packing = x[masks.audio_seen], Packing(masks.audio_seen_lengths, x.device)
+            x, packing = x.index_select(0, masks.audio_seen), masks.encoded
         elif self.masked.audio_mask_at == "tokens":
             x = x.index_fill(0, masks.audio_hidden, 0.0)
         return self.encoder.encode_packed(x, packing), packing
@@ -130,9 +132,7 @@ class AudioVisualModel(nn.Module):
 
 def mean_states(x: Tensor, packing: Packing) -> Tensor:
     """Return the mean over time of each clip: packed (total, C) to (B, C)."""
-    if packing.dense:  # nothing to send to the device
-        return packing.unpack(x).mean(1)
-    return packing.unpack(x).sum(1) / torch.tensor(packing.lengths, device=x.device)[:, None]
+    return packing.unpack(x).sum(1) / packing.counts[:, None]
 
 
 def widen(x: Tensor) -> Tensor:

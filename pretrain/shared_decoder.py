@@ -37,18 +37,15 @@ class SharedDecoder(nn.Module):
         """Return reconstructed features (B, 4 * longest, n_mels), meaningless past a clip's end.
 
         Args:
-            states: of the encoded tokens, packed (sum of audio_seen_lengths, d_audio).
+            states: of the encoded tokens, packed (masks.encoded.total, d_audio).
             masks: of the batch.
         """
         x = self.audio_in(states)
-        clips, longest = len(masks.audio_lengths), max(masks.audio_lengths)
+        clips, longest = len(masks.audio.lengths), masks.audio.longest
         blank = x.new_zeros(x.shape[1]) if self.audio_token is None else self.audio_token.to(x.dtype)
         full = blank.expand(clips * longest, -1).index_copy(0, masks.audio_seen_cells, x).unflatten(0, (clips, longest))
         full = full + sinusoids(longest, x.shape[1], x.device)  # float32: the blocks add to it in full precision
-        pad_mask = None
-        if min(masks.audio_lengths) < longest:
-            lengths = torch.tensor(masks.audio_lengths, device=x.device)
-            pad_mask = torch.arange(longest, device=x.device) >= lengths[:, None]
+        pad_mask = None if masks.audio.dense else ~masks.audio.visible()
         return self.audio_out(self.run(full, pad_mask)).unflatten(2, (FRAMES_A_TOKEN, -1)).flatten(1, 2)
 
     def video(self, states: Tensor, masks: Masks, loss_on: str) -> Tensor:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from mmpt.pretrain.clips import ClipBatch, ClipDataset, Sampling, SkippedClip, collate
-from mmpt.pretrain.manifest import Clip, read_manifest
+from mmpt.pretrain.batch_statistics import use_whole_clips
+from mmpt.pretrain.clips import ClipBatch, ClipDataset, SkippedClip, collate, read_clips, sampling_of
+from mmpt.pretrain.manifest import Clip
 from mmpt.pretrain.masking import Masks, draw_masks
 from mmpt.pretrain.model import build_model
 from mmpt.pretrain.settings import PretrainSettings
-from mmpt.pretrain.shard_index import ShardClip, read_index
+from mmpt.pretrain.shard_index import ShardClip
 from mmpt.pretrain.validation import HeldOutClips
 from mmpt.training.device import use_device
 from mmpt.training.distributed import Counts, World
@@ -26,6 +27,7 @@ from mmpt.training.settings import require
 from mmpt.training.skipped import SkippedItems
 from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av import Encoder
 from mmpt.upstream.repository import git_revision
 
 MAX_STAND_INS = 100  # clips that are tried in place of a micro-batch without a readable clip
@@ -60,7 +62,9 @@ class Collate:
         settings = self.settings
         return Batch(
             clips,
-            draw_masks(settings.masked, settings.seed, clips.epoch, clips.ids, clips.lengths, settings.video.tokens),
+            draw_masks(
+                settings.masked, settings.seed, clips.epoch, clips.ids, clips.layout.samples, settings.video.tokens
+            ),
         )
 
 
@@ -85,7 +89,7 @@ class AudioVisualTask:
         self.device = use_device(settings.device, world.local_rank)
         self.model = build_model(settings).to(self.device)
         self.encoder = self.model.encoder
-        clips = read_index(manifest) if manifest.is_dir() else read_manifest(manifest)
+        clips = read_clips(manifest)
         self.corpus = "+".join(sorted({clip.set for clip in clips}))
         train, dev = ([clip for clip in clips if clip.split == name] for name in ("train", "dev"))
         self.check_batch_size(manifest, len(train), len(dev))
@@ -110,9 +114,7 @@ class AudioVisualTask:
 
     def dataset(self, clips: Sequence[Clip | ShardClip]) -> ClipDataset:
         """Return clips as the settings have them read."""
-        video, data = self.settings.video, self.settings.data
-        sampling = Sampling(video.size, video.frames, video.stride, video.crop_min, data.sound)
-        return ClipDataset(clips, sampling, self.settings.seed, data.memory_gb)
+        return ClipDataset(clips, sampling_of(self.settings), self.settings.seed, self.settings.data.memory_gb)
 
     def start(self) -> None:
         """Load a resumed run's skipped.jsonl, and the clips that are kept in memory; call this on a prepared folder."""
@@ -182,9 +184,9 @@ class AudioVisualTask:
         return False  # all weights are trained from the first update
 
     def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
-        batch = batch.to(self.device)
-        feats = self.encoder.filterbank.separate(batch.clips.wavs)
-        return model(feats, batch.clips.video, batch.masks, counts)
+        clips = batch.clips
+        feats = self.encoder.filterbank.packed(clips.joined, clips.layout)
+        return model(feats, clips.layout.frames, clips.video, batch.masks, counts)
 
     def gauges(self) -> dict[str, float]:
         gauges = {"left_out_clips": self.epoch * self.left_over}
@@ -202,7 +204,7 @@ class AudioVisualTask:
             self.record_skipped(batch)
             if batch.clips.ids:
                 batch = batch.to(self.device)
-                held_out.add(self.encoder.filterbank.separate(batch.clips.wavs), batch.clips, batch.masks)
+                held_out.add(batch.clips, batch.masks)
         self.skipped.add([entry for entries in self.world.gather(self.skipped.drain()) for entry in entries])
         held_out.merge(self.world.gather(held_out.state()))
         if not held_out.clips:
@@ -226,6 +228,9 @@ class AudioVisualTask:
                 }
             ]
         }
+
+    def finish_encoder(self, encoder: Encoder) -> dict[str, str]:
+        return use_whole_clips(encoder, self.train, self.device) if self.settings.is_masked else {}
 
 
 def choose_dev(clips: Sequence[Clip | ShardClip], most: int) -> list[Clip | ShardClip]:

@@ -61,16 +61,17 @@ class HeldOutClips:
         self.video: list[Tensor] = []
         self.examples: list[Example] = []
 
-    def add(self, feats: list[Tensor], clips: ClipBatch, masks: Masks | None) -> None:
+    def add(self, clips: ClipBatch, masks: Masks | None) -> None:
         """Add a batch on the model's device; the model is in evaluation mode."""
+        feats, frames = self.model.encoder.filterbank.packed(clips.joined, clips.layout), clips.layout.frames
         self.clips += list(zip(clips.groups, clips.ids))
         if masks is not None:
-            made, _ = self.model.reconstruct(feats, clips.video, masks)
+            made, _ = self.model.reconstruct(feats, frames, clips.video, masks)
             self.audio_errors.add(made.audio, made.audio_target)
             self.video_errors.add(made.video, made.video_target)
-            self.take_examples(feats, clips, masks, made)
+            self.take_examples(frames.split(feats), clips, masks, made)
         if "clr" in self.model.losses:
-            audio, video = self.model.embed(feats, clips.video)
+            audio, video = self.model.embed(feats, frames, clips.video)
             # Clones: a view would be sent to other ranks with all of its batch.
             self.audio += [row.clone() for row in audio.cpu()]
             self.video += [row.clone() for row in video.cpu()]
@@ -130,8 +131,8 @@ class HeldOutClips:
 
 def example_sound(feats: list[Tensor], masks: Masks, made: Reconstruction, number: int) -> list[Tensor]:
     """Return a clip's features (frames, n_mels): original, masked (NaN where hidden), and reconstructed."""
-    frames_a_clip = FRAMES_A_TOKEN * max(masks.audio_lengths)
-    start, length = sum(masks.audio_lengths[:number]), masks.audio_lengths[number]
+    frames_a_clip = FRAMES_A_TOKEN * masks.audio.longest
+    start, length = sum(masks.audio.lengths[:number]), masks.audio.lengths[number]
     original = feats[number].float().cpu()
     hidden = masks.audio_hidden.cpu() - start
     hidden = hidden[(hidden >= 0) & (hidden < length)]

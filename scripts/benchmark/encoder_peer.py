@@ -40,5 +40,5 @@ class Peer(nn.Module):
 def last_states(model: nn.Module, feats: list[Tensor]) -> Tensor:
     """Return what training needs of either contender, the last block's states: ours packed, the peer's padded."""
     if isinstance(model, Encoder):
-        return model.encode_packed(*model.embed(feats))
+        return model.encode_packed(*model.embed(*model.pack(feats)))
     return model(feats)

@@ -22,7 +22,7 @@ def against_torchaudio(options: argparse.Namespace, name: str) -> None:
     feats = [torch.randn(n, config.n_mels, device=device) for n in frames]
     ours, peer = Encoder(config).to(device), Peer(config).to(device)
     if options.compile:
-        ours.compile_feed_forwards()
+        ours.compile_blocks()
         peer.compile(dynamic=True)
     models: dict[str, Encoder | Peer] = {"ours": ours, "torchaudio": peer}
     work = {"ours": products(config, frames), "torchaudio": products(config, (max(frames),) * len(frames))}

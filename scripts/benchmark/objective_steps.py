@@ -15,6 +15,7 @@ from mmpt.training.distributed import Counts
 from mmpt.training.optimizer import make_optimizer
 from mmpt.training.settings import load_settings
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.mmpt_av.layout import Layout
 from mmpt.upstream.progress import Progress
 
 SAMPLES = 10 * SAMPLE_RATE  # of a clip
@@ -38,7 +39,9 @@ class Step:
         self.video = torch.randint(
             0, 256, (self.batch, 3, video.frames, video.size, video.size), dtype=torch.uint8, generator=generator
         ).to(self.device)
-        self.wavs = [0.1 * torch.randn(SAMPLES, generator=generator).to(self.device) for _ in range(self.batch)]
+        layout = Layout([SAMPLES] * self.batch)
+        wavs = [0.1 * torch.randn(SAMPLES, generator=generator) for _ in range(self.batch)]
+        self.joined, self.layout = layout.join(wavs).to(self.device), layout.to(self.device)
         self.counts, self.masks = {"clips": self.batch}, None
         if "audio" in self.model.losses:  # in training, the processes that read clips draw the masks
             self.masks = draw_masks(
@@ -50,8 +53,8 @@ class Step:
 
     def __call__(self) -> None:
         with autocast(self.settings, self.device):
-            feats = self.model.encoder.filterbank.separate(self.wavs)
-            loss = self.model(feats, self.video, self.masks, Counts([self.counts]))["loss"]
+            feats = self.model.encoder.filterbank.packed(self.joined, self.layout)
+            loss = self.model(feats, self.layout.frames, self.video, self.masks, Counts([self.counts]))["loss"]
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optim.clip_norm)
         self.optimizer.step()

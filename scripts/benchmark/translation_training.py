@@ -66,7 +66,7 @@ def contenders(arguments: argparse.Namespace, device: torch.device) -> list[Cont
     def our_loss(feats: list[torch.Tensor], batch: list[Utterance]) -> torch.Tensor:
         inputs = pad([[BOS, *u.tokens] for u in batch]).to(device)
         outputs = pad([[*u.tokens, EOS] for u in batch]).to(device)
-        answer = ours([one.to(device) for one in feats], inputs, outputs)
+        answer = ours(*ours.encoder.pack([one.to(device) for one in feats]), inputs, outputs)
         return smoothed_loss(answer.logits, answer.tokens, SMOOTHING)[0]
 
     def padded_loss(batch: list[Utterance]) -> torch.Tensor:

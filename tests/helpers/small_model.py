@@ -8,6 +8,7 @@ from mmpt.pretrain.masking import draw_masks
 from mmpt.pretrain.model import AudioVisualModel
 from mmpt.pretrain.settings import MaskedSettings, PretrainSettings, VideoSettings, WeightSettings
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.mmpt_av.packing import Packing
 
 VIDEO = VideoSettings(size=8, frames=4, patch=4, tubelet=2, d_model=16, n_layers=2, n_heads=2)
 SAMPLES = [6400, 641, 12000, 9999, 3200, 8000]  # of clips that differ in length, one of them hardly longer than a state
@@ -49,6 +50,10 @@ def noise_batch(clips: list[int]) -> tuple:
             torch.randint(0, 256, (3, VIDEO.frames, VIDEO.size, VIDEO.size), generator=generator, dtype=torch.uint8)
         )
     return [f"clip{clip}" for clip in clips], [SAMPLES[clip] for clip in clips], feats, torch.stack(videos)
+
+
+def packed(feats: list[torch.Tensor]) -> tuple[torch.Tensor, Packing]:
+    return torch.cat(feats), Packing([len(one) for one in feats])
 
 
 def masks_of(model: AudioVisualModel, ids: list[str], samples: list[int]):

@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from mmpt.training.distributed import Counts, join_world
 
-from helpers.small_model import counts_of, masks_of, noise_batch, small_model
+from helpers.small_model import counts_of, masks_of, noise_batch, packed, small_model
 
 PARTS = [[0, 1, 2, 3], [4, 5]]  # uneven, as when one rank met unreadable clips
 
@@ -20,7 +20,7 @@ PARTS = [[0, 1, 2, 3], [4, 5]]  # uneven, as when one rank met unreadable clips
 def step(model, wrapped, clips, gather):
     ids, samples, feats, video = noise_batch(clips)
     masks = masks_of(model, ids, samples)
-    losses = wrapped(feats, video, masks, Counts(gather(counts_of(ids, masks))))
+    losses = wrapped(*packed(feats), video, masks, Counts(gather(counts_of(ids, masks))))
     losses["loss"].backward()
     return {name: value.detach() for name, value in losses.items()}
 

@@ -50,7 +50,7 @@ def small_task(root: Path, world: World) -> TranslationTask:
     )
     task.model.double().train()
     narrow = task.features
-    task.features = lambda batch: [feats.double() for feats in narrow(batch)]
+    task.features = lambda batch: narrow(batch).double()
     return task
 
 

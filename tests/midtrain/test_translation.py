@@ -57,8 +57,11 @@ def test_a_batch_gives_the_same_logits_as_single_utterances(model):
     feats = features(90, 17, 44)
     texts = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [14]]
     with torch.no_grad():
-        together = model(feats, pad([[BOS, *t] for t in texts]), pad([[*t, EOS] for t in texts]))
-        alone = [model([f], torch.tensor([[BOS, *t]]), torch.tensor([[*t, EOS]])) for f, t in zip(feats, texts)]
+        together = model(*model.encoder.pack(feats), pad([[BOS, *t] for t in texts]), pad([[*t, EOS] for t in texts]))
+        alone = [
+            model(*model.encoder.pack([f]), torch.tensor([[BOS, *t]]), torch.tensor([[*t, EOS]]))
+            for f, t in zip(feats, texts)
+        ]
     assert together.tokens.tolist() == [token for t in texts for token in (*t, EOS)]
     assert torch.allclose(together.logits, torch.cat([one.logits for one in alone]), atol=1e-5)
     assert torch.allclose(together.ctc, torch.cat([one.ctc for one in alone]), atol=1e-5)

@@ -83,30 +83,30 @@ def test_batch_holds_all_waveforms_in_one_tensor(manifest):
     batch = collate(items)
     assert len(batch) == 2 and batch.ids == ["short", "long"] and batch.groups == ["a", "a"]
     assert batch.epoch == 3 and batch.skipped == [bad]
-    assert batch.samples.dtype == torch.float32 and batch.lengths == [len(items[0].wav), len(items[2].wav)]
+    assert batch.joined.dtype == torch.float32 and batch.layout.samples == [len(items[0].wav), len(items[2].wav)]
     assert all(torch.equal(wav, item.wav) for wav, item in zip(batch.wavs, [items[0], items[2]], strict=True))
-    assert batch.wavs[1].untyped_storage().data_ptr() == batch.samples.untyped_storage().data_ptr()
+    assert batch.wavs[1].untyped_storage().data_ptr() == batch.joined.untyped_storage().data_ptr()
     assert batch.video.shape == (2, 3, 16, 16, 16) and batch.video.dtype == torch.uint8
     assert torch.equal(batch.video[1], items[2].video.permute(3, 0, 1, 2))
     moved = batch.to("meta")
-    assert moved.samples.device.type == moved.video.device.type == "meta" and moved.ids == batch.ids
-    assert batch.samples.device.type == "cpu"
+    assert moved.joined.device.type == moved.video.device.type == "meta" and moved.ids == batch.ids
+    assert batch.joined.device.type == "cpu"
 
 
 def test_a_batch_may_hold_no_clip():
     for items, epoch in [([SkippedClip("bad", "why", epoch=7)], 7), ([], None)]:
         batch = collate(items).to("cpu")
         assert len(batch) == 0 and batch.wavs == [] and batch.skipped == items and batch.epoch == epoch
-        assert batch.samples.shape == (0,) and batch.video.shape[:2] == (0, 3) and batch.video.dtype == torch.uint8
+        assert batch.joined.shape == (0,) and batch.video.shape[:2] == (0, 3) and batch.video.dtype == torch.uint8
 
 
 def test_loader_pins_the_batch(manifest, monkeypatch):
     """Without a GPU nothing can be pinned: the tensors' own method is mocked."""
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor, *_: tensor + 1)
     batch = collate([ClipDataset(read_manifest(manifest), SAMPLING, seed=0, memory_gb=0)[0, 0]])
-    samples, video = batch.samples, batch.video
+    samples, video = batch.joined, batch.video
     pinned = pin_memory(batch)  # what DataLoader's pinning thread calls
-    assert pinned is batch and torch.equal(batch.samples, samples + 1) and torch.equal(batch.video, video + 1)
+    assert pinned is batch and torch.equal(batch.joined, samples + 1) and torch.equal(batch.video, video + 1)
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_workers_read_what_one_process_reads(manifest):
         reference = collate([dataset[item] for item in items])
         assert (
             ours.ids == reference.ids
-            and torch.equal(ours.samples, reference.samples)
+            and torch.equal(ours.joined, reference.joined)
             and torch.equal(ours.video, reference.video)
         )
         assert ours.video.stride() == reference.video.stride()

@@ -9,17 +9,17 @@ from mmpt.pretrain.tubelets import (
 )
 from mmpt.training.distributed import Counts
 from mmpt.upstream.mmpt_av.conformer import sinusoids
-from mmpt.upstream.mmpt_av.filterbank import speech_frames
+from mmpt.upstream.mmpt_av.layout import speech_frames
 from mmpt.upstream.mmpt_av.packing import Packing
 
-from helpers.small_model import VIDEO, counts_of, masks_of, noise_batch, small_model
+from helpers.small_model import VIDEO, counts_of, masks_of, noise_batch, packed, small_model
 
 CLIPS = [0, 1, 2, 3]
 
 
 def clip_masks(masks, number):
     """A clip's seen and hidden audio tokens, as lists."""
-    start, tokens = sum(masks.audio_lengths[:number]), masks.audio_lengths[number]
+    start, tokens = sum(masks.audio.lengths[:number]), masks.audio.lengths[number]
     inside = [
         [i - start for i in ids.tolist() if start <= i < start + tokens]
         for ids in (masks.audio_seen, masks.audio_hidden)
@@ -43,7 +43,7 @@ def slow_audio(model, feats, samples, masks, number):
     if model.masked.audio_mask_at == "features":
         for token in hidden:
             feats[4 * token : 4 * token + 4] = 0
-    x, _ = encoder.embed([feats])
+    x, _ = encoder.embed(*packed([feats]))
     if model.masked.audio_mask == "zero" and model.masked.audio_mask_at == "tokens":
         for token in hidden:
             x = torch.cat([x[:token], torch.zeros_like(x[:1]), x[token + 1 :]])
@@ -116,7 +116,7 @@ def test_losses_and_gradients_match_the_slow_reference(options):
     model = small_model("mae", **options).eval()
     ids, samples, feats, video = noise_batch(CLIPS)
     masks = masks_of(model, ids, samples)
-    losses = model(feats, video, masks, Counts([counts_of(ids, masks)]))
+    losses = model(*packed(feats), video, masks, Counts([counts_of(ids, masks)]))
     names = [name for name, _ in model.named_parameters() if "batch_norm" not in name]
     parameters = [p for name, p in model.named_parameters() if name in names]
     ours = torch.autograd.grad(losses["loss"], parameters)
@@ -140,7 +140,7 @@ def test_contrast_sees_a_second_pass_or_the_masked_encodings():
         model = small_model("mae+clr", clr_sees=sees).eval()
         masks = masks_of(model, ids, samples)
         counts = Counts([counts_of(ids, masks)])
-        losses = model(feats, video, masks, counts)
+        losses = model(*packed(feats), video, masks, counts)
         if sees == "masked":
             audio = [slow_audio(model, feats[n], samples[n], masks, n)[2].mean(0) for n in range(len(CLIPS))]
             pictures = [slow_video(model, video, masks, n)[2].mean(0) for n in range(len(CLIPS))]
@@ -171,10 +171,10 @@ def test_parts_of_an_update_add_up_to_the_whole():
     total = Counts(
         [{name: sum(counts_of(b[0], m)[name] for b, m in zip(batches, masks)) for name in counts_of([], masks[0])}]
     )
-    parts = [model(feats, video, m, total) for (_, _, feats, video), m in zip(batches, masks)]
+    parts = [model(*packed(feats), video, m, total) for (_, _, feats, video), m in zip(batches, masks)]
     ids, samples, feats, video = noise_batch(list(range(6)))
     whole_masks = masks_of(model, ids, samples)
-    whole = model(feats, video, whole_masks, Counts([counts_of(ids, whole_masks)]))
+    whole = model(*packed(feats), video, whole_masks, Counts([counts_of(ids, whole_masks)]))
     for name, value in whole.items():
         assert sum(part[name] for part in parts).item() == pytest.approx(value.item(), rel=1e-9)
 
@@ -184,5 +184,5 @@ def test_each_objective_trains_all_that_it_builds():
     for objective in ("clr", "mae", "mae+clr"):
         model = small_model(objective)
         masks = masks_of(model, ids, samples)
-        model(feats, video, masks, Counts([counts_of(ids, masks)]))["loss"].backward()
+        model(*packed(feats), video, masks, Counts([counts_of(ids, masks)]))["loss"].backward()
         assert [name for name, p in model.named_parameters() if p.grad is None] == []

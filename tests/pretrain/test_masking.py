@@ -8,7 +8,7 @@ import torch
 
 from mmpt.pretrain.masking import draw_masks, kept_tokens, wanted_frames
 from mmpt.pretrain.settings import MaskedSettings
-from mmpt.upstream.mmpt_av.filterbank import speech_frames
+from mmpt.upstream.mmpt_av.layout import speech_frames
 
 
 def test_masks_are_drawn_by_seed_epoch_and_name():
@@ -27,7 +27,7 @@ def test_masks_are_drawn_by_seed_epoch_and_name():
 
 def test_sixty_per_cent_are_masked_without_replacement():
     masks = draw_masks(MaskedSettings(), 0, 0, ["a", "b"], [160_000, 160_000], 1568)
-    assert masks.audio_seen_lengths == [100, 100] and len(masks.audio_hidden) == 300
+    assert masks.encoded.lengths == [100, 100] and len(masks.audio_hidden) == 300
     assert sorted(masks.audio_seen.tolist() + masks.audio_hidden.tolist()) == list(range(500))
     assert masks.video_seen.shape == (2, 627) and masks.video_hidden.shape == (2, 941)
     for seen, hidden in zip(masks.video_seen.tolist(), masks.video_hidden.tolist()):

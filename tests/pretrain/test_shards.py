@@ -109,7 +109,7 @@ def test_workers_read_what_one_process_reads(shards):
         reference = collate([clips[item] for item in items])
         assert (
             batch.ids == reference.ids
-            and torch.equal(batch.samples, reference.samples)
+            and torch.equal(batch.joined, reference.joined)
             and torch.equal(batch.video, reference.video)
         )
     assert not [

@@ -5,18 +5,18 @@ parameters are laid out so that fairseq's weights map one to one.
 """
 
 import math
-from itertools import accumulate
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .attention import attend
 from .depthwise import depthwise
-from .dropout import Dropout, dropout
+from .dropout import Dropout
 from .gather import gather_rows
 from .linear import Linear
-from .packing import Packing
+from .packing import Packing, Places
 
 
 class Subsampler(nn.Module):
@@ -44,16 +44,16 @@ class Subsampler(nn.Module):
         """
         # Each utterance owns 4 * (T + 1) places, so that both convolutions keep their stride across utterances, and at
         # least the last 4 places (2 after the first convolution) are empty.
-        starts = [0, *accumulate(t + 1 for t in states.lengths[:-1])]
+        utterances = torch.arange(len(states.lengths), device=states.device)
+        starts = states.starts() + utterances
         places = states.total + len(states.lengths)
-        x = feats.new_zeros(4 * places, feats.shape[1]).index_copy(0, frames.place([4 * s for s in starts]), feats)
+        x = feats.new_zeros(4 * places, feats.shape[1]).index_copy(0, frames.place(4 * starts), feats)
         x = F.glu(self.conv1(x.T.unsqueeze(0)), dim=1)
-        halves = Packing([math.ceil(n / 2) for n in frames.lengths], feats.device)
-        taken = halves.place([2 * s for s in starts])
+        taken = frames.shrunk(2).place(2 * starts)
         empty = torch.ones(2 * places, dtype=torch.bool, device=x.device).index_fill(0, taken, False)
         # Fill instead of multiplying: a NaN in one utterance must not reach the next.
         x = F.glu(self.conv2(x.masked_fill(empty, 0.0)), dim=1).squeeze(0).T  # (states.total + B, d_model)
-        return states.gather(x, 1)
+        return x.index_select(0, states.slots(1))
 
 
 def sinusoids(length: int, d_model: int, device: torch.device) -> Tensor:
@@ -75,30 +75,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(d_model, 3 * d_model)
         self.out = nn.Linear(d_model, d_model)
 
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+    def forward(self, x: Tensor, places: Places) -> Tensor:
         """Attend inside each utterance: (total, C) to the same shape."""
-        qkv = self.qkv(self.norm(x)).view(packing.total, 3, self.n_heads, -1)
-        p = self.dropout if self.training else 0.0
-        if packing.dense:
-            q, k, v = qkv.view(len(packing.lengths), packing.longest, *qkv.shape[1:]).permute(2, 0, 3, 1, 4)
-            heads = attend(q, k, v, p).transpose(1, 2)
-        else:
-            # One call an utterance: no mask, no padding, and memory that stays linear in its length.
-            utterances = []
-            for one in packing.split(qkv):
-                q, k, v = one.permute(1, 2, 0, 3).unsqueeze(1)  # each (1, heads, T, C / heads)
-                utterances.append(attend(q, k, v, p)[0].transpose(0, 1))
-            heads = torch.cat(utterances)
+        qkv = self.qkv(self.norm(x)).view(len(x), 3, self.n_heads, -1)
+        heads = attend(qkv, places, self.dropout if self.training else 0.0)
         out: Tensor = self.out(heads.reshape(x.shape))
         return out
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, p: float) -> Tensor:
-    """Return the attention of (B, heads, T, C / heads), its weights dropped with probability `p`; the same shape."""
-    if p == 0.0 or q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=p)
-    # PyTorch's own computes the same products if weights are dropped on a processor, with a slower dropout.
-    return dropout((q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1), p) @ v
 
 
 class FrameBatchNorm(nn.BatchNorm1d):
@@ -106,9 +88,11 @@ class FrameBatchNorm(nn.BatchNorm1d):
 
     A lone frame has no variance: the running statistics normalise it. With `synchronised`, which DDP training sets,
     the statistics are those of all ranks' frames, on any device; PyTorch's own synchronisation is for CUDA only.
+    Without `tracked` (see Encoder.untracked), a pass in training leaves the running statistics alone.
     """
 
     synchronised = False
+    tracked = True  # whether a pass in training moves the running statistics
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
@@ -120,6 +104,8 @@ class FrameBatchNorm(nn.BatchNorm1d):
             return self.normalise_over_ranks(x)
         if self.training and x.shape[0] == 1:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        if self.training and not self.tracked:
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
         return super().forward(x)
 
     def normalise_over_ranks(self, x: Tensor) -> Tensor:
@@ -137,10 +123,11 @@ class FrameBatchNorm(nn.BatchNorm1d):
             total = counts.sum()
             mean = (means * counts).sum(0) / total
             variance = (squares + counts * (means - mean).square()).sum(0) / total
-            with torch.no_grad():
-                self.num_batches_tracked += 1
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(variance * total / (total - 1), self.momentum)
+            if self.tracked:
+                with torch.no_grad():
+                    self.num_batches_tracked += 1
+                    self.running_mean.lerp_(mean, self.momentum)
+                    self.running_var.lerp_(variance * total / (total - 1), self.momentum)
             normalised: Tensor = (wide - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
             return normalised.to(x.dtype)
 
@@ -157,15 +144,15 @@ class Convolution(nn.Module):
         self.project = nn.Linear(d_model, d_model, bias=False)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+    def forward(self, x: Tensor, places: Places) -> Tensor:
         """Convolve inside each utterance: (total, C) to the same shape."""
         x = F.glu(self.expand(self.norm(x)), dim=-1)
-        if packing.dense:
-            batch = x.view(len(packing.lengths), packing.longest, -1)
-            x = depthwise(batch, self.depthwise.weight).reshape(packing.total, -1)
+        if not torch.compiler.is_compiling() and places.packing.dense:
+            batch = x.view(*places.visible.shape, -1)
+            x = depthwise(batch, self.depthwise.weight).reshape(x.shape)
         else:
             gap = self.depthwise.kernel_size[0] // 2
-            x = packing.gather(depthwise(packing.spread(x, gap)[None], self.depthwise.weight)[0], gap)
+            x = places.gather(depthwise(places.spread(x, gap)[None], self.depthwise.weight)[0])
         out: Tensor = self.dropout(self.project(silu(self.batch_norm(x))))
         return out
 
@@ -209,11 +196,11 @@ class ConformerBlock(nn.Module):
         self.ffn2 = FeedForward(d_model, ffn_dim, dropout)
         self.norm = nn.LayerNorm(d_model)
 
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+    def forward(self, x: Tensor, places: Places) -> Tensor:
         """Transform (total, C) into the same shape."""
         x = torch.add(x, self.ffn1(x), alpha=0.5)
-        x = x + self.dropout(self.attention(x, packing))
-        x = x + self.convolution(x, packing)
+        x = x + self.dropout(self.attention(x, places))
+        x = x + self.convolution(x, places)
         x = torch.add(x, self.ffn2(x), alpha=0.5)
         out: Tensor = self.norm(x)
         return out

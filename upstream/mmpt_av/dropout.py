@@ -36,8 +36,10 @@ class Dropout(nn.Module):
 
 def dropout(x: Tensor, p: float) -> Tensor:
     """Set values of `x` to 0 with probability `p`, and scale the others by 1 / (1 - p)."""
-    if p == 0.0 or x.device.type != "cpu" or torch.compiler.is_compiling():
-        return F.dropout(x, p, training=p > 0.0)
+    if p == 0.0:
+        return x
+    if torch.compiler.is_compiling() or x.device.type != "cpu":
+        return F.dropout(x, p, training=True)
     out: Tensor = _Dropped.apply(x, min(round(p * LEVELS), LEVELS - 1))  # type: ignore[no-untyped-call]
     return out
 

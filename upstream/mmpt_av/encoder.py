@@ -2,17 +2,20 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .config import HOP_SAMPLES, EncoderConfig, state_count
-from .conformer import ConformerBlock, Subsampler, sinusoids
+from .conformer import ConformerBlock, FrameBatchNorm, Subsampler, sinusoids
 from .dropout import Dropout
-from .filterbank import SHIFT_SAMPLES, Filterbank
-from .packing import Doubling, Packing
+from .filterbank import Filterbank, layout_of
+from .layout import SHIFT_SAMPLES
+from .packing import Doubling, Packing, Places
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.config = config
-        self.filterbank = Filterbank(config.n_mels, HOP_SAMPLES, config.feature_mean, config.feature_std)
+        self.filterbank = Filterbank(config.n_mels, config.feature_mean, config.feature_std)
         self.subsampler = Subsampler(config.n_mels, config.conv_channels, config.d_model, config.conv_kernel)
         self.linear = nn.Linear(config.d_model, config.d_model)
         self.dropout = Dropout(config.dropout)
@@ -64,14 +67,22 @@ class Encoder(nn.Module):
     def hop(self, samples: int) -> None:
         self.config = dataclasses.replace(self.config, frame_hop=samples)
 
-    def compile_feed_forwards(self) -> None:
-        """Let torch compile the feed-forward layers at their first use.
-
-        Attention and convolution depend on the lengths of the utterances and would be compiled anew for each batch.
-        """
+    def compile_blocks(self, backend: Any = "inductor") -> None:
+        """Let torch compile the blocks at their first use: once for all of them, and for batches of any size."""
         for block in self.blocks:
-            cast(ConformerBlock, block).ffn1.compile(dynamic=True)
-            cast(ConformerBlock, block).ffn2.compile(dynamic=True)
+            block.compile(dynamic=True, backend=backend)
+
+    @contextmanager
+    def untracked(self) -> Iterator[None]:
+        """Leave the running batch statistics alone in training: for passes over parts of the utterances."""
+        norms = [module for module in self.modules() if isinstance(module, FrameBatchNorm)]
+        for norm in norms:
+            norm.tracked = False
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.tracked = True
 
     def forward(self, wavs: list[Tensor]) -> EncoderOutput:
         """Encode waveforms.
@@ -85,8 +96,9 @@ class Encoder(nn.Module):
         Raises:
             ValueError: an empty list, or a waveform that is empty or not one-dimensional.
         """
-        feats, frames = self.filterbank.packed(wavs)
-        return self._encode(feats, frames, [state_count(len(wav), self.hop) for wav in wavs])
+        layout = layout_of(wavs)
+        feats = self.filterbank.packed(layout.join(wavs), layout)
+        return self._encode(feats, layout.frames, [state_count(n, self.hop) for n in layout.samples])
 
     def encode_features(self, feats: list[Tensor]) -> EncoderOutput:
         """Encode normalised features.
@@ -97,30 +109,27 @@ class Encoder(nn.Module):
         Raises:
             ValueError: an empty list, or features without a frame or with another number of bins.
         """
-        return self._encode(*self._pack(feats), [math.ceil(len(one) * SHIFT_SAMPLES / self.hop) for one in feats])
+        return self._encode(*self.pack(feats), [math.ceil(len(one) * SHIFT_SAMPLES / self.hop) for one in feats])
 
     def _encode(self, feats: Tensor, frames: Packing, lengths: list[int]) -> EncoderOutput:
         """Return every block's states, `lengths` of each utterance, of packed features."""
-        x, packing = self._embed(feats, frames)
+        x, packing = self.embed(feats, frames)
         finish = packing.unpack
         if self.hop != HOP_SAMPLES:
             doubling = Doubling(packing, lengths)
             finish = doubling.unpack
-        states = [finish(x)]
+        states, places = [finish(x)], self.places(packing)
         for block in self.blocks:
-            x = block(x, packing)
+            x = block(x, places)
             states.append(finish(x))
         return EncoderOutput(tuple(states), torch.tensor(lengths, device=x.device))
 
-    def embed(self, feats: list[Tensor]) -> tuple[Tensor, Packing]:
-        """Return the input of the first block, packed (total states, C), and the places of the utterances.
+    def pack(self, feats: list[Tensor]) -> tuple[Tensor, Packing]:
+        """Return the features of all utterances, one after another, and their places; arguments as `encode_features`.
 
-        Args and errors as of `encode_features`.
+        Raises:
+            ValueError: an empty list, or features without a frame or with another number of bins.
         """
-        return self._embed(*self._pack(feats))
-
-    def _pack(self, feats: list[Tensor]) -> tuple[Tensor, Packing]:
-        """Check the features of each utterance, and pack them."""
         if len(feats) == 0:
             raise ValueError("no features given")
         for one in feats:
@@ -128,14 +137,22 @@ class Encoder(nn.Module):
                 raise ValueError(f"features must be (frames, {self.config.n_mels}), got shape {tuple(one.shape)}")
         return torch.cat(feats), Packing([one.shape[0] for one in feats], feats[0].device)
 
-    def _embed(self, feats: Tensor, frames: Packing) -> tuple[Tensor, Packing]:
-        """Sub-sample packed features and add positions."""
-        packing = Packing([math.ceil(n / 4) for n in frames.lengths], feats.device)
+    def embed(self, feats: Tensor, frames: Packing) -> tuple[Tensor, Packing]:
+        """Sub-sample packed features and add positions.
+
+        Args:
+            feats: (frames.total, n_mels), normalised.
+            frames: the places of the utterances in `feats`.
+
+        Returns:
+            The input of the first block, packed (total states, C), and the places of the utterances in it.
+        """
+        packing = frames.shrunk(4)
         # Full precision on a processor: this is a twentieth of the work, and bfloat16 would double all states' error.
         with torch.autocast("cpu", enabled=False):
             x = self.subsampler(feats, frames, packing) * math.sqrt(self.config.d_model)
             positions = sinusoids(packing.longest, self.config.d_model, feats.device)
-            x = x + torch.cat([positions[:n] for n in packing.lengths])
+            x = x + positions.index_select(0, packing.place(torch.zeros_like(packing.counts)))
             x = self.dropout(self.linear(x))
         return x.to(self.linear.weight.dtype), packing  # with autocast, too, the blocks add to it in full precision
 
@@ -144,6 +161,11 @@ class Encoder(nn.Module):
 
         Training needs no more, and no block's padded output is kept. `hop` has no effect: a state has 640 samples.
         """
+        places = self.places(packing)
         for block in self.blocks:
-            x = block(x, packing)
+            x = block(x, places)
         return x
+
+    def places(self, packing: Packing) -> Places:
+        """Return what the blocks must know of packed states."""
+        return packing.places(self.config.depthwise_kernel // 2)

@@ -4,16 +4,13 @@ All three stages share it. The energies are Kaldi's (25 ms Povey window, 10 ms h
 dither), as `torchaudio.compliance.kaldi.fbank` computes them, but for a whole batch at once and without torchaudio.
 """
 
-from itertools import accumulate
-
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from .config import SAMPLE_RATE, state_count
-from .packing import Packing
+from .config import SAMPLE_RATE
+from .layout import SHIFT_SAMPLES, WINDOW_SAMPLES, Layout
 
-WINDOW_SAMPLES = 400
-SHIFT_SAMPLES = 160
 FFT_SAMPLES = 512
 LOW_HZ = 20.0
 PRE_EMPHASIS = 0.97
@@ -21,11 +18,8 @@ ENERGY_FLOOR = 1.1920928955078125e-07  # Kaldi's: the float32 epsilon
 VARIANCE_FLOOR = 1e-10
 # Frames of the whole batch whose spectra are in memory at once: an hour needs little more than a minute.
 CHUNK_FRAMES = 8192
-
-
-def speech_frames(samples: int) -> int:
-    """Return the frames that lie wholly inside `samples`, at least one: Kaldi's frames, which give the statistics."""
-    return max(1, 1 + (samples - WINDOW_SAMPLES) // SHIFT_SAMPLES)
+GPU_CHUNK_FRAMES = 65_536  # a GPU has the memory, and starting a kernel costs it more
+GPU_STEP_FRAMES = 4096  # of which a batch on a GPU has a multiple
 
 
 def mel_banks(n_mels: int) -> Tensor:
@@ -56,7 +50,6 @@ class Filterbank(nn.Module):
 
     Args:
         n_mels: number of mel bins.
-        hop: samples of waveform under one state of the encoder; features come in multiples of hop / 160 frames.
         mean, std: fixed statistics, (n_mels,) each. Without them each utterance is normalised by its own.
     """
 
@@ -65,13 +58,10 @@ class Filterbank(nn.Module):
     mean: Tensor | None
     std: Tensor | None
 
-    def __init__(
-        self, n_mels: int, hop: int, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None
-    ):
+    def __init__(self, n_mels: int, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None):
         super().__init__()
         if (mean is None) != (std is None):
             raise ValueError("a fixed normalisation needs both mean and std")
-        self.hop = hop
         # Constants of the method, not weights: a checkpoint does not carry them.
         self.register_buffer("window", povey_window(), persistent=False)
         self.register_buffer("mel", mel_banks(n_mels).T.contiguous(), persistent=False)
@@ -91,49 +81,41 @@ class Filterbank(nn.Module):
         Raises:
             ValueError: the list is empty, or a waveform is empty or not one-dimensional.
         """
-        feats, frames = self.padded(wavs)
-        return feats, frames.lengths
-
-    def packed(self, wavs: list[Tensor]) -> tuple[Tensor, Packing]:
-        """Compute the features of a batch, packed (total frames, n_mels), and where each item's frames lie."""
-        feats, frames = self.padded(wavs)
-        return frames.pack(feats), frames
+        layout = layout_of(wavs)
+        return self.padded(layout.join(wavs), layout), layout.frames.lengths
 
     def separate(self, wavs: list[Tensor]) -> list[Tensor]:
-        """Compute the features of each item of a batch, (its frames, n_mels)."""
-        feats, frames = self.packed(wavs)
-        return frames.split(feats)
+        """Compute the features of each item of a batch, (its frames, n_mels); arguments and errors as of `forward`."""
+        layout = layout_of(wavs)
+        return layout.frames.split(self.packed(layout.join(wavs), layout))
+
+    def packed(self, joined: Tensor, layout: Layout) -> Tensor:
+        """Compute the features of a batch, packed (layout.frames.total, n_mels).
+
+        Args:
+            joined: the waveforms as `layout.join` gives them, on the layout's device.
+            layout: of the batch.
+        """
+        return layout.frames.pack(self.padded(joined, layout))
 
     @torch.no_grad()
-    def padded(self, wavs: list[Tensor]) -> tuple[Tensor, Packing]:
-        """Compute the features (B, F, n_mels) as `forward` does, and how to pack them."""
-        if len(wavs) == 0:
-            raise ValueError("no waveform given")
-        for wav in wavs:
-            if wav.dim() != 1 or wav.numel() == 0:
-                raise ValueError(f"a waveform must be a non-empty 1-D tensor (samples,), got shape {tuple(wav.shape)}")
-        samples = [wav.numel() for wav in wavs]
-        states = [state_count(n, self.hop) for n in samples]
-        # Join them to one waveform, each followed by at least a window of zeros: no spectrum of padding is computed.
-        slots = [t + 1 for t in states]
-        ends = list(accumulate(slots))
-        with torch.autocast(wavs[0].device.type, enabled=False):  # half precision would cost the log energies 3 digits
-            joined = wavs[0].new_zeros(ends[-1] * self.hop, dtype=torch.float32)
-            for wav, end, slot in zip(wavs, ends, slots):
-                start = (end - slot) * self.hop
-                joined[start : start + wav.numel()] = wav
-            frames_a_state = self.hop // SHIFT_SAMPLES
-            packing = Packing([t * frames_a_state for t in states], joined.device)
-            places = packing.place([(end - slot) * frames_a_state for end, slot in zip(ends, slots)])
+    def padded(self, joined: Tensor, layout: Layout) -> Tensor:
+        """Compute the features (B, F, n_mels) of a joined waveform, zero past each item's own frames."""
+        if (
+            joined.device.type == "cuda"
+        ):  # the plan of a Fourier transform is kept for each number of frames: few of them
+            joined = F.pad(joined, (0, -len(joined) % (GPU_STEP_FRAMES * SHIFT_SAMPLES)))
+        with torch.autocast(joined.device.type, enabled=False):  # half precision would cost the log energies 3 digits
+            energies = self.energies(joined[None] * 32768.0)[0]
             # Padded while they are normalised: the statistics of all items are then sums over one tensor.
-            feats = packing.unpack(self.energies(joined[None] * 32768.0)[0, places])
-            speech = torch.tensor([speech_frames(n) for n in samples], device=feats.device)
-            return self.normalise(feats, speech), packing
+            feats = layout.frames.unpack(energies.index_select(0, layout.frame_places()))
+            return self.normalise(feats, layout.speech())
 
     def energies(self, batch: Tensor) -> Tensor:
         """Compute log-mel energies (B, F, n_mels) of 16-bit-scaled waveforms (B, samples), F whole windows each."""
         frames = batch.unfold(1, WINDOW_SAMPLES, SHIFT_SAMPLES)  # (B, F, 400), a view
-        chunks = torch.split(frames, max(1, CHUNK_FRAMES // len(batch)), dim=1)
+        most = CHUNK_FRAMES if batch.device.type == "cpu" else GPU_CHUNK_FRAMES
+        chunks = torch.split(frames, max(1, most // len(batch)), dim=1)
         return torch.cat([self.frame_energies(chunk) for chunk in chunks], dim=1)
 
     def frame_energies(self, frames: Tensor) -> Tensor:
@@ -158,3 +140,17 @@ class Filterbank(nn.Module):
             feats = (feats - mean).masked_fill(~mask, 0.0)
         variance = feats.square().sum(dim=1, keepdim=True) / count
         return feats / variance.clamp(min=VARIANCE_FLOOR).sqrt()
+
+
+def layout_of(wavs: list[Tensor]) -> Layout:
+    """Return the layout of waveforms (samples,), on their device.
+
+    Raises:
+        ValueError: the list is empty, or a waveform is empty or not one-dimensional.
+    """
+    if len(wavs) == 0:
+        raise ValueError("no waveform given")
+    for wav in wavs:
+        if wav.dim() != 1 or wav.numel() == 0:
+            raise ValueError(f"a waveform must be a non-empty 1-D tensor (samples,), got shape {tuple(wav.shape)}")
+    return Layout([wav.numel() for wav in wavs], wavs[0].device)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmpt.upstream.mmpt_av.conformer import attend
+from mmpt.upstream.mmpt_av.attention import within
 from mmpt.upstream.mmpt_av.dropout import Dropout, dropout
 
 
@@ -64,13 +64,13 @@ def test_nothing_is_dropped_in_evaluation_or_at_probability_zero():
 def test_attention_without_dropout_and_with_next_to_none_agree():
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 2, 4, 30, 16)
-    assert torch.allclose(attend(q, k, v, 0.0), attend(q, k, v, 1e-9), atol=1e-5)
+    assert torch.allclose(within(q, k, v, 0.0), within(q, k, v, 1e-9), atol=1e-5)
 
 
 def test_attention_drops_weights_and_keeps_their_mean():
     torch.manual_seed(0)
     q, k = torch.randn(2, 1, 1, 6, 8)
     v = torch.eye(6)[None, None]  # the output is the weights
-    weights, seen = attend(q, k, v, 0.0), torch.stack([attend(q, k, v, 0.4) for _ in range(4000)])
+    weights, seen = within(q, k, v, 0.0), torch.stack([within(q, k, v, 0.4) for _ in range(4000)])
     assert ((seen == 0).float().mean() - 0.4).abs() < 0.01
     assert torch.allclose(seen.mean(0), weights, atol=0.03)

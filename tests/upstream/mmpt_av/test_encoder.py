@@ -147,7 +147,7 @@ def test_four_frames_give_one_state(tiny):
 @torch.no_grad()
 def test_encode_packed_is_the_last_state(tiny):
     feats = [features(30), features(5), features(61)]
-    x, packing = tiny.embed(feats)
+    x, packing = tiny.embed(*tiny.pack(feats))
     out = tiny.encode_features(feats)
     assert torch.equal(packing.unpack(x), out.hidden_states[0])
     assert torch.equal(packing.unpack(tiny.encode_packed(x, packing)), out.hidden_states[-1])

@@ -7,7 +7,8 @@ import torch
 import torchaudio
 
 from mmpt.upstream.mmpt_av import filterbank as module
-from mmpt.upstream.mmpt_av.filterbank import Filterbank, speech_frames
+from mmpt.upstream.mmpt_av.filterbank import Filterbank, layout_of
+from mmpt.upstream.mmpt_av.layout import speech_frames
 
 KALDI_LENGTHS = [400, 401, 559, 560, 561, 640, 641, 1039, 1040, 1041, 7777, 16000, 48001]
 
@@ -40,7 +41,7 @@ def slowly_normalised(energies: torch.Tensor, speech: int, total: int) -> list[l
 
 @pytest.fixture(scope="module")
 def bank() -> Filterbank:
-    return Filterbank(80, 640)
+    return Filterbank(80)
 
 
 def scaled(wav: torch.Tensor) -> torch.Tensor:
@@ -115,7 +116,7 @@ def test_digital_silence_is_zero_alone_and_in_a_batch(bank):
 @pytest.mark.parametrize("samples", [1, 7, 160, 399])
 def test_less_than_a_window_is_one_frame(bank, samples):
     """Kaldi has no frame here; ours is the window padded with zeros, seen before normalisation."""
-    fixed = Filterbank(80, 640, mean=(0.0,) * 80, std=(1.0,) * 80)
+    fixed = Filterbank(80, mean=(0.0,) * 80, std=(1.0,) * 80)
     wav = noise(samples, seed=3)
     feats, frames = fixed([wav])
     assert frames == [4] and feats.shape == (1, 4, 80)
@@ -127,7 +128,7 @@ def test_less_than_a_window_is_one_frame(bank, samples):
 
 def test_global_normalisation_uses_the_given_statistics():
     mean, std = tuple(float(i) / 10 for i in range(80)), tuple(1 + float(i) / 40 for i in range(80))
-    bank = Filterbank(80, 640, mean, std)
+    bank = Filterbank(80, mean, std)
     wavs = [noise(5000), noise(16000)]
     feats, frames = bank(wavs)
     assert feats.shape == (2, 100, 80) and frames == [32, 100]
@@ -140,7 +141,7 @@ def test_global_normalisation_uses_the_given_statistics():
 
 def test_global_normalisation_needs_both_statistics():
     with pytest.raises(ValueError, match="both mean and std"):
-        Filterbank(80, 640, mean=(0.0,) * 80)
+        Filterbank(80, mean=(0.0,) * 80)
 
 
 def test_autocast_does_not_touch_the_features(bank):
@@ -210,6 +211,7 @@ def test_packed_and_separate_features_have_the_bits_of_padded_ones(bank, samples
     wavs = [0.1 * torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in samples]
     padded, lengths = bank(wavs)
     expected = [item[:n] for item, n in zip(padded, lengths)]
-    packed, frames = bank.packed(wavs)
+    layout = layout_of(wavs)
+    packed, frames = bank.packed(layout.join(wavs), layout), layout.frames
     assert torch.equal(packed, torch.cat(expected)) and frames.lengths == lengths
     assert all(torch.equal(one, other) for one, other in zip(bank.separate(wavs), expected, strict=True))

@@ -36,10 +36,10 @@ def test_unpack_pads_with_zeros(lengths):
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_gather_reverses_spread(lengths, gap):
     items = utterances(lengths)
-    packing = Packing(lengths, CPU)
-    spread = packing.spread(torch.cat(items), gap)
+    places = Packing(lengths, CPU).places(gap)
+    spread = places.spread(torch.cat(items), gap)
     assert torch.equal(spread, torch.cat([F.pad(item, (0, 0, 0, gap)) for item in items]))
-    assert torch.equal(packing.gather(spread, gap), torch.cat(items))
+    assert torch.equal(places.gather(spread), torch.cat(items))
 
 
 def test_one_packing_serves_several_gaps():
@@ -47,16 +47,17 @@ def test_one_packing_serves_several_gaps():
     items = utterances([2, 5, 1])
     packing = Packing([2, 5, 1], CPU)
     for gap in (1, 3, 1):
-        assert torch.equal(packing.gather(packing.spread(torch.cat(items), gap), gap), torch.cat(items))
-        assert packing.spread(torch.cat(items), gap).shape == (8 + 3 * gap, 3)
+        places = packing.places(gap)
+        assert torch.equal(places.gather(places.spread(torch.cat(items), gap)), torch.cat(items))
+        assert places.spread(torch.cat(items), gap).shape == (8 + 3 * gap, 3)
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_a_convolution_over_the_gaps_never_meets_a_neighbour(lengths):
     items = utterances(lengths)
     weight = torch.randn(4, 3, 7, generator=torch.Generator().manual_seed(2))
-    packing = Packing(lengths, CPU)
-    together = packing.gather(F.conv1d(packing.spread(torch.cat(items), 3).T[None], weight, padding=3)[0].T, 3)
+    places = Packing(lengths, CPU).places(3)
+    together = places.gather(F.conv1d(places.spread(torch.cat(items), 3).T[None], weight, padding=3)[0].T)
     alone = torch.cat([F.conv1d(item.T[None], weight, padding=3)[0].T for item in items])
     assert torch.allclose(together, alone, atol=1e-6)
 
@@ -64,5 +65,6 @@ def test_a_convolution_over_the_gaps_never_meets_a_neighbour(lengths):
 def test_gradients_reach_valid_frames_only():
     packing = Packing([1, 4, 2], CPU)
     batch = torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    packing.gather(packing.spread(packing.pack(batch), 2), 2).sum().backward()
+    places = packing.places(2)
+    places.gather(places.spread(packing.pack(batch), 2)).sum().backward()
     assert torch.equal(batch.grad, padded([torch.ones(n, 3) for n in (1, 4, 2)], fill=0.0))
