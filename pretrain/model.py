@@ -1,15 +1,18 @@
 """The audio-visual model: both encoders, and the parts of each objective on top of them."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmpt.pretrain.contrast_in_parts import PartOfContrast
 from mmpt.pretrain.contrastive import InfoNCE
 from mmpt.pretrain.masking import Masks, frames_of
 from mmpt.pretrain.settings import PretrainSettings
 from mmpt.pretrain.shared_decoder import SharedDecoder
+from mmpt.pretrain.transformer import compile_transformer
 from mmpt.pretrain.tubelets import cut_tubelets, normalise_pixels, normalise_tubelets, pick_tokens
 from mmpt.pretrain.video_encoder import VideoEncoder
 from mmpt.training.distributed import Counts
@@ -51,7 +54,13 @@ class AudioVisualModel(nn.Module):
             self.decoder = SharedDecoder(masked, video, encoder.config.d_model, encoder.config.n_mels)
 
     def forward(
-        self, feats: Tensor, frames: Packing, video: Tensor, masks: Masks | None, counts: Counts
+        self,
+        feats: Tensor,
+        frames: Packing,
+        video: Tensor,
+        masks: Masks | None,
+        counts: Counts,
+        part: PartOfContrast | None = None,
     ) -> dict[str, Tensor]:
         """Return losses by name and their weighted sum `loss`: a batch's part of the mean over the update.
 
@@ -61,11 +70,14 @@ class AudioVisualModel(nn.Module):
             video: (B, 3, frames, size, size) uint8.
             masks: None without a masked objective.
             counts: of the update, with `clips`, `audio_frames` and `video_tubelets` (see TrainingTask.loss).
+            part: what contrastive learning must know of the update's other micro-batches, if there are any.
         """
         losses: dict[str, Tensor] = {}
-        encoded = None
+        embedded = None
+        same_draws = part.same_draws if part else nullcontext
         if masks is not None:
-            made, encoded = self.reconstruct(feats, frames, video, masks)
+            with same_draws() if self.masked.clr_sees == "masked" else nullcontext():
+                made, embedded = self.reconstruct(feats, frames, video, masks)
             audio_error = (made.audio - made.audio_target).square().mean(-1).sum()
             video_error = (made.video - made.video_target).square().mean(-1).sum()
             losses = {
@@ -73,15 +85,26 @@ class AudioVisualModel(nn.Module):
                 "video": video_error * counts.scale("video_tubelets"),
             }
         if "clr" in self.losses:
-            seen = encoded if self.masked.clr_sees == "masked" else None
-            losses["clr"] = self.contrast(*(seen or self.embed(feats, frames, video)), counts)
+            if embedded is None:
+                with same_draws():
+                    embedded = self.embed(feats, frames, video)
+            losses["clr"] = part.with_gradients(*embedded, self.contrast) if part else self.contrast(*embedded, counts)
         return {"loss": sum(getattr(self.weights, name) * value for name, value in losses.items()), **losses}
 
     def compile_blocks(self) -> None:
-        """Let torch compile the layers whose inputs keep their shape, at their first use."""
+        """Let torch compile the blocks at their first use."""
         self.encoder.compile_blocks()
-        for block in (*self.video_encoder.blocks, *(self.decoder.blocks if "audio" in self.losses else [])):
-            block.compile()
+        compile_transformer(self.video_encoder.blocks)
+        if "audio" in self.losses:
+            compile_transformer(self.decoder.blocks)
+
+    def compared(self, feats: Tensor, frames: Packing, video: Tensor, masks: Masks | None) -> tuple[Tensor, Tensor]:
+        """Return unit vectors (B, projection) of sounds and of pictures, as contrastive learning compares them."""
+        if masks is None or self.masked.clr_sees != "masked":
+            return self.embed(feats, frames, video)
+        states, packing = self.encode_seen(feats, frames, masks)
+        seen = pick_tokens(cut_tubelets(video, self.video), masks.video_seen)
+        return self.project(mean_states(states, packing), self.video_encoder.encode(seen, masks.video_seen).mean(1))
 
     def embed(self, feats: Tensor, frames: Packing, video: Tensor) -> tuple[Tensor, Tensor]:
         """Return unit vectors (B, projection) of sounds and of pictures, without masks."""
@@ -102,7 +125,9 @@ class AudioVisualModel(nn.Module):
         Returns:
             The reconstruction; unit vectors of the masked encodings, if contrastive learning is to see these.
         """
-        states, packing = self.encode_seen(feats, frames, masks)
+        whole_clips_follow = "clr" in self.losses and self.masked.clr_sees != "masked"
+        with self.encoder.untracked() if whole_clips_follow else nullcontext():  # the tasks' utterances are whole, too
+            states, packing = self.encode_seen(feats, frames, masks)
         tubelets = cut_tubelets(video, self.video)
         video_states = self.video_encoder.encode(pick_tokens(tubelets, masks.video_seen), masks.video_seen)
         target = normalise_pixels(
@@ -114,7 +139,7 @@ class AudioVisualModel(nn.Module):
             video=widen(self.decoder.video(video_states, masks, self.masked.loss_on)),
             video_target=normalise_tubelets(target) if self.masked.normalise_pixels else target,
         )
-        if "clr" not in self.losses or self.masked.clr_sees != "masked":
+        if whole_clips_follow or "clr" not in self.losses:
             return made, None
         return made, self.project(mean_states(states, packing), video_states.mean(1))
 

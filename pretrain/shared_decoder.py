@@ -45,8 +45,8 @@ class SharedDecoder(nn.Module):
         blank = x.new_zeros(x.shape[1]) if self.audio_token is None else self.audio_token.to(x.dtype)
         full = blank.expand(clips * longest, -1).index_copy(0, masks.audio_seen_cells, x).unflatten(0, (clips, longest))
         full = full + sinusoids(longest, x.shape[1], x.device)  # float32: the blocks add to it in full precision
-        pad_mask = None if masks.audio.dense else ~masks.audio.visible()
-        return self.audio_out(self.run(full, pad_mask)).unflatten(2, (FRAMES_A_TOKEN, -1)).flatten(1, 2)
+        visible = None if masks.audio.dense else masks.audio.visible()
+        return self.audio_out(self.run(full, visible)).unflatten(2, (FRAMES_A_TOKEN, -1)).flatten(1, 2)
 
     def video(self, states: Tensor, masks: Masks, loss_on: str) -> Tensor:
         """Return reconstructed tubelets: the masked ones (B, M, pixels), or all (B, tokens, pixels).
@@ -65,8 +65,8 @@ class SharedDecoder(nn.Module):
             full = pick_tokens(full, masks.video_hidden)
         return self.video_out(full)
 
-    def run(self, x: Tensor, pad_mask: Tensor | None) -> Tensor:
-        """Run the blocks and the last norm over (B, T, width); `pad_mask` (B, T) is True on padding."""
+    def run(self, x: Tensor, visible: Tensor | None) -> Tensor:
+        """Run the blocks and the last norm over (B, T, width); `visible` (B, T) is False on padding."""
         for block in self.blocks:
-            x = block(x, src_key_padding_mask=pad_mask)
+            x = block(x, visible)
         return self.norm(x)
