@@ -78,16 +78,17 @@ def estimate_statistics(encoder: Encoder, batches: Iterable[list[Tensor]]) -> No
         batches: normalised features (frames, n_mels) of each utterance, on the encoder's device.
     """
     encoder.eval()
-    states = [encoder.embed(*encoder.pack(feats)) for feats in batches]
+    embedded = (encoder.embed(*encoder.pack(feats)) for feats in batches)
+    states = [(x, encoder.places(packing)) for x, packing in embedded]
     for block in encoder.blocks:
         norm = next(module for module in block.modules() if isinstance(module, nn.BatchNorm1d))
         sums = Sums()
         with norm.register_forward_pre_hook(lambda _, inputs, sums=sums: sums.add(*inputs)):
-            for x, packing in states:
-                block(x, packing)
+            for x, places in states:
+                block(x, places)
         sums.write(norm)
-        for number, (x, packing) in enumerate(states):
-            states[number] = block(x, packing), packing
+        for number, (x, places) in enumerate(states):
+            states[number] = block(x, places), places
 
 
 class Sums:

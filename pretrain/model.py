@@ -126,7 +126,7 @@ class AudioVisualModel(nn.Module):
             The reconstruction; unit vectors of the masked encodings, if contrastive learning is to see these.
         """
         whole_clips_follow = "clr" in self.losses and self.masked.clr_sees != "masked"
-        with self.encoder.untracked() if whole_clips_follow else nullcontext():  # the tasks' utterances are whole, too
+        with self.encoder.untracked() if whole_clips_follow else nullcontext():  # these are as in the tasks
             states, packing = self.encode_seen(feats, frames, masks)
         tubelets = cut_tubelets(video, self.video)
         video_states = self.video_encoder.encode(pick_tokens(tubelets, masks.video_seen), masks.video_seen)

@@ -2,11 +2,17 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import FRAME_HOPS, PRESETS
+from mmpt.upstream.repository import samples_folder
+
+if TYPE_CHECKING:
+    from mmpt.upstream.mmpt_av import Encoder
 
 EXAMPLES = """\
 examples:
@@ -49,6 +55,13 @@ def parser() -> argparse.ArgumentParser:
         help="samples under one state: 640 (40 ms), or 320 with states interpolated between them "
         "(default: unchanged; runs have 640)",
     )
+    p.add_argument(
+        "--data",
+        type=Path,
+        metavar="MANIFEST",
+        help="where the clips of a masked run are now, or its folder of shards (default: where the run had them); the "
+        "batch statistics of its encoder are estimated over them, without masks",
+    )
     p.add_argument("--fresh", action="store_true", help="replace FILE if it exists")
     return p
 
@@ -64,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.untrained:
         write_untrained(arguments.untrained, arguments.seed, arguments.out, arguments.frame_hop)
     else:
-        export(arguments.run, arguments.which, arguments.out, arguments.frame_hop)
+        export(arguments.run, arguments.which, arguments.out, arguments.frame_hop, arguments.data)
     print(f"Encoder: {arguments.out}")
     return 0
 
@@ -83,7 +96,7 @@ def write_untrained(preset: str, seed: int, out: Path, frame_hop: int | None) ->
     save_encoder(encoder, out, {"stages": [{**stage, "revision": git_revision(), "parent_sha256": None}]})
 
 
-def export(source: Path, which: str | None, out: Path, frame_hop: int | None) -> None:
+def export(source: Path, which: str | None, out: Path, frame_hop: int | None, data: Path | None) -> None:
     """Write the encoder of a run folder, of a training checkpoint or of an encoder checkpoint.
 
     Args:
@@ -91,6 +104,7 @@ def export(source: Path, which: str | None, out: Path, frame_hop: int | None) ->
         which: "last", "best" or "average" of a run folder; None for what the run's settings name.
         out: the encoder checkpoint to write.
         frame_hop: samples under one state; None leaves it as it is.
+        data: the clips of a run of stage 1; None for where the run had them.
     """
     from mmpt.training.checkpoints import Checkpoints, export_encoder, read_checkpoint
     from mmpt.upstream.mmpt_av import load_encoder, save_encoder
@@ -99,13 +113,48 @@ def export(source: Path, which: str | None, out: Path, frame_hop: int | None) ->
         checkpoints = Checkpoints(source)
         settings = read_checkpoint(checkpoints.select("last", keep=1)[0])["settings"]
         files = checkpoints.select(which or settings["export"], settings["keep_checkpoints"])
-        export_encoder(files, out, frame_hop)
+        export_encoder(files, out, frame_hop, finish_of(files[-1], data))
     elif is_encoder(source):
         encoder = load_encoder(source)
         encoder.hop = frame_hop or encoder.hop
         save_encoder(encoder, out, encoder.provenance)
     else:
-        export_encoder([source], out, frame_hop)
+        export_encoder([source], out, frame_hop, finish_of(source, data))
+
+
+def finish_of(file: Path, data: Path | None) -> "Callable[[Encoder], dict[str, str]] | None":
+    """Return how the run of a training checkpoint finishes its encoder; None if it leaves the encoder as it is.
+
+    Args:
+        file: the checkpoint.
+        data: the run's clips; None for where the run had them. If they are gone from there, the encoder keeps the batch
+            statistics of training.
+    """
+    from mmpt.pretrain.batch_statistics import training_clips, use_whole_clips
+    from mmpt.pretrain.settings import PretrainSettings
+    from mmpt.training.checkpoints import read_checkpoint
+    from mmpt.training.device import use_device
+    from mmpt.training.settings import from_plain
+
+    content = read_checkpoint(file)
+    if content["provenance"]["stages"][-1]["stage"] != "pretrain":
+        return None
+    settings = from_plain(PretrainSettings, content["settings"])
+    if not settings.is_masked:
+        return None
+    manifest = data or Path(settings.data.manifest or samples_folder() / "av" / "manifest.tsv")
+
+    def finish(encoder: "Encoder") -> dict[str, str]:
+        try:
+            return use_whole_clips(encoder, training_clips(settings, manifest), use_device("auto"))
+        except InputError as error:
+            if data:
+                raise
+            print(f"warning: {error}. The encoder keeps the batch statistics of masked training", file=sys.stderr)
+            print("         --data MANIFEST names the run's clips, for those of whole clips", file=sys.stderr)
+            return {"batch_statistics": "masked"}
+
+    return finish
 
 
 def is_encoder(file: Path) -> bool:

@@ -1,5 +1,6 @@
 """The training checkpoints of a run, and the encoder that is exported from them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -104,13 +105,19 @@ def read_checkpoint(path: Path) -> dict:
     return content
 
 
-def export_encoder(files: list[Path], out: Path, frame_hop: int | None = None) -> dict:
+def export_encoder(
+    files: list[Path],
+    out: Path,
+    frame_hop: int | None = None,
+    finish: Callable[[Encoder], dict[str, str]] | None = None,
+) -> dict:
     """Write the encoder of a training checkpoint, or the mean of several, and return its provenance.
 
     Args:
         files: training checkpoints, the newest last.
         out: the encoder checkpoint to write.
         frame_hop: see EncoderConfig; None leaves it as it was in training.
+        finish: changes the encoder before it is written, and returns what the provenance says about that.
     """
     contents = [read_checkpoint(file) for file in files]
     newest = contents[-1]
@@ -124,6 +131,8 @@ def export_encoder(files: list[Path], out: Path, frame_hop: int | None = None) -
     encoder.hop = frame_hop or encoder.hop
     provenance = newest["provenance"]
     provenance["stages"][-1]["averaged_steps"] = [c["step"] for c in contents]
+    if finish is not None:
+        provenance["stages"][-1] |= finish(encoder)
     save_encoder(encoder, out, provenance)
     return provenance
 

@@ -20,6 +20,12 @@ def batches_of_rank(batches: list[MicroBatch], world: World, accumulate: int) ->
     return batches[world.rank : complete : world.size]
 
 
+def epoch_order(items: int, seed: int, epoch: int) -> list[int]:
+    """Return the numbers of all items in the order of an epoch."""
+    order: list[int] = torch.randperm(items, generator=named_generator(seed, epoch)).tolist()
+    return order
+
+
 class EpochBatches:
     """Item numbers, as (epoch, item), of one epoch's micro-batches on one rank; a DataLoader's batch_sampler.
 
@@ -34,7 +40,7 @@ class EpochBatches:
     """
 
     def __init__(self, items: int, batch_size: int, seed: int, epoch: int, skip: int, world: World, accumulate: int):
-        order = torch.randperm(items, generator=named_generator(seed, epoch)).tolist()
+        order = epoch_order(items, seed, epoch)
         size = batch_size // (world.size * accumulate)
         batches = [order[n : n + size] for n in range(0, len(order) - size + 1, size)]
         own = batches_of_rank(batches, world, accumulate)[skip * accumulate :]

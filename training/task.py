@@ -60,3 +60,9 @@ class TrainingTask(Protocol):
 
     def provenance(self, step: int) -> dict:
         """Return the origin of the encoder's weights after `step` updates (see mmpt_av.checkpoint)."""
+
+    def finish_encoder(self, encoder: Encoder) -> dict[str, str]:
+        """Prepare an encoder of this run for the tasks, before it is exported, in the main process.
+
+        Return what its stage's provenance says about that.
+        """

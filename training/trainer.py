@@ -44,7 +44,7 @@ def train(task: TrainingTask, settings: TrainSettings, folder: RunFolder, resume
     trainer.run()
     if world.is_main:
         selected = trainer.checkpoints.select(settings.export, settings.keep_checkpoints)
-        export_encoder(selected, folder.encoder_file)
+        export_encoder(selected, folder.encoder_file, finish=task.finish_encoder)
         folder.board.close()
         print(f"Encoder ({settings.export}): {folder.encoder_file}")
     world.wait()
