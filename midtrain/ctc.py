@@ -6,16 +6,17 @@ It is a second loss beside translation. The paper does not use it.
 import re
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mmpt.midtrain.vocabulary import PAD
+from mmpt.upstream.mmpt_av.linear import Linear
 from mmpt.upstream.mmpt_av.packing import Packing
 
 BLANK = PAD  # no transcript holds it
 
 
-class CtcHead(nn.Linear):
+class CtcHead(Linear):
     """Encoder states (..., C) to logits (..., vocabulary) of the transcript's sub-words and the blank."""
 
 

@@ -72,8 +72,8 @@ class Attention(nn.Module):
         self.n_heads = n_heads
         self.dropout = dropout
         self.norm = nn.LayerNorm(d_model)
-        self.qkv = nn.Linear(d_model, 3 * d_model)
-        self.out = nn.Linear(d_model, d_model)
+        self.qkv = Linear(d_model, 3 * d_model)
+        self.out = Linear(d_model, d_model)
 
     def forward(self, x: Tensor, places: Places) -> Tensor:
         """Attend inside each utterance: (total, C) to the same shape."""
@@ -138,10 +138,10 @@ class Convolution(nn.Module):
     def __init__(self, d_model: int, kernel: int, dropout: float):
         super().__init__()
         self.norm = nn.LayerNorm(d_model)
-        self.expand = nn.Linear(d_model, 2 * d_model, bias=False)
+        self.expand = Linear(d_model, 2 * d_model, bias=False)
         self.depthwise = nn.Conv1d(d_model, d_model, kernel, padding=kernel // 2, groups=d_model, bias=False)
         self.batch_norm = FrameBatchNorm(d_model)
-        self.project = nn.Linear(d_model, d_model, bias=False)
+        self.project = Linear(d_model, d_model, bias=False)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, places: Places) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from .onednn import has_convolutions_for
 
-ENOUGH_ROWS = 128  # fewer do not pay for the longer way through oneDNN
+ENOUGH_PRODUCTS = 4_000_000  # multiply-adds; fewer do not pay for the longer way through oneDNN
 
 
 class Linear(nn.Linear):
@@ -32,8 +32,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: (out_features, in_features).
         bias: (out_features,).
     """
+    # Sizes are looked at last: compiled code must not depend on them.
     exact = x.dtype is weight.dtype is torch.float32 and not torch.is_autocast_enabled(x.device.type)
-    if not has_convolutions_for(x) or not exact or x.numel() < ENOUGH_ROWS * x.shape[-1]:
+    if not has_convolutions_for(x) or not exact or x.numel() * len(weight) < ENOUGH_PRODUCTS:
         return F.linear(x, weight, bias)
     rows: Tensor = _Linear.apply(x.reshape(-1, x.shape[-1]), weight, bias)  # type: ignore[no-untyped-call]
     return rows.view(*x.shape[:-1], -1)
