@@ -12,6 +12,9 @@ from mmpt.midtrain.settings import DecoderSettings
 from mmpt.midtrain.vocabulary import PAD
 from mmpt.training.settings import require
 from mmpt.upstream.mmpt_av.conformer import sinusoids
+from mmpt.upstream.mmpt_av.dropout import Dropout
+from mmpt.upstream.mmpt_av.linear import Linear, linear
+from mmpt.upstream.mmpt_av.recompute import run_block
 
 
 @dataclass
@@ -54,16 +57,16 @@ class DecoderLayer(nn.Module):
         self.n_heads = settings.n_heads
         self.attention_dropout = settings.dropout
         self.self_norm = nn.LayerNorm(d_model)
-        self.qkv = nn.Linear(d_model, 3 * d_model)
-        self.self_out = nn.Linear(d_model, d_model)
+        self.qkv = Linear(d_model, 3 * d_model)
+        self.self_out = Linear(d_model, d_model)
         self.cross_norm = nn.LayerNorm(d_model)
-        self.cross_query = nn.Linear(d_model, d_model)
-        self.cross_kv = nn.Linear(d_model, 2 * d_model)
-        self.cross_out = nn.Linear(d_model, d_model)
-        widen, narrow = nn.Linear(d_model, settings.ffn_dim), nn.Linear(settings.ffn_dim, d_model)
-        dropout = nn.Dropout(settings.dropout)
+        self.cross_query = Linear(d_model, d_model)
+        self.cross_kv = Linear(d_model, 2 * d_model)
+        self.cross_out = Linear(d_model, d_model)
+        widen, narrow = Linear(d_model, settings.ffn_dim), Linear(settings.ffn_dim, d_model)
+        dropout = Dropout(settings.dropout)
         self.ffn = nn.Sequential(nn.LayerNorm(d_model), widen, nn.ReLU(), dropout, narrow)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         for linear in (self.qkv, self.self_out, self.cross_query, self.cross_kv, self.cross_out, widen, narrow):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -72,7 +75,7 @@ class DecoderLayer(nn.Module):
         """Split (B, L, parts * C) into `parts` tensors (B, heads, L, C / heads)."""
         return [part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for part in x.chunk(parts, dim=-1)]
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, out: nn.Linear, **masking: Any) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, out: Linear, **masking: Any) -> Tensor:
         """Return attention's output (N, L, C); `masking` goes to scaled_dot_product_attention."""
         dropout = self.attention_dropout if self.training else 0.0
         x = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, **masking)
@@ -114,6 +117,8 @@ class Decoder(nn.Module):
         settings: sizes.
     """
 
+    checkpointing = False  # of layers
+
     def __init__(self, d_model: int, vocabulary_size: int, settings: DecoderSettings):
         super().__init__()
         require(
@@ -125,7 +130,7 @@ class Decoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=d_model**-0.5)
         with torch.no_grad():
             self.embedding.weight[PAD].zero_()
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.layers = nn.ModuleList(DecoderLayer(d_model, settings) for _ in range(settings.n_layers))
         self.norm = nn.LayerNorm(d_model)
 
@@ -150,11 +155,12 @@ class Decoder(nn.Module):
         positions = sinusoids(start + tokens.shape[1], self.d_model, tokens.device)[start:]
         x = self.dropout(self.embedding(tokens) * math.sqrt(self.d_model) + positions)
         for index, layer in enumerate(self.layers):
-            x = layer(x, memory.keys_values[index], memory.visible, past, index)
+            keys_values = memory.keys_values[index]
+            x = run_block(layer, x, keys_values, memory.visible, past, index, checkpointing=self.checkpointing)
         if past is not None:
             past.length += tokens.shape[1]
         return self.norm(x)
 
     def logits(self, states: Tensor) -> Tensor:
         """Return logits (..., vocabulary) of states (..., C)."""
-        return F.linear(states, self.embedding.weight)
+        return linear(states, self.embedding.weight)

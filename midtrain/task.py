@@ -1,7 +1,7 @@
 """Stage 2's task for the trainer: its batches, its losses, and its figures on held-out segments."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -176,7 +176,10 @@ class TranslationTask:
             losses["ctc"] = total / max(1, len(batch.transcripts))
         return losses, predictions
 
-    def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+    def look_ahead(self, parts: Iterable[Batch], counts: Counts) -> None:
+        return None  # a text's loss depends on nothing else in the update
+
+    def loss(self, model: nn.Module, batch: Batch, counts: Counts, ahead: None = None) -> dict[str, Tensor]:
         own = self.counts(batch)
         losses, _ = self.losses(model, batch, self.features(batch))
         losses = {

@@ -15,6 +15,7 @@ class DataSettings:
     sound: str = "clip"  # all of a clip's sound, up to 10 s; or pictures: the stretch that the pictures cover
     batch_size: int = 64  # clips of an update, over all GPUs
     workers: int = 4  # processes that decode clips, for each GPU
+    decode: str = "cpu"  # who decodes the pictures of shards: the workers; or gpu: torchvision on the GPU
     memory_gb: float = 0.0  # of decoded clips kept in memory, for training and dev each; needs workers=0
     max_bad_share: float = 0.05  # the run stops if a larger share of the clips cannot be read
     dev_clips: int = 1000  # held-out clips of a validation, at most; always the same ones
@@ -28,6 +29,11 @@ class DataSettings:
             not (self.workers and self.memory_gb), "data.memory_gb keeps clips in this process: it needs data.workers=0"
         )
         require_one_of("data.sound", self.sound, "clip", "pictures")
+        require_one_of("data.decode", self.decode, "cpu", "gpu")
+        require(
+            not (self.decode == "gpu" and self.memory_gb),
+            "data.decode=gpu keeps no decoded pictures: it needs data.memory_gb=0",
+        )
         require(self.dev_clips >= 2, "data.dev_clips must be at least 2")
 
 
@@ -154,11 +160,6 @@ class PretrainSettings(TrainSettings):
             "projection must be at least 1, temperature lie in [0.01, 100]",
         )
         require(self.objective in OBJECTIVES, f"objective must be one of {', '.join(OBJECTIVES)}, got {self.objective}")
-        require(
-            self.optim.accumulate == 1 or "clr" not in self.losses,
-            f"optim.accumulate={self.optim.accumulate} would keep apart the clips that {self.objective} compares: "
-            "use more GPUs, a smaller data.batch_size, or objective mae",
-        )
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -169,3 +170,8 @@ class PretrainSettings(TrainSettings):
     def is_masked(self) -> bool:
         """Whether tokens are masked and reconstructed."""
         return "audio" in self.losses
+
+    @property
+    def needs_only_tubelet_means(self) -> bool:
+        """Whether all that is used of the pictures is the means of their tubelets over space."""
+        return not self.is_masked

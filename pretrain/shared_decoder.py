@@ -9,6 +9,7 @@ from mmpt.pretrain.transformer import attend_to_neighbours, transformer
 from mmpt.pretrain.tubelets import pick_tokens
 from mmpt.pretrain.video_encoder import VideoPositions
 from mmpt.upstream.mmpt_av.conformer import sinusoids
+from mmpt.upstream.mmpt_av.recompute import run_block
 
 
 class SharedDecoder(nn.Module):
@@ -16,6 +17,8 @@ class SharedDecoder(nn.Module):
 
     The modalities share its blocks. Each has its own mask token, positions, and linear layers around the blocks.
     """
+
+    checkpointing = False  # of blocks
 
     def __init__(self, settings: MaskedSettings, video: VideoSettings, d_audio: int, n_mels: int):
         super().__init__()
@@ -68,5 +71,5 @@ class SharedDecoder(nn.Module):
     def run(self, x: Tensor, visible: Tensor | None) -> Tensor:
         """Run the blocks and the last norm over (B, T, width); `visible` (B, T) is False on padding."""
         for block in self.blocks:
-            x = block(x, visible)
+            x = run_block(block, x, visible, checkpointing=self.checkpointing)
         return self.norm(x)

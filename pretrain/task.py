@@ -3,7 +3,7 @@
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mmpt.pretrain.batch_statistics import use_whole_clips
-from mmpt.pretrain.clips import ClipBatch, ClipDataset, SkippedClip, collate, read_clips, sampling_of
+from mmpt.pretrain.clip_batch import ClipBatch, ClipItem, SkippedClip, collate, stack_video
+from mmpt.pretrain.clips import ClipDataset, decoded_items, read_clips, sampling_of
+from mmpt.pretrain.contrast_in_parts import PartOfContrast, contrast_parts
+from mmpt.pretrain.jpeg_pictures import require_decoder
 from mmpt.pretrain.manifest import Clip
 from mmpt.pretrain.masking import Masks, draw_masks
 from mmpt.pretrain.model import build_model
@@ -28,6 +31,7 @@ from mmpt.training.skipped import SkippedItems
 from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder
+from mmpt.upstream.mmpt_av.packing import Packing
 from mmpt.upstream.repository import git_revision
 
 MAX_STAND_INS = 100  # clips that are tried in place of a micro-batch without a readable clip
@@ -78,7 +82,8 @@ class AudioVisualTask:
         world: the processes.
 
     Raises:
-        InputError: the manifest does not fit, holds fewer training clips than a batch, or fewer than two dev clips.
+        InputError: the manifest does not fit, holds fewer training clips than a batch, or fewer than two dev clips;
+            pictures cannot be decoded as the settings ask.
     """
 
     unit = "clips"
@@ -89,6 +94,11 @@ class AudioVisualTask:
         self.device = use_device(settings.device, world.local_rank)
         self.model = build_model(settings).to(self.device)
         self.encoder = self.model.encoder
+        if settings.data.decode == "gpu":
+            require(
+                manifest.is_dir(), f"{manifest}: data.decode=gpu needs shards; scripts/prepare/shards.py makes them"
+            )
+            require_decoder(self.device)
         clips = read_clips(manifest)
         self.corpus = "+".join(sorted({clip.set for clip in clips}))
         train, dev = ([clip for clip in clips if clip.split == name] for name in ("train", "dev"))
@@ -146,7 +156,20 @@ class AudioVisualTask:
             generator=torch.Generator(),
             worker_init_fn=leave_signals_to_parent,
         )
-        return loader if self.settings.data.workers else read_ahead(loader)
+        return map(self.decoded, loader if self.settings.data.workers else read_ahead(loader))
+
+    def decoded(self, batch: Batch) -> Batch:
+        """Return a batch with its pictures decoded on the GPU, if workers did not decode them.
+
+        Clips that cannot be decoded are skipped like those that workers cannot read.
+        """
+        clips = batch.clips
+        if clips.jpegs is None:
+            return batch
+        items = decoded_items(clips, self.device, self.train.sampling)
+        if not all(isinstance(item, ClipItem) for item in items):
+            return Collate(self.settings)([*items, *clips.skipped])
+        return replace(batch, clips=replace(clips, video=stack_video(items), jpegs=None))
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         data, accumulate = self.settings.data, self.settings.optim.accumulate
@@ -166,11 +189,12 @@ class AudioVisualTask:
         All ranks must continue together, and one bad clip must not end the run, however small the micro-batches are.
         """
         start = zlib.crc32(skipped[0].id.encode())
-        items = (self.train[epoch, (start + n) % len(self.train)] for n in range(MAX_STAND_INS))
-        found = next((item for item in items if not isinstance(item, SkippedClip)), None)
-        if found is None:
-            raise InputError(f"{MAX_STAND_INS} clips in a row cannot be read; the last reason: {skipped[-1].reason}")
-        return Collate(self.settings)([found])
+        for n in range(MAX_STAND_INS):
+            item = self.train[epoch, (start + n) % len(self.train)]
+            batch = self.decoded(Collate(self.settings)([item]))
+            if batch.clips.ids:
+                return batch
+        raise InputError(f"{MAX_STAND_INS} clips in a row cannot be read; the last reason: {skipped[-1].reason}")
 
     def counts(self, batch: Batch) -> dict[str, int]:
         masks = batch.masks
@@ -183,10 +207,22 @@ class AudioVisualTask:
     def freeze(self, step: int) -> bool:
         return False  # all weights are trained from the first update
 
-    def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+    def loss(
+        self, model: nn.Module, batch: Batch, counts: Counts, ahead: PartOfContrast | None = None
+    ) -> dict[str, Tensor]:
+        return model(*self.inputs(batch), counts, ahead)
+
+    def look_ahead(self, parts: Iterable[Batch], counts: Counts) -> list[PartOfContrast] | None:
+        if "clr" not in self.settings.losses:
+            return None
+        model = self.model  # not DDP around it, which would wait for gradients
+        return contrast_parts(parts, lambda part: model.compared(*self.inputs(part)), model.contrast, counts)
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, Packing, Tensor, Masks | None]:
+        """Return features, their packing, pictures and masks of a batch, as the model takes them."""
         clips = batch.clips
         feats = self.encoder.filterbank.packed(clips.joined, clips.layout)
-        return model(feats, clips.layout.frames, clips.video, batch.masks, counts)
+        return feats, clips.layout.frames, clips.video, batch.masks
 
     def gauges(self) -> dict[str, float]:
         gauges = {"left_out_clips": self.epoch * self.left_over}

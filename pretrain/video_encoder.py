@@ -8,6 +8,7 @@ from mmpt.pretrain.settings import VideoSettings
 from mmpt.pretrain.transformer import transformer
 from mmpt.pretrain.tubelets import mean_tubelets, motion_of, normalise_pixels
 from mmpt.upstream.mmpt_av.conformer import sinusoids
+from mmpt.upstream.mmpt_av.recompute import run_block
 
 
 class VideoPositions(nn.Module):
@@ -26,6 +27,8 @@ class VideoPositions(nn.Module):
 
 class VideoEncoder(nn.Module):
     """Transformer blocks over the tubelets that masking leaves (`encode`), or over their means in space (`pool`)."""
+
+    checkpointing = False  # of blocks
 
     def __init__(self, settings: VideoSettings):
         super().__init__()
@@ -52,9 +55,9 @@ class VideoEncoder(nn.Module):
         embedding is linear, this equals the mean of embeddings at a fraction of the cost.
 
         Args:
-            video: (B, 3, frames, size, size) in 0 … 255.
+            video: (B, 3, frames, size, size) in 0 … 255, or what mean_tubelets makes of it.
         """
-        means = mean_tubelets(video, self.settings)
+        means = video if video.dim() == 3 else mean_tubelets(video, self.settings)
         if self.settings.contrast == "motion":
             means = motion_of(means, self.settings)
         return self.run(self.embed(means) + self.positions.time + self.positions.space.mean(0)).mean(1)
@@ -66,5 +69,5 @@ class VideoEncoder(nn.Module):
     def run(self, x: Tensor) -> Tensor:
         """Run the blocks and the last norm over (B, T, d_model)."""
         for block in self.blocks:
-            x = block(x)
+            x = run_block(block, x, checkpointing=self.checkpointing)
         return self.norm(x)

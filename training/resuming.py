@@ -6,7 +6,16 @@ from mmpt.training.settings import TrainSettings, to_plain
 from mmpt.upstream.errors import InputError
 
 # Settings that may change at a resume. The data are compared by their checksum.
-MAY_CHANGE = ("device", "log_every", "peak_tflops", "patience", "data.workers", "data.manifest", "data.root")
+MAY_CHANGE = (
+    "device",
+    "log_every",
+    "peak_tflops",
+    "patience",
+    "optim.checkpoint_blocks",
+    "data.workers",
+    "data.manifest",
+    "data.root",
+)
 
 
 def check_resumable(state: dict, settings: TrainSettings, processes: int, data_checksum: int) -> None:

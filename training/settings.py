@@ -27,6 +27,7 @@ class OptimSettings:
     weight_decay: float = 0.05
     clip_norm: float = 10.0
     accumulate: int = 1  # micro-batches of an update, computed one after another to save memory
+    checkpoint_blocks: bool = False  # whether blocks compute their activations again in the backward pass: saves memory
 
     def __post_init__(self):
         require(min(self.steps, self.accumulate) >= 1, "optim.steps and optim.accumulate must be at least 1")

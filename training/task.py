@@ -1,6 +1,6 @@
 """What the trainer asks of a stage: TrainingTask."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from mmpt.training.distributed import Counts
 from mmpt.training.skipped import SkippedItems
 from mmpt.upstream.mmpt_av import Encoder
 
-Batch = Any  # each task has its own
+Batch = Any  # each task has its own; `to(device)` returns a copy there
 
 
 class TrainingTask(Protocol):
@@ -37,13 +37,26 @@ class TrainingTask(Protocol):
         Return True if the set of trained weights changed.
         """
 
-    def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> dict[str, Tensor]:
-        """Return losses by name; `loss` is the one to minimise.
+    def look_ahead(self, parts: Iterable[Batch], counts: Counts) -> list[Any] | None:
+        """Return what the loss of each micro-batch must know of the others; None if it needs nothing.
+
+        It is asked for once an update of several micro-batches, before their losses.
+
+        Args:
+            parts: the micro-batches on the model's device, one after another.
+            counts: of the whole update.
+        """
+
+    def loss(self, model: nn.Module, batch: Batch, counts: Counts, ahead: Any = None) -> dict[str, Tensor]:
+        """Return losses by name, scalars on the model's device; `loss` is the one to minimise.
+
+        A GPU computes while the next update is prepared: nothing here may wait for it.
 
         Args:
             model: the task's own, or DDP around it.
-            batch: a micro-batch.
+            batch: a micro-batch on the model's device.
             counts: of the whole update. Each loss is this batch's part of the mean over all micro-batches and ranks.
+            ahead: what `look_ahead` returned for this micro-batch.
         """
 
     def gauges(self) -> dict[str, float]:

@@ -44,7 +44,6 @@ def test_stored_settings_are_read_again():
         ("video.patch=0", "at least 1"),
         ("optim.betas=[0.9,1.5]", "betas"),
         ("optim.lr=.inf", "optim.lr"),
-        ("optim.accumulate=2", "keep apart the clips that clr compares"),
         ("masked.audio_mask=blur", "drop or zero"),
         ("objective=mea", "one of clr, mae, mae\\+clr"),
         ("weights.video=-1", "weights.audio"),

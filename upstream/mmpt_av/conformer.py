@@ -5,6 +5,8 @@ parameters are laid out so that fairseq's weights map one to one.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -130,6 +132,19 @@ class FrameBatchNorm(nn.BatchNorm1d):
                     self.running_var.lerp_(variance * total / (total - 1), self.momentum)
             normalised: Tensor = (wide - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
             return normalised.to(x.dtype)
+
+
+@contextmanager
+def untracked(module: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of a module's batch norms alone in training."""
+    norms = [norm for norm in module.modules() if isinstance(norm, FrameBatchNorm)]
+    for norm in norms:
+        norm.tracked = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.tracked = True
 
 
 class Convolution(nn.Module):

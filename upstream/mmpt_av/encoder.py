@@ -2,8 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from .config import HOP_SAMPLES, EncoderConfig, state_count
-from .conformer import ConformerBlock, FrameBatchNorm, Subsampler, sinusoids
+from .conformer import ConformerBlock, Subsampler, sinusoids, untracked
 from .dropout import Dropout
 from .filterbank import Filterbank, layout_of
 from .layout import SHIFT_SAMPLES
+from .linear import Linear
 from .packing import Doubling, Packing, Places
+from .recompute import run_block
 
 
 @dataclass
@@ -46,12 +47,15 @@ class Encoder(nn.Module):
     provenance: dict[str, Any]
     """Where the weights come from; `load_encoder` sets it."""
 
+    checkpointing = False
+    """Whether `encode_packed` keeps no activations of blocks in training (see recompute.py)."""
+
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.config = config
         self.filterbank = Filterbank(config.n_mels, config.feature_mean, config.feature_std)
         self.subsampler = Subsampler(config.n_mels, config.conv_channels, config.d_model, config.conv_kernel)
-        self.linear = nn.Linear(config.d_model, config.d_model)
+        self.linear = Linear(config.d_model, config.d_model)
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             ConformerBlock(config.d_model, config.n_heads, config.ffn_dim, config.depthwise_kernel, config.dropout)
@@ -72,17 +76,9 @@ class Encoder(nn.Module):
         for block in self.blocks:
             block.compile(dynamic=True, backend=backend)
 
-    @contextmanager
-    def untracked(self) -> Iterator[None]:
+    def untracked(self) -> AbstractContextManager:
         """Leave the running batch statistics alone in training: for passes over parts of the utterances."""
-        norms = [module for module in self.modules() if isinstance(module, FrameBatchNorm)]
-        for norm in norms:
-            norm.tracked = False
-        try:
-            yield
-        finally:
-            for norm in norms:
-                norm.tracked = True
+        return untracked(self)
 
     def forward(self, wavs: list[Tensor]) -> EncoderOutput:
         """Encode waveforms.
@@ -163,7 +159,7 @@ class Encoder(nn.Module):
         """
         places = self.places(packing)
         for block in self.blocks:
-            x = block(x, places)
+            x = run_block(block, x, places, checkpointing=self.checkpointing)
         return x
 
     def places(self, packing: Packing) -> Places:
