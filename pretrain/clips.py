@@ -1,6 +1,5 @@
-"""Clips as training uses them: a waveform and some pictures, cropped and flipped at random, and batches of them."""
+"""Clips as training uses them: a waveform and some pictures, cropped and flipped at random."""
 
-import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,17 +12,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mmpt.pretrain.clip_batch import ClipBatch, ClipItem, SkippedClip
 from mmpt.pretrain.clip_reader import ClipReader
 from mmpt.pretrain.file_reader import FileReader
+from mmpt.pretrain.jpeg_pictures import JpegPictures, decode_clips
 from mmpt.pretrain.manifest import Clip, read_manifest, used_s
-from mmpt.pretrain.pictures import resized
-from mmpt.pretrain.settings import PretrainSettings
+from mmpt.pretrain.pictures import Crop, scaled_size
+from mmpt.pretrain.settings import PretrainSettings, VideoSettings
 from mmpt.pretrain.shard_index import ShardClip, read_index
 from mmpt.pretrain.shard_reader import ShardReader
+from mmpt.pretrain.tubelets import mean_tubelets
 from mmpt.training.draws import named_generator
 from mmpt.training.media import SAME_S, MediaError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
-from mmpt.upstream.mmpt_av.layout import Layout
 from mmpt.upstream.progress import Progress
 
 
@@ -47,6 +48,8 @@ class Sampling:
         stride: every which picture of the source is taken.
         crop_min: smallest share of the largest square's area that a random crop, a square, keeps.
         sound: "clip" (all of it, up to 10 s) or "pictures" (the stretch that the pictures cover).
+        means_of: of these tubelets, the means over space are taken in place of the pictures.
+        decodes: False leaves the pictures, which must lie in shards, as JPEG files.
     """
 
     size: int
@@ -54,85 +57,27 @@ class Sampling:
     stride: int
     crop_min: float
     sound: str = "clip"
+    means_of: VideoSettings | None = None
+    decodes: bool = True
+
+    @property
+    def short_side(self) -> int:
+        """To which pictures are scaled down before they are cropped: detail to spare, as crops are enlarged."""
+        return round(self.size * 1.25)
+
+
+def as_sent(pictures: Tensor, sampling: Sampling) -> Tensor:
+    """Return pictures (frames, size, size, 3) uint8 as they are, or the means of their tubelets (times, pixels)."""
+    if sampling.means_of is None:
+        return pictures
+    return mean_tubelets(pictures.permute(3, 0, 1, 2)[None], sampling.means_of)[0]
 
 
 def sampling_of(settings: PretrainSettings) -> Sampling:
     """Return what the settings take of a clip."""
-    video = settings.video
-    return Sampling(video.size, video.frames, video.stride, video.crop_min, settings.data.sound)
-
-
-class ClipItem(NamedTuple):
-    """A clip as drawn for an epoch (None: for validation). wav: (samples,). video: (frames, size, size, 3) uint8."""
-
-    id: str
-    epoch: int | None
-    wav: Tensor
-    video: Tensor
-    group: str
-
-
-@dataclass(frozen=True)
-class SkippedClip:
-    """A clip that could not be read, and the reason."""
-
-    id: str
-    reason: str
-    epoch: int | None = None
-
-
-@dataclass
-class ClipBatch:
-    """The readable clips of a batch of one epoch (None: of validation), and those that were skipped.
-
-    Attributes:
-        joined: all waveforms as one (see Layout.join), float32, which is pinned and copied at once.
-        layout: where each waveform lies in it.
-        video: (B, 3, frames, size, size) uint8; in memory the colours of a pixel lie together (channels last).
-    """
-
-    ids: list[str]
-    epoch: int | None
-    joined: Tensor
-    layout: Layout
-    video: Tensor
-    groups: list[str]
-    skipped: list[SkippedClip]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def wavs(self) -> list[Tensor]:
-        """The waveforms (samples,), as views."""
-        return self.layout.split(self.joined)
-
-    def pin_memory(self) -> "ClipBatch":
-        """Pin this batch's memory and return it; DataLoader calls this."""
-        self.joined, self.video = self.joined.pin_memory(), self.video.pin_memory()
-        self.layout = self.layout.pin_memory()
-        return self
-
-    def to(self, device: torch.device | str) -> "ClipBatch":
-        """Return the batch on a device; a pinned batch is copied in the background."""
-        joined, video = (tensor.to(device, non_blocking=True) for tensor in (self.joined, self.video))
-        return dataclasses.replace(self, joined=joined, layout=self.layout.to(device), video=video)
-
-
-def collate(items: list[ClipItem | SkippedClip]) -> ClipBatch:
-    """Return a batch of what could be read; if nothing could, its video is (0, 3, 0, 0, 0)."""
-    good = [item for item in items if isinstance(item, ClipItem)]
-    video = torch.stack([item.video for item in good]) if good else torch.zeros(0, 0, 0, 0, 3, dtype=torch.uint8)
-    layout = Layout([len(item.wav) for item in good])
-    return ClipBatch(
-        ids=[item.id for item in good],
-        epoch=items[0].epoch if items else None,
-        joined=layout.join([item.wav for item in good]) if good else torch.zeros(0),
-        layout=layout,
-        video=video.permute(0, 4, 1, 2, 3),
-        groups=[item.group for item in good],
-        skipped=[item for item in items if isinstance(item, SkippedClip)],
-    )
+    video, decodes = settings.video, settings.data.decode == "cpu"
+    means_of = video if settings.needs_only_tubelet_means else None
+    return Sampling(video.size, video.frames, video.stride, video.crop_min, settings.data.sound, means_of, decodes)
 
 
 class Decoded(NamedTuple):
@@ -142,6 +87,19 @@ class Decoded(NamedTuple):
     rate: float
     frames: list[numpy.ndarray]
     times: numpy.ndarray
+
+
+def decoded_items(clips: ClipBatch, device: torch.device, sampling: Sampling) -> list[ClipItem | SkippedClip]:
+    """Return the clips of a batch whose pictures are JPEG files, with their pictures decoded on a device."""
+    assert clips.jpegs is not None
+    items: list[ClipItem | SkippedClip] = []
+    pictures = decode_clips(clips.jpegs, device, sampling.short_side, sampling.size)
+    for id_, group, wav, video in zip(clips.ids, clips.groups, clips.wavs, pictures, strict=True):
+        if isinstance(video, str):
+            items.append(SkippedClip(id_, video, clips.epoch))
+        else:
+            items.append(ClipItem(id_, clips.epoch, wav, as_sent(video, sampling), group))
+    return items
 
 
 class ClipDataset(Dataset):
@@ -175,6 +133,8 @@ class ClipDataset(Dataset):
             generator = named_generator(self.seed, epoch, clip.id)
         position = torch.rand(1, generator=generator).item() if generator else 0.5
         try:
+            if not self.sampling.decodes:
+                return ClipItem(clip.id, epoch, *self.read_files(clip, position, generator), clip.group)
             wav, frames = self.read(clip, index, position)
         except MediaError as error:
             return SkippedClip(clip.id, str(error), epoch)
@@ -195,20 +155,32 @@ class ClipDataset(Dataset):
         """Return a clip's waveform and pictures (H, W, 3), taken at `position` (see `picture_times`)."""
         decoded = self.kept.get(index)
         if not decoded:
-            short_side = round(self.sampling.size * 1.25)  # detail to spare: crops are enlarged
             with open_clip(clip) as media:
                 wav = media.audio()
                 if not self.room_bytes:
                     wanted = self.picture_times(clip, media.rate, position)
-                    pictures = media.pictures_at(wanted.tolist(), short_side)
+                    pictures = media.pictures_at(wanted.tolist(), self.sampling.short_side)
                     return self.cut_sound(wav, wanted[0].item(), media.rate), pictures
-                frames, times = media.pictures(short_side)
+                frames, times = media.pictures(self.sampling.short_side)
                 decoded = Decoded(wav, media.rate, frames, numpy.array(times))
             self.keep(index, decoded)
         wanted = self.picture_times(clip, decoded.rate, position)
         shown = numpy.searchsorted(decoded.times, wanted + SAME_S, side="right") - 1
         pictures = [decoded.frames[number] for number in shown.clip(min=0)]
         return self.cut_sound(decoded.wav, wanted[0].item(), decoded.rate), pictures
+
+    def read_files(
+        self, clip: Clip | ShardClip, position: float, generator: torch.Generator | None
+    ) -> tuple[Tensor, JpegPictures]:
+        """Return the waveform of a clip in a shard and its pictures as JPEG files, taken and drawn as by `read`."""
+        assert isinstance(clip, ShardClip)
+        with ShardReader(clip) as media:
+            wav = media.audio()
+            wanted = self.picture_times(clip, media.rate, position)
+            files = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in media.files_at(wanted.tolist())]
+            size = media.about["height"], media.about["width"]
+        crop = Crop.draw(*scaled_size(*size, self.sampling.short_side), self.sampling.crop_min, generator)
+        return self.cut_sound(wav, wanted[0].item(), media.rate), JpegPictures(files, size, crop)
 
     def picture_times(self, clip: Clip | ShardClip, rate: float, position: float) -> numpy.ndarray:
         """Return the times of the pictures (frames,), in seconds from the clip's start.
@@ -232,20 +204,10 @@ class ClipDataset(Dataset):
         return wav[start : start + length]
 
     def crop(self, frames: list[numpy.ndarray], generator: torch.Generator | None) -> Tensor:
-        """Return pictures (H, W, 3) as (T, size, size, 3) uint8.
-
-        All get the same random resized crop and flip; without a generator, the largest centred square.
-        """
-        height, width, _ = frames[0].shape
-        side = min(height, width)
-        top, left, flip = (height - side) // 2, (width - side) // 2, False
-        if generator is not None:
-            area, y, x, toss = torch.rand(4, generator=generator).tolist()
-            side = max(1, round(side * (self.sampling.crop_min + (1 - self.sampling.crop_min) * area) ** 0.5))
-            top, left, flip = round(y * (height - side)), round(x * (width - side)), toss < 0.5
-        video = torch.from_numpy(numpy.stack([frame[top : top + side, left : left + side] for frame in frames]))
-        video = resized(video.permute(0, 3, 1, 2), self.sampling.size, self.sampling.size)
-        return (video.flip(-1) if flip else video).permute(0, 2, 3, 1)
+        """Return pictures (H, W, 3) as the batch has them (see ClipItem); all get the same crop and flip."""
+        crop = Crop.draw(*frames[0].shape[:2], self.sampling.crop_min, generator)
+        squares = torch.from_numpy(numpy.stack([crop.cut(frame) for frame in frames])).permute(0, 3, 1, 2)
+        return as_sent(crop.shown(squares, self.sampling.size), self.sampling)
 
     def keep(self, index: int, decoded: Decoded) -> None:
         """Keep a clip in memory if there is room; after the first that did not fit, keep no more."""

@@ -51,6 +51,7 @@ class VideoSettings:
     n_layers: int = 12
     n_heads: int = 12
     contrast: str = "pictures"  # what contrastive learning sees; or motion: changes alone (see tubelets.motion_of)
+    pool: str = "mean"  # how it reduces the tubelets of a time to one; or attention: a learned query weighs them
 
     def __post_init__(self):
         sizes = (self.size, self.frames, self.stride, self.patch, self.tubelet)
@@ -62,6 +63,7 @@ class VideoSettings:
         self._require_multiple("frames", "tubelet")
         self._require_multiple("d_model", "n_heads")
         require_one_of("video.contrast", self.contrast, "pictures", "motion")
+        require_one_of("video.pool", self.pool, "mean", "attention")
         require(0 < self.crop_min <= 1, f"video.crop_min must lie in (0, 1], got {self.crop_min}")
 
     def _require_multiple(self, name: str, of: str) -> None:
@@ -160,6 +162,12 @@ class PretrainSettings(TrainSettings):
             "projection must be at least 1, temperature lie in [0.01, 100]",
         )
         require(self.objective in OBJECTIVES, f"objective must be one of {', '.join(OBJECTIVES)}, got {self.objective}")
+        pools = "clr" in self.losses and (not self.is_masked or self.masked.clr_sees == "everything")
+        require(
+            pools or self.video.pool == "mean",
+            "video.pool=attention pools all tubelets for contrastive learning: it needs objective clr, or mae+clr with "
+            "masked.clr_sees=everything",
+        )
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -174,4 +182,4 @@ class PretrainSettings(TrainSettings):
     @property
     def needs_only_tubelet_means(self) -> bool:
         """Whether all that is used of the pictures is the means of their tubelets over space."""
-        return not self.is_masked
+        return not self.is_masked and self.video.pool == "mean"

@@ -5,6 +5,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy
 import soundfile
@@ -63,8 +64,18 @@ class ShardReader(ClipReader):
         return torch.from_numpy(wav)
 
     def pictures_at(self, times: list[float], short_side: int) -> list[numpy.ndarray]:
+        return self.decode(self.numbers_at(times), short_side)
+
+    def files_at(self, times: list[float]) -> list[bytes]:
+        """Return the picture on screen at each of the ascending times, as a JPEG file."""
+        with media_errors(self.where):
+            return [self.file_of(number) for number in self.numbers_at(times)]
+
+    def numbers_at(self, times: list[float]) -> list[int]:
+        """Return the numbers of the pictures on screen at these times."""
         shown = numpy.searchsorted(self.about["frame_times"], numpy.array(times) + SAME_S, side="right") - 1
-        return self.decode(shown.clip(min=0).tolist(), short_side)
+        numbers: list[int] = shown.clip(min=0).tolist()
+        return numbers
 
     def pictures(self, short_side: int) -> tuple[list[numpy.ndarray], list[float]]:
         times = self.about["frame_times"]
@@ -72,15 +83,19 @@ class ShardReader(ClipReader):
 
     def decode(self, numbers: Iterable[int], short_side: int) -> list[numpy.ndarray]:
         """Return the pictures of these numbers, scaled down to `short_side` (never up)."""
-        sizes, crc32s = self.about["frame_bytes"], self.about["frame_crc32"]
-        starts = numpy.cumsum([self.clip.picture_offset, *sizes]).tolist()
-
-        def picture(number: int) -> numpy.ndarray:
-            jpeg = checked(self.read(starts[number], sizes[number]), crc32s[number], f"picture {number} of this clip")
-            return decode_picture(jpeg, short_side)
-
         with media_errors(self.where):
-            return converted(numbers, picture)
+            return converted(numbers, lambda number: decode_picture(self.file_of(number), short_side))
+
+    def file_of(self, number: int) -> bytes:
+        """Return the JPEG file of a picture."""
+        data = self.read(self.starts[number], self.about["frame_bytes"][number])
+        return checked(data, self.about["frame_crc32"][number], f"picture {number} of this clip")
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each picture begins in the shard."""
+        starts: list[int] = numpy.cumsum([self.clip.picture_offset, *self.about["frame_bytes"]]).tolist()
+        return starts
 
 
 def checked(data: bytes, crc32: int, what: str) -> bytes:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mmpt.pretrain.clips import ClipBatch
+from mmpt.pretrain.clip_batch import ClipBatch
 from mmpt.pretrain.contrastive import retrieval
 from mmpt.pretrain.masking import FRAMES_A_TOKEN, Masks
 from mmpt.pretrain.model import AudioVisualModel, Reconstruction

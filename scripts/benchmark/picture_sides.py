@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.v2.functional import horizontal_flip, resize
 
 from mmpt.pretrain import shard_reader
-from mmpt.pretrain.clips import ClipDataset, Sampling, collate
+from mmpt.pretrain.clip_batch import collate
+from mmpt.pretrain.clips import ClipDataset, Sampling
 from mmpt.pretrain.pictures import decode_picture, resized
 from mmpt.pretrain.shard_index import read_index
 from mmpt.pretrain.shard_reader import ShardReader

@@ -11,7 +11,8 @@ from unittest.mock import patch
 
 import torch
 
-from mmpt.pretrain.clips import ClipDataset, ClipItem, Sampling, SkippedClip
+from mmpt.pretrain.clip_batch import ClipItem, SkippedClip
+from mmpt.pretrain.clips import ClipDataset, Sampling
 from mmpt.pretrain.manifest import Clip, read_manifest
 from mmpt.pretrain.shard_index import ShardClip, read_index
 from mmpt.scripts.benchmark.synthetic_media import repeat, write_video

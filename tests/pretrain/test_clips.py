@@ -8,7 +8,8 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from mmpt.pretrain.clips import ClipDataset, Sampling, SkippedClip, collate
+from mmpt.pretrain.clip_batch import SkippedClip, collate
+from mmpt.pretrain.clips import ClipDataset, Sampling
 from mmpt.pretrain.manifest import read_manifest
 from mmpt.training.media import MediaError
 from mmpt.training.media_pictures import VideoFile

@@ -8,7 +8,8 @@ import threading
 import numpy
 import pytest
 
-from mmpt.pretrain.clips import ClipDataset, Sampling, SkippedClip, collate
+from mmpt.pretrain.clip_batch import SkippedClip, collate
+from mmpt.pretrain.clips import ClipDataset, Sampling
 from mmpt.pretrain.manifest import Clip
 from mmpt.training.media_pictures import Converter, VideoFile
 

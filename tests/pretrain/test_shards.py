@@ -15,7 +15,8 @@ import torch
 import webdataset
 from torch.utils.data import DataLoader
 
-from mmpt.pretrain.clips import ClipDataset, Sampling, SkippedClip, collate
+from mmpt.pretrain.clip_batch import SkippedClip, collate
+from mmpt.pretrain.clips import ClipDataset, Sampling
 from mmpt.pretrain.manifest import read_manifest
 from mmpt.pretrain.shard_index import read_index
 from mmpt.pretrain.shard_reader import ShardReader

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmpt.pretrain.clips import SkippedClip
+from mmpt.pretrain.clip_batch import SkippedClip
 from mmpt.scripts.benchmark import reading_sides, timing
 from mmpt.upstream.errors import InputError
 
