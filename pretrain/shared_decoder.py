@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from mmpt.pretrain.masking import FRAMES_A_TOKEN, Masks
 from mmpt.pretrain.settings import MaskedSettings, VideoSettings
 from mmpt.pretrain.transformer import attend_to_neighbours, transformer
-from mmpt.pretrain.tubelets import pick_tokens
+from mmpt.pretrain.tubelets import pick_tokens, rows_of
 from mmpt.pretrain.video_encoder import VideoPositions
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 from mmpt.upstream.mmpt_av.recompute import run_block
@@ -61,8 +61,10 @@ class SharedDecoder(nn.Module):
         """
         x = self.video_in(states)
         positions = self.video_positions()
-        full = self.video_token.to(x.dtype).expand(len(x), len(positions), -1)
-        full = full.scatter(1, masks.video_seen[..., None].expand(-1, -1, x.shape[-1]), x)
+        clips, tokens = len(x), len(positions)
+        rows = rows_of(masks.video_seen, tokens)
+        full = self.video_token.to(x.dtype).expand(clips * tokens, -1).index_copy(0, rows, x.flatten(0, 1))
+        full = full.unflatten(0, (clips, tokens))
         full = self.run(full + positions, None)
         if loss_on == "masked":
             full = pick_tokens(full, masks.video_hidden)

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from mmpt.pretrain.settings import VideoSettings
 from mmpt.pretrain.transformer import transformer
-from mmpt.pretrain.tubelets import mean_tubelets, motion_of, normalise_pixels
+from mmpt.pretrain.tubelets import cut_tubelets, mean_tubelets, motion_of, normalise_pixels
 from mmpt.upstream.mmpt_av.conformer import sinusoids
 from mmpt.upstream.mmpt_av.recompute import run_block
 
@@ -25,8 +25,28 @@ class VideoPositions(nn.Module):
         return (self.time[:, None] + self.space).flatten(0, 1)
 
 
+class AttentionPooling(nn.Module):
+    """Attention pooling with one learned query, as in CoCa (Yu et al. 2022) and SigLIP (Zhai et al. 2023).
+
+    It has no linear layers: one has just embedded the tubelets. The query starts at zero, which gives all tokens the
+    same weight, so that training starts from their mean.
+    """
+
+    def __init__(self, d_model: int, n_heads: int):
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(n_heads, d_model // n_heads))
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool (N, places, d_model) over places: (N, d_model)."""
+        heads = len(self.query)
+        keys, values = (one.unflatten(2, (heads, -1)).transpose(1, 2) for one in (self.norm(x), x))
+        query = self.query[:, None].expand(len(x), -1, -1, -1)
+        return F.scaled_dot_product_attention(query, keys, values).flatten(1)
+
+
 class VideoEncoder(nn.Module):
-    """Transformer blocks over the tubelets that masking leaves (`encode`), or over their means in space (`pool`)."""
+    """Transformer blocks over the tubelets that masking leaves (`encode`), or over all, pooled in space (`pool`)."""
 
     checkpointing = False  # of blocks
 
@@ -37,6 +57,7 @@ class VideoEncoder(nn.Module):
         self.positions = VideoPositions(settings, settings.d_model)
         self.blocks = transformer(settings.d_model, settings.n_layers, settings.n_heads)
         self.norm = nn.LayerNorm(settings.d_model)
+        self.pooling = AttentionPooling(settings.d_model, settings.n_heads) if settings.pool == "attention" else None
 
     def encode(self, tubelets: Tensor, ids: Tensor) -> Tensor:
         """Return states (B, K, d_model) of some tubelets.
@@ -45,22 +66,39 @@ class VideoEncoder(nn.Module):
             tubelets: (B, K, pixels) in 0 … 255.
             ids: (B, K) of them among all tubelets of a clip.
         """
-        # Not `positions()[ids]`: on several threads its gradient adds up in a random order.
+        # Not `positions()[ids]` or `index_select`: the gradient of a position, which all clips share, would add up in a
+        # random order on several threads, or on a GPU one by one. This sorts the ids, and then adds in their order.
         return self.run(self.embed(tubelets) + F.embedding(ids, self.positions()))
 
     def pool(self, video: Tensor) -> Tensor:
         """Return one embedding (B, d_model) of each clip for contrastive learning.
 
-        Tubelets are averaged over space, encoded, and averaged over time. The first mean is taken of pixels: as the
-        embedding is linear, this equals the mean of embeddings at a fraction of the cost.
+        Tubelets are pooled over space, encoded, and averaged over time.
 
         Args:
-            video: (B, 3, frames, size, size) in 0 … 255, or what mean_tubelets makes of it.
+            video: (B, 3, frames, size, size) in 0 … 255, or what mean_tubelets makes of it if the mean is to pool them.
+        """
+        times = self.pool_by_mean(video) if self.pooling is None else self.pool_by_attention(video, self.pooling)
+        return self.run(times + self.positions.time).mean(1)
+
+    def pool_by_mean(self, video: Tensor) -> Tensor:
+        """Return the mean of embedded tubelets over space, (B, times, d_model).
+
+        The mean is taken of pixels: as the embedding is linear, this equals the mean of embeddings at a fraction of the
+        cost.
         """
         means = video if video.dim() == 3 else mean_tubelets(video, self.settings)
-        if self.settings.contrast == "motion":
-            means = motion_of(means, self.settings)
-        return self.run(self.embed(means) + self.positions.time + self.positions.space.mean(0)).mean(1)
+        return self.embed(self.contrasted(means)) + self.positions.space.mean(0)
+
+    def pool_by_attention(self, video: Tensor, pooling: AttentionPooling) -> Tensor:
+        """Return what attention makes of embedded tubelets over space, (B, times, d_model)."""
+        tubelets = cut_tubelets(video, self.settings).unflatten(1, (self.settings.times, self.settings.places))
+        x = self.embed(self.contrasted(tubelets)) + self.positions.space
+        return pooling(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def contrasted(self, tubelets: Tensor) -> Tensor:
+        """Return what contrastive learning sees of tubelets (B, times, ..., pixels): the settings' video.contrast."""
+        return motion_of(tubelets.float(), self.settings) if self.settings.contrast == "motion" else tubelets
 
     def embed(self, tubelets: Tensor) -> Tensor:
         """Embed tubelets (..., pixels) in 0 … 255: (..., d_model), without positions."""
