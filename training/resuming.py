@@ -20,7 +20,9 @@ MAY_CHANGE = (
 
 def check_resumable(state: dict, settings: TrainSettings, processes: int, data_checksum: int) -> None:
     """Raise InputError unless the run of a checkpoint had these settings, processes and training data."""
-    then, now = fixed_settings(state["settings"]), fixed_settings(to_plain(settings))
+    now = fixed_settings(to_plain(settings))
+    defaults = fixed_settings(to_plain(type(settings)()))  # those of settings that were added after the run started
+    then = defaults | fixed_settings(state["settings"])
     if then != now:
         changed = sorted(k for k in then.keys() | now.keys() if then.get(k) != now.get(k))
         raise InputError(
