@@ -1,6 +1,7 @@
 """Stage 1's task for the trainer: its batches, its losses, and its figures on held-out clips."""
 
 import os
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from mmpt.pretrain import shared_memory
 from mmpt.pretrain.batch_statistics import use_whole_clips
 from mmpt.pretrain.clip_batch import ClipBatch, ClipItem, SkippedClip, collate, stack_video
 from mmpt.pretrain.clips import ClipDataset, decoded_items, read_clips, sampling_of
@@ -135,9 +137,17 @@ class AudioVisualTask:
                 f"{len(self.train):,} clips of {self.corpus}: {len(self.train) // size:,} updates of {size} an epoch, "
                 f"which leaves out {self.left_over} clips, others each time"
             )
+        if self.world.local_rank == 0:
+            self.check_shared_memory()
         if self.settings.data.memory_gb:
             for dataset in (self.train, self.dev):
                 dataset.fill_memory(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+
+    def check_shared_memory(self) -> None:
+        """Warn if this machine has too little shared memory for the batches of its workers."""
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        if line := shared_memory.warning(self.settings, self.world.size, here, self.train.clips):
+            print(line, file=sys.stderr)
 
     @property
     def left_over(self) -> int:

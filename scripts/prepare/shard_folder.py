@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmpt.pretrain.manifest import SPLITS, Clip, read_manifest, used_s
 from mmpt.pretrain.shard_index import COLUMNS, INDEX, index_line
+from mmpt.pretrain.shared_memory import needs
 from mmpt.scripts.prepare.shard_making import FORMAT, Packed, ShardWriter, packed_clips
 from mmpt.scripts.prepare.sole_use import LOCK, sole_use
 from mmpt.upstream.errors import InputError
@@ -224,7 +225,7 @@ def write_index(out: Path, entries: list[dict]) -> None:
 
 
 def report(out: Path, clips: list[Clip], entries: list[dict], speed: str) -> None:
-    """Print how many clips there are, how large they are, and the next command."""
+    """Print how many clips there are, how large they are, what training on them needs, and the next command."""
     seconds = {clip.id: used_s(clip.duration_s) for clip in clips}
     rows = [dict(zip(COLUMNS, line.split("\t"))) for entry in entries for line in entry["index"]]
     for split in SPLITS:
@@ -238,9 +239,10 @@ def report(out: Path, clips: list[Clip], entries: list[dict], speed: str) -> Non
         total, hours = sum(entry["bytes"] for entry in entries), sum(seconds[row["id"]] for row in rows) / 3600
         sound = sum(int(row["audio_bytes"]) for row in rows) / total
         print(
-            f"{total / len(rows) / 1e6:.3g} MB per clip ({sound:.0%} of it sound), "
+            f"{total / 1e9:.3g} GB: {total / len(rows) / 1e6:.3g} MB per clip ({sound:.0%} of it sound), "
             f"{total / hours / 1e9:.3g} GB per hour{speed}"
         )
+        print(*needs(sum(int(row["picture_bytes"]) for row in rows) / (3600 * hours)), sep="\n")
     print(f"Next: python pretrain/run.py --data {out}")
 
 

@@ -28,7 +28,7 @@ examples:
 
 A clip of 10 s and 340x256 pixels takes about 4 MB (--quality 75: 3 MB), and a core packs about one per second. An
 interrupted call continues with the shard that it was writing. Unreadable clips are left out and listed with the reason
-in OUT/skipped.jsonl.
+in OUT/skipped.jsonl. At the end stands how large the shards are, and how much shared memory (/dev/shm) training needs.
 """
 RANGES = {
     "short_side": (16, 4096),
