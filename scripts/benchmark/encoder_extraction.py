@@ -1,11 +1,17 @@
 """All hidden states of waveforms: the encoder against HuBERT base, and in bfloat16 against itself in float32."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from mmpt.scripts.benchmark.timing import in_turn, ratios, spread
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from transformers import HubertConfig
 
 LENGTHS_S = (16.0, 15.0, 14.0, 13.0, 12.0, 8.0, 5.0, 3.0)
 CPU = torch.device("cpu")
@@ -22,24 +28,33 @@ def extraction(preset: str, rounds: int) -> None:
 
     It takes the batch with padding, which changes its states, or one waveform after the other.
     """
-    from transformers import HubertConfig, HubertModel
+    from transformers import HubertConfig
 
     wavs = waveforms()
-    ours, hubert = Encoder(EncoderConfig.preset(preset)).eval(), HubertModel(HubertConfig()).eval()
-    longest = max(map(len, wavs))
-    padded = torch.stack([torch.nn.functional.pad(wav, (0, longest - len(wav))) for wav in wavs])
-    valid = torch.stack([torch.arange(longest) < len(wav) for wav in wavs]).long()
-    calls = {
-        "ours": lambda: ours(wavs),
-        "hubert": lambda: hubert(padded, attention_mask=valid, output_hidden_states=True),
-        "one by one": lambda: [hubert(wav[None], output_hidden_states=True) for wav in wavs],
-    }
+    calls = calls_of(preset, HubertConfig(), wavs)
     times = in_turn(calls, rounds, CPU, "extraction")
     print(f"\nextraction: all hidden states of {len(wavs)} waveforms of {', '.join(f'{n:g}' for n in LENGTHS_S)} s")
     for name, text in (("hubert", "in one padded batch"), ("one by one", "one by one, without padding")):
         print(f"  HuBERT base {text} takes {spread(ratios(times[name], times['ours']))} times as long")
     for name, each in times.items():
         print(f"    {name:<11} {spread([len(wavs) / t for t in each])} utterances/s")
+
+
+def calls_of(preset: str, hubert_config: "HubertConfig", wavs: list[Tensor]) -> dict[str, Callable]:
+    """Return the contenders: ours, HuBERT on the padded batch, and HuBERT on one waveform after the other."""
+    from transformers import HubertModel
+
+    device = wavs[0].device
+    ours, hubert = Encoder(EncoderConfig.preset(preset)).eval(), HubertModel(hubert_config).eval()
+    ours.to(device), hubert.to(device)
+    longest = max(map(len, wavs))
+    padded = torch.stack([torch.nn.functional.pad(wav, (0, longest - len(wav))) for wav in wavs])
+    valid = torch.stack([torch.arange(longest, device=device) < len(wav) for wav in wavs]).long()
+    return {
+        "ours": lambda: ours(wavs),
+        "hubert": lambda: hubert(padded, attention_mask=valid, output_hidden_states=True),
+        "one by one": lambda: [hubert(wav[None], output_hidden_states=True) for wav in wavs],
+    }
 
 
 @torch.no_grad()

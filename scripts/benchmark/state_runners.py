@@ -7,6 +7,7 @@ import math
 import random
 import sys
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,8 +97,8 @@ def compare(task: str, options: argparse.Namespace, folder: Path) -> dict[str, l
     return times
 
 
-def benchmark(options: argparse.Namespace) -> None:
-    """Time all contenders on each task; see kept_states.py for the options."""
+def measured(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, list[float]]]]:
+    """Yield each task with the seconds a step of all contenders; see kept_states.py for the options."""
     torch.set_num_threads(options.threads)
     repairs.apply()
     observer = watch.Watch()
@@ -108,12 +109,17 @@ def benchmark(options: argparse.Namespace) -> None:
             torch.manual_seed(options.seed)
             save_encoder(Encoder(EncoderConfig.preset(options.preset)), folder / "encoder.pt", {"stages": []})
             for task in options.tasks.split(","):
-                times = compare(task, options, folder)
-                for contender in CONTENDERS:
-                    print(f"  {contender:8s} {spread(times[contender])} s a step")
-                print(f"  computed over kept: {spread(ratios(times['computed'], times['kept']))}")
-                most = spread(ratios(times["computed"], times["instant"]))
-                print(f"  computed over instant, the most that a cache could gain: {most}")
+                yield task, compare(task, options, folder)
     finally:
         observer.folder = None  # gone with its parent
         observer.stop()
+
+
+def benchmark(options: argparse.Namespace) -> None:
+    """Time all contenders on each task, and print their figures."""
+    for _, times in measured(options):
+        for contender in CONTENDERS:
+            print(f"  {contender:8s} {spread(times[contender])} s a step")
+        print(f"  computed over kept: {spread(ratios(times['computed'], times['kept']))}")
+        most = spread(ratios(times["computed"], times["instant"]))
+        print(f"  computed over instant, the most that a cache could gain: {most}")

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -42,10 +42,18 @@ def ratios(slow: list[float], fast: list[float]) -> list[float]:
 
 def in_turn(calls: dict[str, Callable], rounds: int, device: torch.device, title: str) -> dict[str, list[float]]:
     """Return the seconds of each call: one after the other, `rounds` times, after one round that is not counted."""
+    return alternate(calls, Progress(range(rounds), desc=title, unit="round", leave=False), device)
+
+
+def alternate(
+    calls: dict[str, Callable], rounds: Iterable[int], device: torch.device, warm_up: int = 1
+) -> dict[str, list[float]]:
+    """Return the seconds of each call: one after the other in each round, after `warm_up` rounds of no account."""
+    for _ in range(warm_up):
+        for call in calls.values():
+            seconds(call, device)
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in Progress(range(rounds + 1), desc=title, unit="round", leave=False):
+    for _ in rounds:
         for name, call in calls.items():
-            once = seconds(call, device)
-            if number:
-                times[name].append(once)
+            times[name].append(seconds(call, device))
     return times

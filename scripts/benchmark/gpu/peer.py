@@ -1,0 +1,43 @@
+"""The encoder against torchaudio's Conformer, both compiled and under the same autocast, in turn in one process."""
+
+import statistics
+from itertools import cycle, islice
+
+import torch
+
+from mmpt.scripts.benchmark.encoder_peer import Peer
+from mmpt.scripts.benchmark.encoder_steps import BATCHES, calls_of, products
+from mmpt.scripts.benchmark.gpu.check import Check
+from mmpt.scripts.benchmark.gpu.record import Figures
+from mmpt.scripts.benchmark.timing import alternate, product_rate, ratios
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+
+UTTERANCES = 64
+
+
+def measure(part: str, check: Check) -> Figures:
+    """Return times of forward passes and of training steps on a batch, ragged or equal, and their ratios."""
+    config = EncoderConfig.preset(check.preset)
+    frames = tuple(n // 10 for n in BATCHES[part]) if check.small else tuple(islice(cycle(BATCHES[part]), UTTERANCES))
+    feats = [torch.randn(n, config.n_mels, device=check.device) for n in frames]
+    torch.manual_seed(18)
+    ours, peer = Encoder(config).to(check.device), Peer(config).to(check.device)
+    if check.compiles:
+        ours.compile_blocks()
+        peer.compile(dynamic=True)
+    models: dict[str, Encoder | Peer] = {"ours": ours, "torchaudio": peer}
+    dtype = "bfloat16" if check.device.type == "cuda" else "float32"
+    limit = product_rate(check.device, dtype == "bfloat16")
+    figures: Figures = {"utterances": len(frames), "frames": sum(frames), "dtype": dtype, "compiled": check.compiles}
+    for (mode, passes), _ in zip((("training", 3), ("forward", 1)), check.clock.split_part(2)):
+        calls = {name: calls_of(model, feats, mode == "training", dtype) for name, model in models.items()}
+        times = alternate(calls, check.rounds(), check.device, warm_up=1 if check.small else 3)
+        median = {name: statistics.median(each) for name, each in times.items()}
+        figures[mode] = {
+            "ratio": statistics.median(ratios(times["torchaudio"], times["ours"])),
+            "ours_ms": 1e3 * median["ours"],
+            "torchaudio_ms": 1e3 * median["torchaudio"],
+            "ours_share_of_the_limit_percent": 100 * passes * products(config, frames) / median["ours"] / limit,
+            "rounds": len(times["ours"]),
+        }
+    return figures
