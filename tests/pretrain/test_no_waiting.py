@@ -41,10 +41,12 @@ def task_of(settings: PretrainSettings) -> AudioVisualTask:
     [
         ["objective=clr"],
         ["objective=clr", "video.contrast=pictures"],
+        ["objective=clr", "video.pool=attention"],
         ["objective=mae"],
         ["objective=mae", "masked.audio_mask=zero", "masked.audio_mask_at=features", "masked.loss_on=all"],
         ["objective=mae", "masked.normalise_pixels=true"],
         ["objective=mae+clr"],
+        ["objective=mae+clr", "video.pool=attention", "video.contrast=pictures"],
         ["objective=mae+clr", "masked.clr_sees=masked"],
     ],
     ids=lambda options: " ".join(option.split(".")[-1] for option in options),

@@ -73,11 +73,11 @@ def test_resumed_run_ends_as_an_unbroken_one(manifest, unbroken, tmp_path, monke
     """SIGTERM between two checkpoints, then --resume: the bits and checkpoints of a run without the interruption."""
     out, steps, loss = tmp_path / "broken", [], AudioVisualTask.loss
 
-    def interrupted(task, model, batch, counts):
+    def interrupted(task, *arguments):
         steps.append(1)
         if len(steps) == 3:
             signal.raise_signal(signal.SIGTERM)
-        return loss(task, model, batch, counts)
+        return loss(task, *arguments)
 
     monkeypatch.setattr(AudioVisualTask, "loss", interrupted)
     with pytest.raises(SystemExit) as stopped:
@@ -148,17 +148,17 @@ def test_masked_objectives_train(manifest, tmp_path, objective, options):
 
 
 @pytest.mark.slow
-def test_compiled_layers_give_the_same_losses(manifest, tmp_path, monkeypatch):
-    """With one layer of each kind, traced and differentiated by torch.compile, for sounds of several lengths.
+def test_compiled_blocks_give_the_same_losses(manifest, tmp_path, monkeypatch):
+    """With one block of each kind, traced and differentiated by torch.compile, for sounds of several lengths.
 
     The kernels that it writes are left out: they take half a minute (those of the encoder: upstream/test_compile.py).
     """
     monkeypatch.setitem(config.PRESETS, "tiny", {**MICRO, "dropout": 0.0})  # compiled, it draws other numbers
-    compile_layer, compiled = torch.nn.Module.compile, []
+    compile_block, compiled = torch.nn.Module.compile, []
 
-    def traced(layer, **options):
-        compiled.append(type(layer).__name__)
-        compile_layer(layer, backend="aot_eager", **options)
+    def traced(block, **options):
+        compiled.append(type(block).__name__)
+        compile_block(block, **{**options, "backend": "aot_eager"})
 
     monkeypatch.setattr(torch.nn.Module, "compile", traced)
     losses = []
@@ -168,7 +168,7 @@ def test_compiled_layers_give_the_same_losses(manifest, tmp_path, monkeypatch):
         assert run(manifest, tmp_path / name, *arguments) == 0
         lines = (tmp_path / name / "log.jsonl").read_text().splitlines()
         losses.append([json.loads(line)["loss"] for line in lines if '"train"' in line])
-    assert len(compiled) == 3  # two feed-forward layers of the encoder, a block of pictures
+    assert compiled == ["ConformerBlock", "TransformerBlock"]
     assert len(losses[0]) == 3 and losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
