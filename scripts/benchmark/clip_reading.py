@@ -3,6 +3,8 @@
 
 (a) Clips of 10 s: shards against decoding the mp4, all of a training clip (10 s of sound, 16 pictures of 224 pixels).
 (b) A clip of 10 s anywhere in a video of five minutes with a key frame every 2 s: seeking against reading on.
+(c) What a worker sends of a clip in shards: means of tubelets, or JPEG files, against pictures.
+(d) Shards whose pictures have 224 pixels on the short side against 256.
 
 One process, one thread. The two sides of a comparison take turns, clip by clip, so that other work of the machine slows
 both. The media are synthetic (see synthetic_media.py) and lie in the page cache: disks and networks are not measured.
@@ -33,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         "--media", type=Path, metavar="DIR", help="where the synthetic media are kept (default: a temporary folder)"
     )
     p.add_argument(
-        "--rounds", type=int, default=10, help="rounds over all clips of (a); (b) has a third (default: %(default)s)"
+        "--rounds", type=int, default=10, help="rounds over all clips; (b) has a third (default: %(default)s)"
     )
     p.add_argument("--quality", type=int, default=85, help="of the shards' JPEG pictures (default: %(default)s)")
     p.add_argument("--profile", action="store_true", help="show where the time goes")

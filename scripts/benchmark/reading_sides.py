@@ -1,9 +1,10 @@
-"""Two ways of reading the same clips, timed clip by clip in turn: shards and video files, seeking and reading on."""
+"""Two ways of reading the same clips, timed clip by clip in turn: shards and video files, and other pairs."""
 
 import cProfile
 import pstats
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from mmpt.pretrain.clip_batch import ClipItem, SkippedClip
 from mmpt.pretrain.clips import ClipDataset, Sampling
 from mmpt.pretrain.manifest import Clip, read_manifest
+from mmpt.pretrain.settings import VideoSettings
 from mmpt.pretrain.shard_index import ShardClip, read_index
 from mmpt.scripts.benchmark.synthetic_media import repeat, write_video
 from mmpt.scripts.prepare.shard_folder import ShardForm, make_shards
@@ -28,7 +30,7 @@ STARTS_S = (3.3, 77.7, 150.1, 212.9, 288.8)
 
 
 def benchmark(folder: Path, rounds: int, quality: int, with_profile: bool) -> None:
-    """Make the media in a folder unless they are there, and print both comparisons.
+    """Make the media in a folder unless they are there, and print all comparisons.
 
     Args:
         folder: of the media.
@@ -52,14 +54,33 @@ def benchmark(folder: Path, rounds: int, quality: int, with_profile: bool) -> No
     check_same_pictures(long)
     sides = {"seeking": long.__getitem__, "from the start": from_the_start(long)}
     compare(sides, range(len(clips)), max(3, rounds // 3))
+    compare_workers(folder, quality, rounds)
     if with_profile:
         for name, dataset in (("shards", shards), ("mp4", files)):
             profile(name, dataset)
 
 
-def shards_of(folder: Path, quality: int) -> Path:
+def compare_workers(folder: Path, quality: int, rounds: int) -> None:
+    """Compare what a worker may do with a clip of shards, and shards of smaller pictures."""
+    video = VideoSettings()  # of the paper's sizes
+    samplings = {
+        "pictures": SAMPLING,
+        "means of tubelets": replace(SAMPLING, means_of=video),
+        "JPEG files": replace(SAMPLING, decodes=False),
+    }
+    large, small = (read_index(shards_of(folder, quality, short_side)) for short_side in (256, 224))
+    ways = {name: ClipDataset(large, sampling, seed=0, memory_gb=0) for name, sampling in samplings.items()}
+    for name in ("means of tubelets", "JPEG files"):
+        print(f"\n(c) shards: a worker sends {name} against pictures")
+        compare({name: ways[name].__getitem__, "pictures": ways["pictures"].__getitem__}, range(CLIPS), rounds)
+    print("\n(d) shards of 224 pixels on the short side against 256")
+    smaller = ClipDataset(small, SAMPLING, seed=0, memory_gb=0)
+    compare({"224": smaller.__getitem__, "256": ways["pictures"].__getitem__}, range(CLIPS), rounds)
+
+
+def shards_of(folder: Path, quality: int, short_side: int = 256) -> Path:
     """Return the folder of the shards."""
-    return folder / f"shards_{quality}"
+    return folder / (f"shards_{quality}" if short_side == 256 else f"shards_{quality}_{short_side}")
 
 
 def make_media(folder: Path, quality: int) -> None:
@@ -76,12 +97,13 @@ def make_media(folder: Path, quality: int) -> None:
         with replacing(folder / "long.mp4") as path:
             repeat(folder / "chunk.mp4", path, CHUNKS)
     (folder / "manifest.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    make_shards(
-        folder / "manifest.tsv",
-        shards_of(folder, quality),
-        ShardForm(short_side=256, quality=quality, clips_per_shard=500),
-        fresh=False,
-    )
+    for short_side in (256, 224):
+        make_shards(
+            folder / "manifest.tsv",
+            shards_of(folder, quality, short_side),
+            ShardForm(short_side=short_side, quality=quality, clips_per_shard=500),
+            fresh=False,
+        )
 
 
 def describe(folder: Path, shards: ClipDataset) -> None:
