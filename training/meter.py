@@ -1,6 +1,7 @@
 """Figures of a log line: losses, rates, time spent waiting, and on a GPU the model FLOPs utilisation (MFU)."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,6 +44,11 @@ def peak_tflops(device: torch.device) -> float | None:
     return next((peak for known, peak in PEAK_TFLOPS.items() if re.search(rf"\b{known}\b", name)), None)
 
 
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """Return the most memory that tensors took on a GPU so far, in GB, as `peak_memory_gb`; nothing elsewhere."""
+    return {"peak_memory_gb": torch.cuda.max_memory_allocated(device) / 1e9} if device.type == "cuda" else {}
+
+
 class FlopCount:
     """Count the floating-point operations of the first micro-batch, forward and backward, as they are run.
 
@@ -66,26 +72,32 @@ class FlopCount:
 
 
 class Meter:
-    """Sums over an interval of updates. Tensors stay on the device until `report`."""
+    """Sums over an interval of updates, and its time. Tensors stay on the device until `report`."""
 
     def __init__(self):
         self.losses: dict[str, Tensor] = {}
         self.norm: float | Tensor = 0.0
-        self.steps = self.units = self.skipped = 0
-        self.waited = self.seconds = 0.0
+        self.skipped: float | Tensor = 0.0
+        self.steps = self.units = 0
+        self.waited_s = self.paused_s = 0.0
+        self.started = time.perf_counter()
 
-    def add(
-        self, losses: dict[str, Tensor], norm: Tensor, units: int, waited: float, seconds: float, finite: bool
-    ) -> None:
-        """Add one update of this rank."""
+    def add(self, losses: dict[str, Tensor], norm: Tensor, is_bad: Tensor, units: int, waited_s: float) -> None:
+        """Add one update of this rank; `is_bad` is 1.0 if it was skipped, else 0.0."""
         for name, value in losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + value
         self.norm = self.norm + norm
+        self.skipped = self.skipped + is_bad
         self.steps += 1
         self.units += units
-        self.waited += waited
-        self.seconds += seconds
-        self.skipped += not finite
+        self.waited_s += waited_s
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the time inside out of the interval."""
+        started = time.perf_counter()
+        yield
+        self.paused_s += time.perf_counter() - started
 
     def report(self, unit: str, world: World, flops: FlopCount, peak: float | None) -> dict[str, float]:
         """Return means by name, rates over all ranks, the share of time spent waiting for data, and MFU.
@@ -96,16 +108,18 @@ class Meter:
             flops: the operations of a unit.
             peak: of the device, in TFLOP/s; None: no MFU.
         """
-        own = {name: float(total) / self.steps for name, total in self.losses.items()}
-        by_rank = world.gather({"losses": own, "units": self.units, "waited": self.waited / self.seconds})
+        *totals, norm, skipped = torch.stack([*self.losses.values(), self.norm, self.skipped]).tolist()  # one copy
+        seconds = time.perf_counter() - self.started - self.paused_s  # the device has finished the updates by now
+        own = {name: total / self.steps for name, total in zip(self.losses, totals)}
+        by_rank = world.gather({"losses": own, "units": self.units, "waited": self.waited_s / seconds})
         figures = {
             **{name: sum(one["losses"][name] for one in by_rank) / world.size for name in own},
-            "gradient_norm": float(self.norm) / self.steps,
-            f"{unit}_per_s": sum(one["units"] for one in by_rank) / self.seconds,
-            "steps_per_s": self.steps / self.seconds,
+            "gradient_norm": norm / self.steps,
+            f"{unit}_per_s": sum(one["units"] for one in by_rank) / seconds,
+            "steps_per_s": self.steps / seconds,
             "data_wait_percent": 100 * max(one["waited"] for one in by_rank),
-            "skipped_updates": self.skipped,
+            "skipped_updates": int(skipped),
         }
         if peak and flops.per_unit:
-            figures["mfu_percent"] = 100 * flops.per_unit * self.units / self.seconds / (peak * 1e12)
+            figures["mfu_percent"] = 100 * flops.per_unit * self.units / seconds / (peak * 1e12)
         return figures

@@ -18,6 +18,12 @@ def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Ada
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=True)
 
 
+def restore_optimizer(optimizer: torch.optim.AdamW, state: dict) -> None:
+    """Take over the state of a checkpoint, also of an older one whose steps were not fused."""
+    groups = [{**group, "fused": True} for group in state["param_groups"]]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+
+
 def learning_rate(step: int, settings: OptimSettings) -> float:
     """Return the learning rate of an update; `step` counts from 0.
 

@@ -2,29 +2,31 @@
 
 import gc
 import math
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmpt.training.bad_updates import BadUpdates
 from mmpt.training.checkpoints import Checkpoints, export_encoder
 from mmpt.training.device import autocast, uses_bfloat16
 from mmpt.training.distributed import Counts, World
-from mmpt.training.meter import FlopCount, Meter, peak_tflops
-from mmpt.training.optimizer import learning_rate, make_optimizer
+from mmpt.training.meter import FlopCount, Meter, peak_memory, peak_tflops
+from mmpt.training.optimizer import learning_rate, make_optimizer, restore_optimizer
+from mmpt.training.prefetch import Prefetcher
 from mmpt.training.resuming import check_resumable, random_state, restore_random_state
 from mmpt.training.run_folder import RunFolder
+from mmpt.training.running_statistics import RunningStatistics
 from mmpt.training.settings import TrainSettings, to_plain
 from mmpt.training.stop_signal import StopSignal
 from mmpt.training.task import Batch, TrainingTask
+from mmpt.training.updates import Update, prepared_updates
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.mmpt_av.recompute import checkpoint_blocks
 from mmpt.upstream.progress import Progress
-
-MAX_BAD_STEPS = 20  # updates in a row without a finite gradient, after which the run gives up
 
 
 def train(task: TrainingTask, settings: TrainSettings, folder: RunFolder, resume: bool, world: World) -> None:
@@ -58,6 +60,9 @@ class Trainer:
         self.checkpoints = Checkpoints(folder.path)
         self.device = next(task.model.parameters()).device
         self.optimizer = make_optimizer(task.model, settings.optim)
+        checkpoint_blocks(task.model, settings.optim.checkpoint_blocks)
+        runs_again = settings.optim.accumulate > 1 or settings.optim.checkpoint_blocks
+        self.statistics = RunningStatistics(task.model, enabled=runs_again)
         if settings.compile:
             task.compile()
         self.peak = settings.peak_tflops or (peak_tflops(self.device) if uses_bfloat16(settings, self.device) else None)
@@ -68,7 +73,8 @@ class Trainer:
         self.saved_step: int | None = None
         self.best: float | None = None
         self.validations_since_best = 0
-        self.bad_steps = 0  # in a row
+        self.bad_updates = BadUpdates(self.device)
+        self.prefetcher = Prefetcher(self.device)
         # Weights are drawn alike on all ranks, dropout is not.
         torch.manual_seed(settings.seed + 1_000_003 * world.rank)
         self.meter = Meter()
@@ -95,67 +101,58 @@ class Trainer:
             dynamic_ncols=True,
             disable=not self.world.is_main,
         )
+        self.meter = Meter()
         with StopSignal() as stop, self.bar:
             while not self.has_ended:
-                batches = iter(self.task.batches(self.epoch, self.epoch_step))
-                while not self.has_ended and self.train_step(batches, stop):
-                    pass
+                self.train_epoch(stop)
                 if self.epoch_step == 0:
                     raise InputError("an epoch gave no batch: there is too little training data for one")
                 self.epoch, self.epoch_step = self.epoch + 1, 0
 
-    def train_step(self, batches: Iterator[Batch], stop: StopSignal) -> bool:
-        """Run one update, with the logging, validation and saving that are due after it.
+    def train_epoch(self, stop: StopSignal) -> None:
+        """Train to the end of the epoch, or of the run."""
+        batches = iter(self.task.batches(self.epoch, self.epoch_step))
+        accumulate = self.settings.optim.accumulate
+        updates = prepared_updates(self.task, batches, accumulate, self.world, stop, self.prefetcher)
+        update = next(updates, None)
+        while update is not None and not self.has_ended:
+            if update.signal:
+                self.save_and_exit(update.signal)
+            update = self.train_step(update, updates)
 
-        Return False, without an update, if the epoch has too few micro-batches left for one.
+    def train_step(self, update: Update, updates: Iterator[Update]) -> Update | None:
+        """Run one update, with the logging, validation and saving that are due after it; return the next update.
+
+        Nothing waits for the GPU before the next update is prepared.
         """
-        started = time.perf_counter()
-        parts = list(islice(batches, self.settings.optim.accumulate))
-        waited = time.perf_counter() - started
-        if len(parts) < self.settings.optim.accumulate:
-            return False
-
-        part_counts = [self.task.counts(part) for part in parts]
-        counts = self.exchange(part_counts, stop)
-
         self.set_learning_rate()
         self.set_trained_weights()
 
+        self.statistics.begin()
+        ahead = self.look_ahead(update)
         losses: dict[str, Tensor] = {}
-        for number, (part, own) in enumerate(zip(parts, part_counts), start=1):
-            is_last = number == len(parts)
+        batches = self.prefetcher.each(update.parts)
+        for number, (batch, own) in enumerate(zip(batches, update.part_counts)):
+            is_last = number == len(update.parts) - 1
             with self.gradient_exchange(is_last), self.flops.counting(own[self.task.unit]):
-                part_losses = self.forward_backward(part, counts)
+                part_losses = self.forward_backward(batch, update.counts, ahead and ahead[number])
             losses = {name: losses.get(name, 0.0) + value.detach() for name, value in part_losses.items()}
 
-        norm = nn.utils.clip_grad_norm_(self.task.model.parameters(), self.settings.optim.clip_norm).detach()
-        is_finite = bool(norm.isfinite())
-        if is_finite:
-            self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.check_finite(is_finite)
-
-        units = sum(own[self.task.unit] for own in part_counts)
-        self.meter.add(losses, norm, units, waited, time.perf_counter() - started, is_finite)
+        self.statistics.end()
+        norm, is_bad = self.apply_gradients()
         self.step, self.epoch_step = self.step + 1, self.epoch_step + 1
+        upcoming = next(updates, None) if self.step < self.settings.optim.steps else None
+        self.meter.add(losses, norm, is_bad, sum(own[self.task.unit] for own in update.part_counts), update.waited_s)
         self.bar.update()
 
         if self.is_due(self.settings.log_every):
             self.log()
-        is_best = self.is_due(self.settings.validate_every) and self.validate()
-        is_scheduled = self.step % self.settings.checkpoint_every == 0 or self.has_ended
-        if is_best or is_scheduled:
-            self.save(is_best, is_scheduled)
-        return True
-
-    def exchange(self, part_counts: list[dict[str, int]], stop: StopSignal) -> Counts:
-        """Return the counts of all ranks; tell them which items were skipped; stop with them after a signal."""
-        own = {name: sum(counts[name] for counts in part_counts) for name in part_counts[0]}
-        counts, skipped, signals = zip(*self.world.gather((own, self.task.skipped.drain(), stop.received)))
-        self.task.skipped.add([entry for entries in skipped for entry in entries])
-        if any(signals):
-            self.save_and_exit(max(signals))
-        return Counts(list(counts))
+        with self.meter.paused():
+            is_best = self.is_due(self.settings.validate_every) and self.validate()
+            is_scheduled = self.step % self.settings.checkpoint_every == 0 or self.has_ended
+            if is_best or is_scheduled:
+                self.save(is_best, is_scheduled)
+        return upcoming
 
     def set_learning_rate(self) -> None:
         """Set the learning rate of the next update."""
@@ -174,21 +171,35 @@ class Trainer:
             return nullcontext()
         return self.model.no_sync()
 
-    def forward_backward(self, batch: Batch, counts: Counts) -> dict[str, Tensor]:
-        """Add a micro-batch's gradients to the update's; return its losses by name."""
+    def look_ahead(self, update: Update) -> list[Any] | None:
+        """Return what the loss of each micro-batch must know of the others (see TrainingTask.look_ahead)."""
+        if len(update.parts) == 1:
+            return None
         with autocast(self.settings, self.device):
-            losses = self.task.loss(self.model, batch, counts)
+            return self.task.look_ahead(self.prefetcher.each(update.parts), update.counts)
+
+    def forward_backward(self, batch: Batch, counts: Counts, ahead: Any) -> dict[str, Tensor]:
+        """Add a micro-batch's gradients to the update's; return its losses by name."""
+        self.statistics.put_back()
+        with autocast(self.settings, self.device):
+            losses = self.task.loss(self.model, batch, counts, ahead)
+        self.statistics.collect()
         losses["loss"].backward()
         return losses
 
-    def check_finite(self, is_finite: bool) -> None:
-        """Raise InputError if many updates in a row had gradients that are not finite."""
-        self.bad_steps = 0 if is_finite else self.bad_steps + 1
-        if self.bad_steps >= MAX_BAD_STEPS:
-            raise InputError(
-                f"{self.folder.path}: {self.bad_steps} updates in a row had gradients that are not finite; "
-                "lower optim.lr"
-            )
+    def apply_gradients(self) -> tuple[Tensor, Tensor]:
+        """Clip the gradients and change the weights by them, unless they are not finite.
+
+        Return the gradients' norm, and 1.0 if the update was skipped, else 0.0. Both lie on the device: only earlier
+        updates are known here.
+        """
+        norm = nn.utils.clip_grad_norm_(self.task.model.parameters(), self.settings.optim.clip_norm).detach()
+        self.bad_updates.check(str(self.folder.path))
+        is_bad = self.bad_updates.add(norm)
+        self.optimizer.found_inf = is_bad  # type: ignore[attr-defined]  # as torch.amp.GradScaler sets it
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm, is_bad
 
     def is_due(self, every: int) -> bool:
         """Return True after each `every` updates, and after the last."""
@@ -198,6 +209,7 @@ class Trainer:
         """Log the interval since the last call, and show it in the progress bar."""
         unit = self.task.unit
         figures = self.meter.report(unit, self.world, self.flops, self.peak) | self.task.gauges()
+        figures |= peak_memory(self.device)
         figures |= {"lr": self.optimizer.param_groups[0]["lr"], "epoch": self.epoch}
         self.folder.log(self.step, "train", figures)
         shown = [
@@ -217,7 +229,8 @@ class Trainer:
         """
         state = random_state(self.device)
         self.task.model.eval()
-        with autocast(self.settings, self.device):
+        # Compiled blocks run as they are written: for a few batches without gradient compiling would not pay.
+        with torch.compiler.set_stance("force_eager"), autocast(self.settings, self.device):
             figures = self.task.validate(self.step)
         restore_random_state(state, self.device)
         figures = self.world.gather(figures)[0]  # ranks must decide alike, even if they differ in the last bit
@@ -242,13 +255,14 @@ class Trainer:
 
     def save(self, is_best: bool, is_scheduled: bool) -> None:
         """Save a training checkpoint: the main process writes it, with the random states of all ranks."""
+        self.bad_updates.check(str(self.folder.path))
         random = self.world.gather(random_state(self.device))
         content = {
             "epoch": self.epoch,
             "position": self.epoch_step,
             "best": self.best,
             "is_best": is_best,
-            "bad_steps": self.bad_steps,
+            "bad_steps": self.bad_updates.in_a_row(),
             "disappointments": self.validations_since_best,
             "data_mark": self.task.data_checksum,
             "model": self.task.model.state_dict(),
@@ -293,8 +307,9 @@ class Trainer:
     def restore(self, state: dict) -> None:
         """Take over the content of a checkpoint."""
         self.task.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self.optimizer, state["optimizer"])
         restore_random_state(state["random"][self.world.rank], self.device)
         self.step, self.epoch, self.epoch_step = state["step"], state["epoch"], state["position"]
         self.best, self.validations_since_best = state["best"], state["disappointments"]
-        self.saved_step, self.bad_steps = self.step, state["bad_steps"]
+        self.saved_step = self.step
+        self.bad_updates = BadUpdates(self.device, state["bad_steps"])

@@ -42,32 +42,56 @@ def busy(processes: int) -> Iterator[None]:
 
 def patch_trainer(loads: list[int], updates: int, as_before: bool, times: dict[int, float]) -> None:
     """Have the trainer time updates under each load in place of its run, fill `times`, and raise Enough."""
-    from mmpt.pretrain import task, video_encoder
     from mmpt.training.stop_signal import StopSignal
     from mmpt.training.trainer import Trainer
+    from mmpt.training.updates import prepared_updates
     from mmpt.upstream.progress import Progress
+
+    if as_before:
+        patch_model_and_data()
 
     def run(trainer: Trainer) -> None:
         if as_before:
-            patch.object(video_encoder, "mean_tubelets", mean_tubelets_before).start()
-            patch.object(task, "read_ahead", iter).start()
-            for group in trainer.optimizer.param_groups:
-                group["fused"] = None
-        batches = endless(trainer)
+            do_not_fuse(trainer.optimizer)
         with StopSignal() as stop:
             trainer.bar = Progress(disable=True)
             units = count_units(trainer)
+            parts = trainer.settings.optim.accumulate
+            upcoming = prepared_updates(trainer.task, endless(trainer), parts, trainer.world, stop, trainer.prefetcher)
+            update = next(upcoming)
             for _ in range(WARM_UP):
-                trainer.train_step(batches, stop)
+                update = trainer.train_step(update, upcoming)
             for load in loads:
                 with busy(load):
                     before, started = units[0], time.perf_counter()
                     for _ in range(updates):
-                        trainer.train_step(batches, stop)
+                        update = trainer.train_step(update, upcoming)
                     times[load] = (time.perf_counter() - started) / (units[0] - before)
         raise Enough
 
     patch.object(Trainer, "run", run).start()
+
+
+def do_not_fuse(optimizer) -> None:
+    """Have the optimiser do its steps in single operations, which cannot skip a step on the device."""
+    for group in optimizer.param_groups:
+        group["fused"] = None
+    optimizer.register_step_pre_hook(lambda optimizer, *_: setattr(optimizer, "found_inf", None))
+
+
+def patch_model_and_data() -> None:
+    """Undo what was made faster in models and batches that are made from now on."""
+    from torch import nn
+
+    from mmpt.midtrain import decoder
+    from mmpt.pretrain import clips, task, video_encoder
+    from mmpt.upstream.mmpt_av import linear
+
+    patch.object(linear, "has_convolutions_for", lambda x: False).start()
+    patch.object(decoder, "Dropout", nn.Dropout).start()
+    for module in (clips, video_encoder):
+        patch.object(module, "mean_tubelets", mean_tubelets_before).start()
+    patch.object(task, "read_ahead", iter).start()
 
 
 def mean_tubelets_before(video, settings):

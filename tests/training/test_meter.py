@@ -4,14 +4,35 @@ import pytest
 import torch
 from torch import nn
 
+from mmpt.training import meter as meter_module
 from mmpt.training.distributed import World
 from mmpt.training.meter import FlopCount, Meter, peak_tflops
 
 
-def test_means_and_rates():
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(meter_module, "time", clock)
+    return clock
+
+
+def test_means_and_rates(clock):
     meter = Meter()
     for loss, norm in ((1.0, 2.0), (3.0, 4.0)):
-        meter.add({"loss": torch.tensor(loss)}, torch.tensor(norm), 8, 0.5, 2.0, finite=loss < 2)
+        clock.now += 2.0
+        meter.add({"loss": torch.tensor(loss)}, torch.tensor(norm), torch.tensor(float(loss > 2)), 8, waited_s=0.5)
+        with meter.paused():
+            clock.now += 7.0
     figures = meter.report("clips", World(), FlopCount(False), None)
     assert figures == pytest.approx(
         {
@@ -25,7 +46,7 @@ def test_means_and_rates():
     )
 
 
-def test_operations_are_counted_once_forward_and_backward():
+def test_operations_are_counted_once_forward_and_backward(clock):
     layers = nn.Sequential(nn.Linear(30, 40), nn.Linear(40, 50))
     count = FlopCount(True)
     for rows in (6, 12):  # the second is no longer counted
@@ -34,7 +55,8 @@ def test_operations_are_counted_once_forward_and_backward():
     forward = 2 * 6 * (30 * 40 + 40 * 50)
     assert count.per_unit == (2 * forward + 2 * 6 * 40 * 50) / 6  # no gradient is wanted of the input
     meter = Meter()
-    meter.add({"loss": torch.tensor(1.0)}, torch.tensor(1.0), 100, 0.0, 2.0, True)
+    meter.add({"loss": torch.tensor(1.0)}, torch.tensor(1.0), torch.tensor(0.0), 100, waited_s=0.0)
+    clock.now += 2.0
     figures = meter.report("clips", World(), count, peak=1e-6)  # 1 MFLOP/s
     assert figures["mfu_percent"] == pytest.approx(100 * count.per_unit * 50 / 1e6)
 
