@@ -130,10 +130,8 @@ def finish_of(file: Path, data: Path | None) -> "Callable[[Encoder], dict[str, s
         data: the run's clips; None for where the run had them. If they are gone from there, the encoder keeps the batch
             statistics of training.
     """
-    from mmpt.pretrain.batch_statistics import training_clips, use_whole_clips
     from mmpt.pretrain.settings import PretrainSettings
     from mmpt.training.checkpoints import read_checkpoint
-    from mmpt.training.device import use_device
     from mmpt.training.settings import from_plain
 
     content = read_checkpoint(file)
@@ -142,6 +140,10 @@ def finish_of(file: Path, data: Path | None) -> "Callable[[Encoder], dict[str, s
     settings = from_plain(PretrainSettings, content["settings"])
     if not settings.is_masked:
         return None
+
+    from mmpt.pretrain.batch_statistics import training_clips, use_whole_clips
+    from mmpt.training.device import use_device
+
     manifest = data or Path(settings.data.manifest or samples_folder() / "av" / "manifest.tsv")
 
     def finish(encoder: "Encoder") -> dict[str, str]:
