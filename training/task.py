@@ -63,7 +63,7 @@ class TrainingTask(Protocol):
         """Return current values for the log, such as a learned temperature."""
 
     def compile(self) -> None:
-        """Have torch compile the layers that gain from it."""
+        """Have torch compile the blocks, at their first use."""
 
     def validate(self, step: int) -> dict[str, float]:
         """Return figures on held-out data by name, the same on all ranks.
