@@ -65,6 +65,18 @@ def test_pixels_are_those_of_a_worker(shards, size, monkeypatch):
         assert torch.equal(ours.video, reference.video) and torch.equal(ours.wav, reference.wav)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("size", [64, 224])
+def test_pixels_of_a_gpu_are_nearly_those_of_a_worker(shards, size):
+    """Its decoder and its resizing round differently."""
+    require_decoder(torch.device("cuda"))
+    decoded, files = both_ways(read_index(shards), size)
+    batch = collate([files[item] for item in ITEMS])
+    for item, ours in zip(ITEMS, decoded_items(batch, torch.device("cuda"), files.sampling), strict=True):
+        difference = (ours.video.cpu().float() - decoded[item].video.float()).abs()
+        assert ours.video.is_cuda and difference.mean() < 1.5 and difference.max() < 16
+
+
 def test_means_are_those_of_a_worker(shards):
     decoded, files = both_ways(read_index(shards), 64, VideoSettings(size=64))
     for item, ours in zip(ITEMS, decoded_items(collate([files[item] for item in ITEMS]), CPU, files.sampling)):
