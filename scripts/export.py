@@ -75,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.out.exists() and not arguments.fresh:
         raise InputError(f"{arguments.out}: is there already; --fresh replaces it")
     if arguments.untrained:
+        require_no_data(arguments.data, "--untrained")
         write_untrained(arguments.untrained, arguments.seed, arguments.out, arguments.frame_hop)
     else:
         export(arguments.run, arguments.which, arguments.out, arguments.frame_hop, arguments.data)
@@ -115,6 +116,7 @@ def export(source: Path, which: str | None, out: Path, frame_hop: int | None, da
         files = checkpoints.select(which or settings["export"], settings["keep_checkpoints"])
         export_encoder(files, out, frame_hop, finish_of(files[-1], data))
     elif is_encoder(source):
+        require_no_data(data, source)
         encoder = load_encoder(source)
         encoder.hop = frame_hop or encoder.hop
         save_encoder(encoder, out, encoder.provenance)
@@ -135,10 +137,10 @@ def finish_of(file: Path, data: Path | None) -> "Callable[[Encoder], dict[str, s
     from mmpt.training.settings import from_plain
 
     content = read_checkpoint(file)
-    if content["provenance"]["stages"][-1]["stage"] != "pretrain":
-        return None
-    settings = from_plain(PretrainSettings, content["settings"])
-    if not settings.is_masked:
+    is_stage_1 = content["provenance"]["stages"][-1]["stage"] == "pretrain"
+    settings = from_plain(PretrainSettings, content["settings"]) if is_stage_1 else None
+    if settings is None or not settings.is_masked:
+        require_no_data(data, file)
         return None
 
     from mmpt.pretrain.batch_statistics import training_clips, use_whole_clips
@@ -157,6 +159,12 @@ def finish_of(file: Path, data: Path | None) -> "Callable[[Encoder], dict[str, s
             return {"batch_statistics": "masked"}
 
     return finish
+
+
+def require_no_data(data: Path | None, what: object) -> None:
+    """Raise InputError if --data is given for something whose batch statistics are exported as they are."""
+    if data:
+        raise InputError(f"{what}: --data is for runs of stage 1 with a masked objective (mae, mae+clr)")
 
 
 def is_encoder(file: Path) -> bool:

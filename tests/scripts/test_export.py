@@ -21,6 +21,7 @@ def test_an_untrained_encoder_depends_on_its_seed(tmp_path):
         ([], "either a RUN or --untrained"),
         (["nowhere"], "nowhere"),
         (["nowhere", "--untrained", "tiny"], "either"),
+        (["--untrained", "tiny", "--data", "clips.tsv"], "--data is for runs of stage 1"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, capsys, arguments, complaint):
