@@ -95,6 +95,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(settings: MidtrainSettings, folder: RunFolder, arguments: argparse.Namespace, world: "World") -> None:
     """Run one process's part of the training."""
     from mmpt.midtrain import starting_point
+    from mmpt.midtrain.memory import report_memory
     from mmpt.midtrain.task import TranslationTask
     from mmpt.training.trainer import train
     from mmpt.upstream.mmpt_av.checkpoint import file_hash
@@ -110,6 +111,8 @@ def run(settings: MidtrainSettings, folder: RunFolder, arguments: argparse.Names
         starting_point.keep_for_resume(vocabularies, source, folder)
     world.wait()
     task.start()
+    if world.is_main:
+        report_memory(task.model, settings, data.train.segments, vocabularies, world.size)
     train(task, settings, folder, arguments.resume, world)
     if world.is_main:
         print(f"Translations to look at: {folder.path}/translations_dev.txt")

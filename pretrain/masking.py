@@ -38,13 +38,14 @@ class Masks:
 
     def to(self, device: torch.device) -> "Masks":
         """Return the masks on a device; pinned masks are copied in the background."""
-        return self._map(lambda v: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v.to(device))
+        return self.map(lambda v: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v.to(device))
 
     def pin_memory(self) -> "Masks":
         """Return the masks in pinned memory."""
-        return self._map(lambda v: v.pin_memory())
+        return self.map(lambda v: v.pin_memory())
 
-    def _map(self, change: Callable[[Any], Any]) -> "Masks":
+    def map(self, change: Callable[[Any], Any]) -> "Masks":
+        """Return the masks with `change` applied to each tensor and packing."""
         changed: dict[str, Any] = {
             name: change(v) for name, v in vars(self).items() if isinstance(v, (Tensor, Packing))
         }

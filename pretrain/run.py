@@ -88,6 +88,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(settings: PretrainSettings, folder: RunFolder, arguments: argparse.Namespace, world: "World") -> None:
     """Run one process's part of the training."""
+    from mmpt.pretrain.memory import report_memory
     from mmpt.pretrain.task import AudioVisualTask
     from mmpt.training.trainer import train
 
@@ -97,6 +98,8 @@ def run(settings: PretrainSettings, folder: RunFolder, arguments: argparse.Names
     folder.prepare(to_plain(settings), arguments.fresh)
     world.wait()
     task.start()
+    if world.is_main:
+        report_memory(task.model, settings, world.size)
     train(task, settings, folder, arguments.resume, world)
     if world.is_main:
         print(f"Next: python midtrain/run.py --target-lang it --init {folder.path}")

@@ -76,7 +76,7 @@ class Encoder(nn.Module):
         for block in self.blocks:
             block.compile(dynamic=True, backend=backend)
 
-    def untracked(self) -> AbstractContextManager:
+    def untracked(self) -> AbstractContextManager[None]:
         """Leave the running batch statistics alone in training: for passes over parts of the utterances."""
         return untracked(self)
 

@@ -21,7 +21,7 @@ def run_block(block: nn.Module, *inputs: Any, checkpointing: bool) -> Any:
     norms = [module for module in block.modules() if isinstance(module, FrameBatchNorm)]
     is_tracked = all(norm.tracked for norm in norms)
 
-    def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), nullcontext() if is_tracked else untracked(block)
 
     return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
@@ -31,4 +31,4 @@ def checkpoint_blocks(model: nn.Module, on: bool) -> None:
     """Turn checkpointing on or off in every part of a model that runs its blocks by `run_block`."""
     for module in model.modules():
         if hasattr(module, "checkpointing"):
-            module.checkpointing = on
+            setattr(module, "checkpointing", on)

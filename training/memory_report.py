@@ -1,0 +1,59 @@
+"""What a run says of its memory before its first update: whether it fits the GPU, and which setting helps if not."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+
+from mmpt.training.memory_estimate import Memory
+from mmpt.training.settings import OptimSettings
+
+ROOM = 0.9  # share of the free memory that an estimate may fill; the rest is for libraries and gaps between tensors
+
+
+def print_memory(
+    count: Callable[[int], Memory], choices: Iterable[int], settings: OptimSettings, device: torch.device
+) -> None:
+    """Print the estimate of an update, and what to change if it does not fit the GPU. On a CPU, do nothing.
+
+    Args:
+        count: returns the memory of a micro-batch if an update has so many.
+        choices: numbers of micro-batches that are possible, in ascending order.
+        settings: of the run.
+        device: the run's.
+    """
+    if device.type != "cuda":
+        return
+    free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    try:
+        for line in memory_lines(count, choices, settings, free):
+            print(line)
+    except Exception as error:  # a run must not end because of an estimate: fake tensors do not know all operators
+        print(f"Memory: no estimate ({type(error).__name__}: {str(error).splitlines()[0]})")
+
+
+def memory_lines(
+    count: Callable[[int], Memory], choices: Iterable[int], settings: OptimSettings, free: int
+) -> Iterator[str]:
+    """Yield the lines of `print_memory` for so many bytes of free memory."""
+    needed = count(settings.accumulate).total(settings.checkpoint_blocks)
+    yield f"Memory: an update takes about {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB of the GPU are free"
+    if needed > ROOM * free:
+        yield f"Warning: the run may not fit the GPU's memory; {remedy(count, list(choices), settings, free)}"
+
+
+def remedy(count: Callable[[int], Memory], choices: list[int], settings: OptimSettings, free: int) -> str:
+    """Return what to change, such that an update fits: checkpointing, or as few micro-batches as possible, or both."""
+    ways = []
+    if not settings.checkpoint_blocks:
+        if count(settings.accumulate).total(True) <= ROOM * free:
+            ways.append("optim.checkpoint_blocks=true")
+    if parts := fewest_parts(count, choices, settings.checkpoint_blocks, free):
+        ways.append(f"optim.accumulate={parts}")
+    if not ways and (parts := fewest_parts(count, choices, True, free)):
+        ways.append(f"optim.checkpoint_blocks=true optim.accumulate={parts}")
+    return f"set {' or '.join(ways)}" if ways else "take more GPUs or smaller batches"
+
+
+def fewest_parts(count: Callable[[int], Memory], choices: list[int], checkpointing: bool, free: int) -> int | None:
+    """Return the least number of micro-batches with which an update fits; None if it never does."""
+    return next((parts for parts in choices if count(parts).total(checkpointing) <= ROOM * free), None)
