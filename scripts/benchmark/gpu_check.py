@@ -1,8 +1,8 @@
 """Measure training and extraction on a GPU: are the results right, how fast is it, how much memory does it take.
 
 It needs no data, no network and no installed package of ours, only a clone and PyTorch with its libraries. What it
-trains on is noise. Items run in the order below until the time is up. gpu.json holds the figures and what did not run;
-it is rewritten after each part. gpu.html shows the same as tables.
+trains on is noise. Items run in about the order below until the time is up. gpu.json holds the figures and what did not
+run; it is rewritten after each part. gpu.html shows the same as tables.
 """
 
 import argparse
@@ -50,14 +50,14 @@ ITEMS = {
     "training": Item(
         "training", OBJECTIVES, 55, "steps of all objectives: rate, MFU, memory; packed and compiled against neither"
     ),
-    "peer": Item("peer", ("ragged", "equal"), 35, "the encoder against torchaudio's Conformer, both compiled"),
+    "peer": Item("peer", ("ragged", "equal"), 50, "the encoder against torchaudio's Conformer, both compiled"),
     "resume": Item("resume", ("kill",), 45, "kill -9 and resume of a short training, against an unbroken one"),
     "profile": Item("profiling", OBJECTIVES, 15, "shares of kernels, of the front end and of waiting in five steps"),
     "hubert": Item("hubert", ("bfloat16", "float32"), 15, "extraction against HuBERT base"),
     "grid": Item(
         "grid",
         ("bfloat16", "float32", "eager", "checkpoint"),
-        20,
+        30,
         "ragged against equal lengths, compiled and not; activation checkpointing",
     ),
     "superb": Item("superb_tasks", ("ks", "asr"), 60, "S3PRL's loop with kept states and without"),
@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def chosen_parts(only: list[str]) -> list[tuple[str, str]]:
-    """Return the parts (item, part) to run, in order.
+    """Return the parts (item, part) to run, in order; a profile follows the training of the same objective.
 
     Raises:
         InputError: there is no such item or part.
@@ -101,7 +101,8 @@ def chosen_parts(only: list[str]) -> list[tuple[str, str]]:
     for word in only:
         if word not in known:
             raise InputError(f"--only: there is no {word}; {did_you_mean(word, known)}")
-    return [pair for pair in everything if not only or pair[0] in only or ".".join(pair) in only]
+    chosen = [pair for pair in everything if not only or pair[0] in only or ".".join(pair) in only]
+    return sorted(chosen, key=lambda pair: everything.index(("training", pair[1]) if pair[0] == "profile" else pair))
 
 
 @clean_exit

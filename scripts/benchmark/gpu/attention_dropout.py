@@ -60,7 +60,7 @@ def read_mask(
         torch.manual_seed(18)
         output = attention.attend(qkv, packing.places(0), SHARE)
         if backward:
-            output.backward(rows)
+            output.backward(rows.contiguous())
             assert qkv.grad is not None
             windows.append(qkv.grad[:, 2])  # [key, head, query - start]
         else:

@@ -81,22 +81,30 @@ def make_loop(
     return Loop(check, clips, clip_batches(clips, size, BATCHES))
 
 
-def largest_loop(check: Check, objective: str, *overrides: str) -> tuple[Loop, int]:
-    """Return the loop of an objective with as many clips or frames a step as fit, up to SIZES, and their number."""
-    size = (SMALL_SIZES if check.small else SIZES)[objective]
-    while True:
-        loop = fitting_loop(check, objective, size, *overrides)
-        if loop:
-            return loop, size
+def largest_loop(check: Check, objective: str) -> tuple[Loop, int]:
+    """Return the loop of an objective with as many clips or frames a step as fit, up to SIZES, and their number.
+
+    The last one is kept for the next part on the same objective.
+    """
+    if objective not in _last:
+        _last.clear()
         gc.collect()
-        torch.cuda.empty_cache()
-        size //= 2
+        size = (SMALL_SIZES if check.small else SIZES)[objective]
+        while not (loop := fitting_loop(check, objective, size)):
+            gc.collect()
+            torch.cuda.empty_cache()
+            size //= 2
+        _last[objective] = loop, size
+    return _last[objective]
 
 
-def fitting_loop(check: Check, objective: str, size: int, *overrides: str) -> Loop | None:
+_last: dict[str, tuple[Loop, int]] = {}
+
+
+def fitting_loop(check: Check, objective: str, size: int) -> Loop | None:
     """Return a loop that has done a round uncompiled, or None if the memory is too small for it."""
     try:
-        loop = make_loop(check, objective, size, *overrides)
+        loop = make_loop(check, objective, size)
         with uncompiled():
             loop.round()
         return loop

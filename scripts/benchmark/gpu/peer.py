@@ -1,6 +1,7 @@
 """The encoder against torchaudio's Conformer, both compiled and under the same autocast, in turn in one process."""
 
 import statistics
+from functools import cache
 from itertools import cycle, islice
 
 import torch
@@ -20,12 +21,7 @@ def measure(part: str, check: Check) -> Figures:
     config = EncoderConfig.preset(check.preset)
     frames = tuple(n // 10 for n in BATCHES[part]) if check.small else tuple(islice(cycle(BATCHES[part]), UTTERANCES))
     feats = [torch.randn(n, config.n_mels, device=check.device) for n in frames]
-    torch.manual_seed(18)
-    ours, peer = Encoder(config).to(check.device), Peer(config).to(check.device)
-    if check.compiles:
-        ours.compile_blocks()
-        peer.compile(dynamic=True)
-    models: dict[str, Encoder | Peer] = {"ours": ours, "torchaudio": peer}
+    models = contenders(config, check.device, check.compiles)
     dtype = "bfloat16" if check.device.type == "cuda" else "float32"
     limit = product_rate(check.device, dtype == "bfloat16")
     figures: Figures = {"utterances": len(frames), "frames": sum(frames), "dtype": dtype, "compiled": check.compiles}
@@ -41,3 +37,14 @@ def measure(part: str, check: Check) -> Figures:
             "rounds": len(times["ours"]),
         }
     return figures
+
+
+@cache
+def contenders(config: EncoderConfig, device: torch.device, compiled: bool) -> dict[str, Encoder | Peer]:
+    """Return both models, the same ones for all parts: to compile them takes longer than to measure."""
+    torch.manual_seed(18)
+    ours, peer = Encoder(config).to(device), Peer(config).to(device)
+    if compiled:
+        ours.compile_blocks()
+        peer.compile(dynamic=True)
+    return {"ours": ours, "torchaudio": peer}

@@ -24,7 +24,7 @@ WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize
 def measure(part: str, check: Check) -> Figures:
     """Return the share of an objective's steps in which the device is busy, and the kernels that take longest."""
     loop, _ = largest_loop(check, part)
-    for _ in range(1 if check.small else 4):
+    for _ in range(1 if check.small else 2):
         loop.round()
     on_gpu = check.device.type == "cuda"
     # First with kernels alone, which slows the processor least.
@@ -66,7 +66,7 @@ def busy(trace: profile, on_gpu: bool, number: int) -> Figures:
     events = trace.events() or []
     for event in events:
         span = (event.time_range.start, event.time_range.end)
-        if on_gpu and event.device_type is DeviceType.CUDA and not event.is_user_annotation:
+        if on_gpu and event.device_type == DeviceType.CUDA and not event.is_user_annotation:
             taken[event.name] += span[1] - span[0]
             spans.append(span)
         elif not on_gpu and event.cpu_parent is None:
@@ -98,8 +98,14 @@ def union(spans: list[tuple[float, float]]) -> float:
 def front_end(trace: profile, on_gpu: bool) -> Figures:
     """Return the front end's share of the time of all kernels."""
     averages = trace.key_averages()
-    own = "self_device_time_total" if on_gpu else "self_cpu_time_total"
-    whole = sum(getattr(row, own) for row in averages if row.key != FRONT_END)
-    rows = [row for row in averages if row.key == FRONT_END]
-    inside = max((row.device_time_total if on_gpu else row.cpu_time_total for row in rows), default=0.0)
+    if on_gpu:  # kernels have rows of their own; the name's row on the processor sums up those that it started
+        whole = sum(
+            row.self_device_time_total
+            for row in averages
+            if row.device_type == DeviceType.CUDA and not row.is_user_annotation
+        )
+    else:
+        whole = sum(row.self_cpu_time_total for row in averages)
+    rows = [row for row in averages if row.key == FRONT_END and row.device_type == DeviceType.CPU]
+    inside = sum(row.device_time_total if on_gpu else row.cpu_time_total for row in rows)
     return {"front_end_percent": 100 * inside / (whole or 1.0)}

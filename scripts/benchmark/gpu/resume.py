@@ -22,7 +22,7 @@ from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import to_plain
 from mmpt.training.trainer import train
 
-STEPS, SAVED_EVERY, KILLED_AFTER = 14, 4, 6
+STEPS, SAVED_EVERY, KILLED_AFTER = 12, 5, 7
 CLIPS = 8  # of an update
 PATIENCE_S = 120.0
 # The command's module lets a clone find itself, see find_package in it.
@@ -67,6 +67,7 @@ def run(device: str, small: bool, folder: Path, resume: bool) -> None:
         f"validate_every={STEPS}",
         "log_every=1",
         f"data.batch_size={CLIPS}",
+        "video.n_layers=1",  # checkpoints of a few hundred MB
     )
     folder.mkdir(exist_ok=True)
     task = noise_task(settings, folder, 3 * CLIPS + 1, CLIPS_S, small)
