@@ -1,7 +1,6 @@
 """Self-attention inside each utterance of a packed batch: the ways to compute it, and which one serves."""
 
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -41,7 +40,6 @@ def choose_way(qkv: Tensor, places: Places) -> Way:
     return one_by_one if qkv.device.type == "cpu" else padded
 
 
-@cache
 def has_flash_attention() -> bool:
     """Return True if PyTorch has flash attention for this machine's GPUs, from Ampere on."""
     if not torch.cuda.is_available():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attention import attend
-from .depthwise import depthwise
+from .depthwise import depthwise_inside
 from .dropout import Dropout
 from .gather import gather_rows
 from .linear import Linear
@@ -162,12 +162,7 @@ class Convolution(nn.Module):
     def forward(self, x: Tensor, places: Places) -> Tensor:
         """Convolve inside each utterance: (total, C) to the same shape."""
         x = F.glu(self.expand(self.norm(x)), dim=-1)
-        if not torch.compiler.is_compiling() and places.packing.dense:
-            batch = x.view(*places.visible.shape, -1)
-            x = depthwise(batch, self.depthwise.weight).reshape(x.shape)
-        else:
-            gap = self.depthwise.kernel_size[0] // 2
-            x = places.gather(depthwise(places.spread(x, gap)[None], self.depthwise.weight)[0])
+        x = depthwise_inside(x, self.depthwise.weight, places)
         out: Tensor = self.dropout(self.project(silu(self.batch_norm(x))))
         return out
 

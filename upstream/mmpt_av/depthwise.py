@@ -1,8 +1,10 @@
-"""Depthwise convolution along time, fast on a processor.
+"""Depthwise convolution along time.
 
-PyTorch's own transposes the sequence there, and its weight gradient takes sixty times as long as the convolution.
+On a processor PyTorch's own transposes the sequence, and its weight gradient takes sixty times as long as the
+convolution. GPUs have kernels of their own (depthwise_triton.py).
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -11,8 +13,28 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .onednn import has_convolutions_for
+from .packing import Places
 
 BLOCK = 64  # frames of gradient to correlate with the input at a time; 16 to 64 take equally long, 8 twice as long
+
+HAS_TRITON = find_spec("triton") is not None
+
+
+def depthwise_inside(x: Tensor, weight: Tensor, places: Places) -> Tensor:
+    """Convolve inside each utterance of a packed batch, with zeros around it: (total, C) to the same shape.
+
+    Args:
+        x: (total, C).
+        weight: (C, 1, K), K odd.
+        places: of the utterances, with gaps of K // 2.
+    """
+    if x.device.type == "cuda" and HAS_TRITON and x.dtype is not torch.float64:
+        from .depthwise_triton import depthwise as on_gpu
+
+        return on_gpu(x, weight, places.owners)
+    if not torch.compiler.is_compiling() and places.packing.dense:
+        return depthwise(x.view(*places.visible.shape, -1), weight).reshape(x.shape)
+    return places.gather(depthwise(places.spread(x, weight.shape[-1] // 2)[None], weight)[0])
 
 
 def depthwise(x: Tensor, weight: Tensor) -> Tensor:

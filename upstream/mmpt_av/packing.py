@@ -109,13 +109,15 @@ class Packing:
 
     def places(self, gap: int) -> "Places":
         """Return what blocks with convolutions that reach `gap` frames must know of the packing."""
-        return Places(self, self.slots(gap), self.offsets(), self.cells(), self.visible())
+        owners = self.owners().to(torch.int32)
+        return Places(self, owners, self.slots(gap), self.offsets(), self.cells(), self.visible())
 
 
 class Places(NamedTuple):
     """A packing as blocks take it: tensors alone, so that compiled code is the same for batches of any size."""
 
     packing: Packing  # compiled code must not look at it
+    owners: Tensor  # (total,) int32, see Packing.owners
     slots: Tensor  # (total,), see Packing.slots
     offsets: Tensor  # (B + 1,)
     cells: Tensor  # (total,)

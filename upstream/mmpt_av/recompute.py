@@ -31,4 +31,4 @@ def checkpoint_blocks(model: nn.Module, on: bool) -> None:
     """Turn checkpointing on or off in every part of a model that runs its blocks by `run_block`."""
     for module in model.modules():
         if hasattr(module, "checkpointing"):
-            setattr(module, "checkpointing", on)
+            module.checkpointing = on  # type: ignore[assignment]  # mypy takes it for a sub-module

@@ -1,11 +1,17 @@
 """Depthwise convolution on a processor, compared with PyTorch's own."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 from torch.nn import functional as F
 
 from mmpt.upstream.mmpt_av import depthwise as module
-from mmpt.upstream.mmpt_av.depthwise import BLOCK, depthwise
+from mmpt.upstream.mmpt_av.depthwise import BLOCK, depthwise, depthwise_inside
+from mmpt.upstream.mmpt_av.packing import Packing
 
 
 def both(shape: tuple[int, int, int], taps: int, dtype: torch.dtype) -> list[list[torch.Tensor]]:
@@ -60,3 +66,48 @@ def test_double_backward_is_refused():
     )
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
+
+
+IN_TRITON = """
+import torch
+from torch.nn import functional as F
+from mmpt.upstream.mmpt_av import depthwise_triton
+from mmpt.upstream.mmpt_av.packing import Packing
+
+for lengths, channels, taps in [([1], 8, 3), ([5, 1, 40, 17], 40, 7), ([70, 130], 33, 31)]:
+    torch.manual_seed(0)
+    packing = Packing(lengths)
+    x, seed = torch.randn(packing.total, channels, requires_grad=True), torch.randn(packing.total, channels)
+    weight = torch.randn(channels, 1, taps, requires_grad=True)
+    found = []
+    ours = depthwise_triton.depthwise(x, weight, packing.owners().int())
+    theirs = [F.conv1d(one.T[None], weight, padding=taps // 2, groups=channels)[0].T for one in packing.split(x)]
+    for y in (ours, torch.cat(theirs)):
+        found.append([y, *torch.autograd.grad((y * seed).sum(), (x, weight))])
+    for mine, other in zip(*found):
+        torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-4)
+print("equal")
+"""
+
+
+@pytest.mark.slow
+def test_triton_kernels_compute_the_same():
+    """Triton can interpret its kernels on a processor, if told so before they are defined."""
+    pytest.importorskip("triton")
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    # -B: an interpreter of its own, not a fork of one that has Triton loaded
+    done = subprocess.run([sys.executable, "-B", "-c", IN_TRITON], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "equal", done.stderr
+
+
+def test_the_gpus_kernels_fit_the_compiler():
+    """Shapes and gradients of the operator on tensors that only pretend to be on a GPU."""
+    pytest.importorskip("triton")
+    with FakeTensorMode():
+        x = torch.empty(12, 8, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+        weight = torch.empty(8, 1, 3, device="cuda", requires_grad=True)
+        places = Packing([5, 7], counts=torch.empty(2, dtype=torch.int64, device="cuda")).places(1)
+        y = depthwise_inside(x, weight, places)
+        y.sum().backward()
+    assert y.shape == x.shape and y.dtype is torch.bfloat16
+    assert x.grad.dtype is torch.bfloat16 and weight.grad.shape == weight.shape and weight.grad.dtype is torch.float32
