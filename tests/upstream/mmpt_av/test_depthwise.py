@@ -6,12 +6,13 @@ import sys
 
 import pytest
 import torch
-from torch._subclasses import FakeTensorMode
 from torch.nn import functional as F
 
 from mmpt.upstream.mmpt_av import depthwise as module
 from mmpt.upstream.mmpt_av.depthwise import BLOCK, depthwise, depthwise_inside
 from mmpt.upstream.mmpt_av.packing import Packing
+
+from helpers.no_waiting import backward, fake_gpu
 
 
 def both(shape: tuple[int, int, int], taps: int, dtype: torch.dtype) -> list[list[torch.Tensor]]:
@@ -103,11 +104,11 @@ def test_triton_kernels_compute_the_same():
 def test_the_gpus_kernels_fit_the_compiler():
     """Shapes and gradients of the operator on tensors that only pretend to be on a GPU."""
     pytest.importorskip("triton")
-    with FakeTensorMode():
+    with fake_gpu():
         x = torch.empty(12, 8, device="cuda", dtype=torch.bfloat16, requires_grad=True)
         weight = torch.empty(8, 1, 3, device="cuda", requires_grad=True)
         places = Packing([5, 7], counts=torch.empty(2, dtype=torch.int64, device="cuda")).places(1)
         y = depthwise_inside(x, weight, places)
-        y.sum().backward()
+        backward(y.sum())
     assert y.shape == x.shape and y.dtype is torch.bfloat16
     assert x.grad.dtype is torch.bfloat16 and weight.grad.shape == weight.shape and weight.grad.dtype is torch.float32
