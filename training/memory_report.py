@@ -38,22 +38,21 @@ def memory_lines(
     needed = count(settings.accumulate).total(settings.checkpoint_blocks)
     yield f"Memory: an update takes about {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB of the GPU are free"
     if needed > ROOM * free:
-        yield f"Warning: the run may not fit the GPU's memory; {remedy(count, list(choices), settings, free)}"
+        more = [parts for parts in choices if parts >= settings.accumulate]
+        ways = " or ".join(ways_to_fit(count, more, settings, free))
+        yield f"Warning: the run may not fit; {'set ' + ways if ways else 'take more GPUs or smaller batches'}"
 
 
-def remedy(count: Callable[[int], Memory], choices: list[int], settings: OptimSettings, free: int) -> str:
-    """Return what to change, such that an update fits: checkpointing, or as few micro-batches as possible, or both."""
+def ways_to_fit(count: Callable[[int], Memory], choices: list[int], settings: OptimSettings, free: int) -> list[str]:
+    """Return the settings with which an update fits: checkpointing, micro-batches, or both, as few as possible."""
+
+    def fewest_parts(checkpointing: bool) -> int | None:
+        return next((parts for parts in choices if count(parts).total(checkpointing) <= ROOM * free), None)
+
     ways = []
-    if not settings.checkpoint_blocks:
-        if count(settings.accumulate).total(True) <= ROOM * free:
-            ways.append("optim.checkpoint_blocks=true")
-    if parts := fewest_parts(count, choices, settings.checkpoint_blocks, free):
+    if not settings.checkpoint_blocks and (parts := fewest_parts(True)):
+        several = f" optim.accumulate={parts}" if parts > settings.accumulate else ""
+        ways.append(f"optim.checkpoint_blocks=true{several}")
+    if parts := fewest_parts(settings.checkpoint_blocks):
         ways.append(f"optim.accumulate={parts}")
-    if not ways and (parts := fewest_parts(count, choices, True, free)):
-        ways.append(f"optim.checkpoint_blocks=true optim.accumulate={parts}")
-    return f"set {' or '.join(ways)}" if ways else "take more GPUs or smaller batches"
-
-
-def fewest_parts(count: Callable[[int], Memory], choices: list[int], checkpointing: bool, free: int) -> int | None:
-    """Return the least number of micro-batches with which an update fits; None if it never does."""
-    return next((parts for parts in choices if count(parts).total(checkpointing) <= ROOM * free), None)
+    return ways

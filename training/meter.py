@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmpt.training.distributed import World
+from mmpt.upstream.mmpt_av.recompute import watch_recomputation
 
 # Dense bfloat16 products, TFLOP/s, from the makers' data sheets. The first name found in the device's name counts.
 PEAK_TFLOPS = {
@@ -52,7 +53,8 @@ def peak_memory(device: torch.device) -> dict[str, float]:
 class FlopCount:
     """Count the floating-point operations of the first micro-batch, forward and backward, as they are run.
 
-    Dropped tokens cost none. `per_unit` is the mean over the batch's units (clips, frames) on this rank.
+    Dropped tokens cost none, and what checkpointed blocks compute again is no progress. `per_unit` is the mean over the
+    batch's units (clips, frames) on this rank.
     """
 
     def __init__(self, enabled: bool):
@@ -65,10 +67,20 @@ class FlopCount:
         if not self.enabled or self.per_unit is not None:
             yield
             return
+        counter, repeated = FlopCounterMode(display=False), []
+
+        @contextmanager
+        def again() -> Iterator[None]:
+            before = counter.get_total_flops()
+            try:
+                yield
+            finally:
+                repeated.append(counter.get_total_flops() - before)
+
         # The counter does not see compiled code.
-        with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+        with torch.compiler.set_stance("force_eager"), counter, watch_recomputation(again):
             yield
-        self.per_unit = counter.get_total_flops() / max(1, units)
+        self.per_unit = (counter.get_total_flops() - sum(repeated)) / max(1, units)
 
 
 class Meter:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmpt.training.distributed import Counts
+from mmpt.training.meter import FlopCount
 from mmpt.upstream.mmpt_av.recompute import checkpoint_blocks
 
 from helpers.contrast_parts import inputs_of
@@ -53,3 +54,14 @@ def test_compiled_blocks_are_checkpointed():
     for name, gradient in theirs.items():
         torch.testing.assert_close(gradients[name], gradient, rtol=1e-9, atol=1e-12, msg=name)
     assert kept < 0.7 * all_kept
+
+
+def test_what_runs_again_is_no_progress():
+    """MFU counts the arithmetic of a plain pass."""
+    counted = []
+    for checkpointing in (False, True):
+        flops = FlopCount(enabled=True)
+        with flops.counting(6):
+            update("mae+clr", checkpointing)
+        counted.append(flops.per_unit)
+    assert counted[0] and counted[0] == counted[1]

@@ -134,12 +134,14 @@ def like_paper(parts: int) -> Memory:
         (500, {}, "set optim.checkpoint_blocks=true or optim.accumulate=2"),
         (500, {"checkpoint_blocks": True}, None),
         (130, {"checkpoint_blocks": True}, "set optim.accumulate=2"),
-        (130, {}, "set optim.accumulate=8"),
+        (130, {}, "set optim.checkpoint_blocks=true optim.accumulate=2 or optim.accumulate=8"),
+        (500, {"accumulate": 2}, None),
+        (100, {"accumulate": 2}, "set optim.checkpoint_blocks=true or optim.accumulate=16"),
         (50, {}, "set optim.checkpoint_blocks=true optim.accumulate=4"),
         (10, {}, "take more GPUs or smaller batches"),
     ],
 )
 def test_a_run_that_does_not_fit_is_told_what_to_change(free, given, advice):
-    lines = list(memory_lines(like_paper, [1, 2, 4, 8], OptimSettings(**given), free))
+    lines = list(memory_lines(like_paper, [1, 2, 4, 8, 16], OptimSettings(**given), free))
     assert lines[0].startswith("Memory: an update takes about")
     assert [line.rpartition("; ")[2] for line in lines[1:]] == ([advice] if advice else [])

@@ -1,6 +1,7 @@
 """Activation checkpointing of blocks (Chen et al. 2016): a third more arithmetic for a fraction of the memory."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -8,6 +9,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from .conformer import FrameBatchNorm, untracked
+
+Context = AbstractContextManager[None]
+_watchers: list[Callable[[], Context]] = []
 
 
 def run_block(block: nn.Module, *inputs: Any, checkpointing: bool) -> Any:
@@ -21,10 +25,16 @@ def run_block(block: nn.Module, *inputs: Any, checkpointing: bool) -> Any:
     norms = [module for module in block.modules() if isinstance(module, FrameBatchNorm)]
     is_tracked = all(norm.tracked for norm in norms)
 
-    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), nullcontext() if is_tracked else untracked(block)
+    @contextmanager
+    def again() -> Iterator[None]:
+        with ExitStack() as stack:
+            if not is_tracked:
+                stack.enter_context(untracked(block))
+            for watcher in _watchers:
+                stack.enter_context(watcher())
+            yield
 
-    return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
+    return checkpoint(block, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), again()))
 
 
 def checkpoint_blocks(model: nn.Module, on: bool) -> None:
@@ -32,3 +42,13 @@ def checkpoint_blocks(model: nn.Module, on: bool) -> None:
     for module in model.modules():
         if hasattr(module, "checkpointing"):
             module.checkpointing = on  # type: ignore[assignment]  # mypy takes it for a sub-module
+
+
+@contextmanager
+def watch_recomputation(watcher: Callable[[], Context]) -> Iterator[None]:
+    """Enter the context that `watcher` returns whenever a block runs again in a backward pass."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
