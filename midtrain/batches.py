@@ -11,11 +11,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmpt.midtrain.ctc import spoken
 from mmpt.midtrain.segments import Segment, read_wav
+from mmpt.midtrain.specaugment import Hidden, SpecAugment
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, Vocabulary
 from mmpt.training.draws import named_generator
 from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.layout import Layout
+from mmpt.upstream.mmpt_av.packing import Packing
 
 JITTER = 0.1  # lengths are sorted after a random change of up to this share, so that each epoch has other batches
 STAND_INS = 10  # batches to try in place of a batch of which nothing can be read
@@ -29,11 +31,11 @@ class Batch:
     joined: Tensor  # all waveforms as one (see Layout.join)
     layout: Layout  # where each waveform lies in it
     inputs: Tensor  # (B, L) BOS, then the translation; PAD after it
-    outputs: Tensor  # (B, L) the translation, then EOS; PAD after it
-    tokens: int  # of the translations and their EOS, without PAD
+    outputs: Tensor  # (tokens,) the translations, each with EOS after it, packed
+    texts: Packing  # of the translations with EOS
     transcripts: Tensor  # (total,) sub-words of the transcripts, one after another; empty without CTC
-    transcript_lengths: Tensor  # (B,)
-    epoch: int | None  # None in validation, where nothing is drawn at random
+    transcript_lengths: list[int]
+    hidden: Hidden | None  # by SpecAugment; None in validation, where nothing is drawn at random
     unreadable: list[tuple[str, str]]  # id and reason of segments that were left out
 
     @property
@@ -47,15 +49,16 @@ class Batch:
         return max(segment.frames for segment in self.segments) * len(self.segments)
 
     def map(self, change: Callable[[Any], Any]) -> "Batch":
-        """Return the batch with `change` applied to each tensor and to the layout."""
+        """Return the batch with `change` applied to everything that has tensors."""
         return replace(
             self,
             joined=change(self.joined),
             layout=change(self.layout),
             inputs=change(self.inputs),
             outputs=change(self.outputs),
+            texts=change(self.texts),
             transcripts=change(self.transcripts),
-            transcript_lengths=change(self.transcript_lengths),
+            hidden=change(self.hidden) if self.hidden else None,
         )
 
     def pin_memory(self) -> "Batch":
@@ -80,10 +83,12 @@ class Vocabularies:
 class BatchDataset(Dataset):
     """Whole batches as items, which worker processes read ahead."""
 
-    def __init__(self, batches: list[list[Segment]], vocabularies: Vocabularies, epoch: int | None):
+    def __init__(
+        self, batches: list[list[Segment]], vocabularies: Vocabularies, specaugment: SpecAugment | None = None
+    ):
         self.batches = batches
         self.vocabularies = vocabularies
-        self.epoch = epoch
+        self.specaugment = specaugment
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -108,21 +113,23 @@ class BatchDataset(Dataset):
 
     def collate(self, readable: list[tuple[Segment, Tensor]], unreadable: list[tuple[str, str]]) -> Batch:
         """Return the batch of segments and their waveforms."""
-        tokens = [self.vocabularies.target.encode(segment.target) for segment, _ in readable]
-        layout = Layout([len(wav) for _, wav in readable])
+        segments, wavs = [segment for segment, _ in readable], [wav for _, wav in readable]
+        layout = Layout([len(wav) for wav in wavs])
+        texts = [self.vocabularies.target.encode(segment.target) for segment in segments]
         source = self.vocabularies.source
-        transcripts = [source.encode(spoken(segment.source)) if source else [] for segment, _ in readable]
+        transcripts = [source.encode(spoken(segment.source)) if source else [] for segment in segments]
+        drawn = self.specaugment
         return Batch(
-            [segment for segment, _ in readable],
-            layout.join([wav for _, wav in readable]) if readable else torch.zeros(0),
-            layout,
-            pad([[BOS, *t] for t in tokens]),
-            pad([[*t, EOS] for t in tokens]),
-            sum(len(t) + 1 for t in tokens),
-            torch.tensor(list(chain(*transcripts)), dtype=torch.int64),
-            torch.tensor([len(t) for t in transcripts]),
-            self.epoch,
-            unreadable,
+            segments=segments,
+            joined=layout.join(wavs) if wavs else torch.zeros(0),
+            layout=layout,
+            inputs=pad([[BOS, *text] for text in texts]),
+            outputs=torch.tensor([token for text in texts for token in (*text, EOS)], dtype=torch.int64),
+            texts=Packing([len(text) + 1 for text in texts]),
+            transcripts=torch.tensor(list(chain(*transcripts)), dtype=torch.int64),
+            transcript_lengths=[len(text) for text in transcripts],
+            hidden=drawn.draw([segment.id for segment in segments], layout.frames.lengths) if drawn else None,
+            unreadable=unreadable,
         )
 
 
@@ -144,13 +151,13 @@ def pad(rows: list[list[int]]) -> Tensor:
 def load_batches(
     batches: list[list[Segment]],
     vocabularies: Vocabularies,
-    epoch: int | None,
+    specaugment: SpecAugment | None,
     workers: int,
     skip: int = 0,
     pin: bool = False,
 ) -> Iterator[Batch]:
     """Read the batches from disk, in order, without the first `skip`; `pin` puts them into pinned memory."""
-    dataset = BatchDataset(batches, vocabularies, epoch)
+    dataset = BatchDataset(batches, vocabularies, specaugment)
     # DataLoader draws a number for each iterator. From torch's own generator that would shift dropout after a resume.
     return iter(
         DataLoader(

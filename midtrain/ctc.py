@@ -7,7 +7,6 @@ import re
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from mmpt.midtrain.vocabulary import PAD
 from mmpt.upstream.mmpt_av.linear import Linear
@@ -20,19 +19,23 @@ class CtcHead(Linear):
     """Encoder states (..., C) to logits (..., vocabulary) of the transcript's sub-words and the blank."""
 
 
-def ctc_loss(logits: Tensor, packing: Packing, transcripts: Tensor, lengths: Tensor) -> Tensor:
+def ctc_loss(logits: Tensor, packing: Packing, transcripts: Tensor, lengths: list[int]) -> Tensor:
     """Return the negative log-likelihood of the transcripts, in nats, summed over a batch.
 
     A transcript that needs more states than its utterance has adds nothing.
+
+    This is the kernel under `F.ctc_loss`, which first copies the transcripts from a GPU to find out whether another
+    library could compute it. The kernel itself waits only for copies of the lengths.
 
     Args:
         logits: (total states, vocabulary), packed.
         packing: how the utterances' states are packed.
         transcripts: (total sub-words,), one transcript after another.
-        lengths: (B,) sub-words of each transcript.
+        lengths: sub-words of each transcript.
     """
     log_probs = packing.unpack(logits.float().log_softmax(-1)).transpose(0, 1)
-    return F.ctc_loss(log_probs, transcripts, packing.counts, lengths, blank=BLANK, reduction="sum", zero_infinity=True)
+    losses, _ = torch._ctc_loss(log_probs, transcripts, packing.lengths, lengths, BLANK, zero_infinity=True)
+    return losses.masked_fill(losses == torch.inf, 0.0).sum()
 
 
 def read_transcripts(logits: Tensor, packing: Packing) -> list[list[int]]:

@@ -67,9 +67,9 @@ class DecoderLayer(nn.Module):
         dropout = Dropout(settings.dropout)
         self.ffn = nn.Sequential(nn.LayerNorm(d_model), widen, nn.ReLU(), dropout, narrow)
         self.dropout = Dropout(settings.dropout)
-        for linear in (self.qkv, self.self_out, self.cross_query, self.cross_kv, self.cross_out, widen, narrow):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
+        for layer in (self.qkv, self.self_out, self.cross_query, self.cross_kv, self.cross_out, widen, narrow):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def heads(self, x: Tensor, parts: int) -> list[Tensor]:
         """Split (B, L, parts * C) into `parts` tensors (B, heads, L, C / heads)."""
@@ -82,7 +82,7 @@ class DecoderLayer(nn.Module):
         return self.dropout(out(x.transpose(1, 2).flatten(2)))
 
     def forward(
-        self, x: Tensor, memory: tuple[Tensor, Tensor], visible: Tensor, past: Past | None, index: int
+        self, x: Tensor, memory: tuple[Tensor, Tensor], visible: Tensor, past: Past | None = None, index: int = 0
     ) -> Tensor:
         """Return the layer's output (N, L, C) for input `x` of that shape.
 
@@ -93,7 +93,7 @@ class DecoderLayer(nn.Module):
             memory: keys and values of the encoder's states in this layer.
             visible: (B, 1, 1, S), False on padding.
             past: keys and values of the tokens before, which this call extends.
-            index: number of this layer.
+            index: number of this layer, with `past`.
         """
         q, k, v = self.heads(self.qkv(self.self_norm(x)), 3)
         if past is not None:
@@ -134,9 +134,13 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(d_model, settings) for _ in range(settings.n_layers))
         self.norm = nn.LayerNorm(d_model)
 
-    def remember(self, states: Tensor, lengths: Tensor) -> Memory:
-        """Return the memory of encoder states (B, S, C), of which `lengths` (B,) are valid."""
-        visible = torch.arange(states.shape[1], device=states.device)[None] < lengths[:, None]
+    def compile_layers(self, backend: Any = "inductor") -> None:
+        """Let torch compile the layers at their first use for whole texts: once for all, and for any size."""
+        for layer in self.layers:
+            layer.compile(dynamic=True, backend=backend)
+
+    def remember(self, states: Tensor, visible: Tensor) -> Memory:
+        """Return the memory of encoder states (B, S, C); `visible` (B, S) is False on padding."""
         keys_values = []
         for layer in self.layers:
             assert isinstance(layer, DecoderLayer)
@@ -156,7 +160,10 @@ class Decoder(nn.Module):
         x = self.dropout(self.embedding(tokens) * math.sqrt(self.d_model) + positions)
         for index, layer in enumerate(self.layers):
             keys_values = memory.keys_values[index]
-            x = run_block(layer, x, keys_values, memory.visible, past, index, checkpointing=self.checkpointing)
+            if past is None:
+                x = run_block(layer, x, keys_values, memory.visible, checkpointing=self.checkpointing)
+            else:
+                x = layer.forward(x, keys_values, memory.visible, past, index)  # never compiled: each token is longer
         if past is not None:
             past.length += tokens.shape[1]
         return self.norm(x)

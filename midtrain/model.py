@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpt.midtrain.ctc import CtcHead
 from mmpt.midtrain.decoder import Decoder, Memory
 from mmpt.midtrain.settings import DecoderSettings
-from mmpt.midtrain.vocabulary import PAD
 from mmpt.upstream.mmpt_av import Encoder
 from mmpt.upstream.mmpt_av.packing import Packing
 
@@ -19,7 +17,6 @@ class Predictions:
     """What the model predicts for a batch, without padding."""
 
     logits: Tensor  # (tokens, vocabulary), of the tokens of all texts
-    tokens: Tensor  # (tokens,) the right ones
     ctc: Tensor | None  # (total states, transcript vocabulary), packed; None for a model without CTC
     packing: Packing  # of the states
 
@@ -47,26 +44,25 @@ class TranslationModel(nn.Module):
 
     def remember(self, states: Tensor, packing: Packing) -> tuple[Memory, Tensor]:
         """Return the decoder's memory of packed states, and their lengths (B,)."""
-        return self.decoder.remember(packing.unpack(states), packing.counts), packing.counts
+        return self.decoder.remember(packing.unpack(states), packing.visible()), packing.counts
 
     def encode(self, feats: list[Tensor]) -> tuple[Memory, Tensor]:
         """Return the decoder's memory of features, a list of (frames, n_mels), and the lengths (B,) of their states."""
         return self.remember(*self.states(*self.encoder.pack(feats)))
 
-    def forward(self, feats: Tensor, frames: Packing, inputs: Tensor, outputs: Tensor) -> Predictions:
+    def forward(self, feats: Tensor, frames: Packing, inputs: Tensor, texts: Packing) -> Predictions:
         """Predict each token from the speech and the tokens before it.
 
         Args:
             feats: normalised features, packed (frames.total, n_mels).
             frames: of each utterance in `feats`.
             inputs: (B, L) BOS, then the text; PAD after it.
-            outputs: (B, L) the text, then EOS; PAD after it.
+            texts: of each text in `inputs`, BOS and the text.
         """
         states, packing = self.states(feats, frames)
         memory, _ = self.remember(states, packing)
-        real = outputs != PAD
-        logits = self.decoder.logits(self.decoder(inputs, memory)[real])
-        return Predictions(logits, outputs[real], self.ctc(states) if self.ctc else None, packing)
+        logits = self.decoder.logits(texts.pack(self.decoder(inputs, memory)))
+        return Predictions(logits, self.ctc(states) if self.ctc else None, packing)
 
 
 def smoothed_loss(logits: Tensor, outputs: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:

@@ -14,11 +14,10 @@ from mmpt.midtrain.model import Predictions, TranslationModel, smoothed_loss
 from mmpt.midtrain.scoring import score_translations
 from mmpt.midtrain.segments import Segment, Split
 from mmpt.midtrain.settings import MidtrainSettings
-from mmpt.midtrain.specaugment import augment
+from mmpt.midtrain.specaugment import SpecAugment
 from mmpt.midtrain.validation import COUNTED_IN, HeldOutSegments
 from mmpt.training.device import use_device
 from mmpt.training.distributed import Counts, World
-from mmpt.training.draws import named_generator
 from mmpt.training.epochs import batches_of_rank
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import require
@@ -91,6 +90,7 @@ class TranslationTask:
             f"{batches} batches for {world.size} processes of optim.accumulate={settings.optim.accumulate} parts "
             "each; lower it",
         )
+        self.updates_per_epoch = batches // parts
 
     def start(self) -> None:
         """Load a resumed run's skipped.jsonl, and print the size of an epoch; call this on a prepared folder."""
@@ -113,24 +113,31 @@ class TranslationTask:
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         accumulate = self.settings.optim.accumulate
         order = training_batches(self.corpus.train.segments, self.part_frames, self.settings.seed, epoch)
-        for batch in self.load(batches_of_rank(order, self.world, accumulate), epoch, skip * accumulate):
+        own = batches_of_rank(order, self.world, accumulate)
+        for batch in self.load(own, self.specaugment(epoch), skip * accumulate):
             self.skipped.record(batch.unreadable)
             if not batch.segments:
                 raise InputError(f"several batches in a row cannot be read; the last reason: {batch.unreadable[-1][1]}")
             yield batch
 
-    def load(self, batches: list[list[Segment]], epoch: int | None, skip: int = 0) -> Iterator[Batch]:
+    def specaugment(self, epoch: int) -> SpecAugment:
+        """Return what draws the parts of the features that are hidden in an epoch."""
+        return SpecAugment(self.settings.specaugment, self.encoder.config.n_mels, self.settings.seed, epoch)
+
+    def load(
+        self, batches: list[list[Segment]], specaugment: SpecAugment | None = None, skip: int = 0
+    ) -> Iterator[Batch]:
         """Return batches that worker processes read ahead."""
         return load_batches(
-            batches, self.vocabularies, epoch, self.settings.data.workers, skip, pin=self.device.type == "cuda"
+            batches, self.vocabularies, specaugment, self.settings.data.workers, skip, pin=self.device.type == "cuda"
         )
 
     def counts(self, batch: Batch) -> dict[str, int]:
         return {
             "frames": batch.frames,
             "padded_frames": batch.padded_frames,
-            "tokens": batch.tokens,
-            "padded_tokens": batch.outputs.numel(),
+            "tokens": batch.texts.total,
+            "padded_tokens": batch.inputs.numel(),
             "transcript_tokens": len(batch.transcripts),
         }
 
@@ -148,19 +155,14 @@ class TranslationTask:
 
     def compile(self) -> None:
         self.encoder.compile_blocks()
+        self.model.decoder.compile_layers()
 
     def features(self, batch: Batch) -> Tensor:
         """Return normalised features, packed (total frames, n_mels); in training, SpecAugment hides parts of them."""
         feats = self.encoder.filterbank.packed(batch.joined, batch.layout)
-        if not self.model.training:
+        if batch.hidden is None or not self.model.training:
             return feats
-        seed, epoch = self.settings.seed, batch.epoch
-        return torch.cat(
-            [
-                augment(item, self.settings.specaugment, named_generator(seed, epoch, s.id))
-                for item, s in zip(batch.layout.frames.split(feats), batch.segments)
-            ]
-        )
+        return batch.hidden.hide(feats, batch.layout.frames)
 
     def losses(self, model: nn.Module, batch: Batch, feats: Tensor) -> tuple[dict[str, Tensor], Predictions]:
         """Return the batch's losses by name, and the predictions.
@@ -168,8 +170,8 @@ class TranslationTask:
         `translation` (label-smoothed) and `nll` (negative log-likelihood) are means over the tokens of the texts, `ctc`
         over the sub-words of the transcripts.
         """
-        predictions = model(feats, batch.layout.frames, batch.inputs, batch.outputs)
-        loss, nll = smoothed_loss(predictions.logits, predictions.tokens, self.settings.label_smoothing)
+        predictions = model(feats, batch.layout.frames, batch.inputs, batch.texts)
+        loss, nll = smoothed_loss(predictions.logits, batch.outputs, self.settings.label_smoothing)
         losses = {"translation": loss, "nll": nll.detach()}
         if predictions.ctc is not None:
             total = ctc_loss(predictions.ctc, predictions.packing, batch.transcripts, batch.transcript_lengths)
@@ -202,7 +204,7 @@ class TranslationTask:
         split, held_out = self.corpus.dev, HeldOutSegments()
         order = ordered_batches(split.segments, self.part_frames)[self.world.rank :: self.world.size]
         for batch in Progress(
-            self.load(order, None),
+            self.load(order),
             total=len(order),
             unit="batch",
             desc=split.name,

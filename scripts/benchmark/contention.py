@@ -5,9 +5,9 @@ that run `while True: pass`. The settings take turns, round by round. The ratios
 what the setting `before` took alone in the same round: the median, and least to most. Run it on an idle machine.
 
 `before` is how the commands ran once: the libraries' threads (one for each core), memory given back at once, an
-optimiser that visits one tensor after another, means of pictures by one sum, batches cut between updates. The other
-settings but `chosen` are that with an environment variable. `chosen` is what the commands do now, see
-upstream/threads.py.
+optimiser that visits one tensor after another, linear layers and the decoder's dropout as PyTorch computes them, means
+of pictures by one sum, batches cut between updates. The other settings but `chosen` are that with an environment
+variable. `chosen` is what the commands do now, see upstream/threads.py.
 """
 
 import argparse

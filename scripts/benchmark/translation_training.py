@@ -19,6 +19,7 @@ from mmpt.training.device import autocast, use_device, uses_bfloat16
 from mmpt.training.optimizer import make_optimizer
 from mmpt.training.settings import OptimSettings, TrainSettings
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.mmpt_av.packing import Packing
 from mmpt.upstream.progress import Progress
 
 SMOOTHING = 0.1
@@ -65,9 +66,10 @@ def contenders(arguments: argparse.Namespace, device: torch.device) -> list[Cont
 
     def our_loss(feats: list[torch.Tensor], batch: list[Utterance]) -> torch.Tensor:
         inputs = pad([[BOS, *u.tokens] for u in batch]).to(device)
-        outputs = pad([[*u.tokens, EOS] for u in batch]).to(device)
-        answer = ours(*ours.encoder.pack([one.to(device) for one in feats]), inputs, outputs)
-        return smoothed_loss(answer.logits, answer.tokens, SMOOTHING)[0]
+        outputs = torch.tensor([token for u in batch for token in (*u.tokens, EOS)], device=device)
+        texts = Packing([len(u.tokens) + 1 for u in batch], device)
+        answer = ours(*ours.encoder.pack([one.to(device) for one in feats]), inputs, texts)
+        return smoothed_loss(answer.logits, outputs, SMOOTHING)[0]
 
     def padded_loss(batch: list[Utterance]) -> torch.Tensor:
         return our_loss(list(pad_sequence([u.feats for u in batch], batch_first=True)), batch)

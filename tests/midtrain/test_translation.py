@@ -11,15 +11,15 @@ from mmpt.midtrain.corpus import open_corpus
 from mmpt.midtrain.decoder import Past
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
 from mmpt.midtrain.settings import CtcSettings, DataSettings, DecoderSettings, MidtrainSettings, SpecAugmentSettings
-from mmpt.midtrain.specaugment import augment
+from mmpt.midtrain.specaugment import Hidden, SpecAugment
 from mmpt.midtrain.task import TrainingData, TranslationTask
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, train_vocabulary
 from mmpt.training.distributed import Counts, World
-from mmpt.training.draws import named_generator
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import OptimSettings
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.mmpt_av.packing import Packing
 
 from helpers import mock_must_c
 
@@ -57,12 +57,11 @@ def test_a_batch_gives_the_same_logits_as_single_utterances(model):
     feats = features(90, 17, 44)
     texts = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [14]]
     with torch.no_grad():
-        together = model(*model.encoder.pack(feats), pad([[BOS, *t] for t in texts]), pad([[*t, EOS] for t in texts]))
+        together = model(*model.encoder.pack(feats), pad([[BOS, *t] for t in texts]), Packing([4, 7, 2]))
         alone = [
-            model(*model.encoder.pack([f]), torch.tensor([[BOS, *t]]), torch.tensor([[*t, EOS]]))
+            model(*model.encoder.pack([f]), torch.tensor([[BOS, *t]]), Packing([len(t) + 1]))
             for f, t in zip(feats, texts)
         ]
-    assert together.tokens.tolist() == [token for t in texts for token in (*t, EOS)]
     assert torch.allclose(together.logits, torch.cat([one.logits for one in alone]), atol=1e-5)
     assert torch.allclose(together.ctc, torch.cat([one.ctc for one in alone]), atol=1e-5)
 
@@ -91,16 +90,27 @@ def test_label_smoothing_equals_the_sum_written_out():
 
 
 def test_specaugment_keeps_its_limits_and_is_repeatable():
-    feats, settings = torch.ones(50, 80), SpecAugmentSettings(freq_width=27, time_width=100, time_share=0.2)
-    hidden = []
-    for n in range(200):
-        one = augment(feats, settings, named_generator(0, n, "ted_1_0"))
-        assert torch.equal(one, augment(feats, settings, named_generator(0, n, "ted_1_0")))
-        rows, columns = (one == 0).all(1).sum().item(), (one == 0).all(0).sum().item()
-        hidden.append((rows, columns))
-    assert max(r for r, _ in hidden) == 9 and max(c for _, c in hidden) == 26
+    drawn = SpecAugment(SpecAugmentSettings(freq_width=27, time_width=100, time_share=0.2), 80, seed=0, epoch=1)
+    names, frames = [f"ted_1_{n}" for n in range(200)], [50] * 199 + [40]
+    hidden, packing = drawn.draw(names, frames), Packing(frames)
+    rows = [stretch.sum().item() for stretch in packing.split(hidden.frames)]
+    assert max(rows) == 9 and max(rows[-1:]) <= 7 and hidden.bins.sum(1).max() == 26
+    for one in (*packing.split(hidden.frames), *hidden.bins):  # one stretch, without gaps
+        assert one.diff(prepend=torch.zeros(1, dtype=torch.bool)).sum() <= 2
+    alone = drawn.draw(names[-2:], frames[-2:])  # a segment's draw does not depend on its batch
+    assert torch.equal(alone.bins, hidden.bins[-2:]) and torch.equal(alone.frames, hidden.frames[-90:])
+    other = replace(drawn, epoch=2).draw(names, frames)
+    assert not torch.equal(other.bins, hidden.bins) and not torch.equal(other.frames, hidden.frames)
+    none = replace(drawn, settings=SpecAugmentSettings(0, 27, 1, 100)).draw(["a"], [1])
+    assert not none.bins.any() and not none.frames.any()
+
+
+def test_hidden_parts_are_zero_and_all_others_stay():
+    frames = Packing([3, 2])
+    hidden = Hidden(torch.tensor([[True, False], [False, False]]), torch.tensor([False, False, True, True, False]))
+    feats = torch.arange(1.0, 11).view(5, 2)
+    assert hidden.hide(feats, frames).tolist() == [[0, 2], [0, 4], [0, 0], [0, 0], [9, 10]]
     assert feats.min() == 1
-    assert torch.equal(augment(feats[:1], SpecAugmentSettings(0, 27, 1, 100), named_generator(1)), feats[:1])
 
 
 @pytest.fixture
@@ -201,7 +211,7 @@ def test_losses_are_parts_of_the_mean_over_the_whole_update(corpus, tmp_path):
     assert alone["padding_percent"].item() == pytest.approx(100 * (1 - batch.frames / padded))
     real = sum(len(task.vocabularies.target.encode(s.target)) + 1 for s in batch.segments)
     assert own["tokens"] == real
-    assert alone["text_padding_percent"].item() == pytest.approx(100 * (1 - real / batch.outputs.numel()))
+    assert alone["text_padding_percent"].item() == pytest.approx(100 * (1 - real / batch.inputs.numel()))
 
 
 def test_a_frozen_encoder_does_not_change(corpus, tmp_path):
