@@ -15,8 +15,9 @@ from mmpt.pretrain.settings import PretrainSettings
 from mmpt.pretrain.task import AudioVisualTask
 from mmpt.scripts.export import main as export
 from mmpt.training.checkpoints import Checkpoints, read_checkpoint
-from mmpt.training.resuming import fixed_settings
+from mmpt.training.resuming import check_resumable, fixed_settings
 from mmpt.training.settings import load_settings, to_plain
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import config, load_encoder
 
 from helpers.clip_files import write_manifest
@@ -274,3 +275,13 @@ def test_which_settings_may_change_at_a_resume():
         assert fixed_settings(
             to_plain(load_settings(PretrainSettings, CONFIGS / "samples.yaml", [override]))
         ) != fixed_settings(settings)
+
+
+def test_a_setting_that_was_added_since_has_its_default_in_an_older_run():
+    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [])
+    state = {"settings": to_plain(settings), "random": [None], "data_mark": 1}
+    del state["settings"]["video"]["pool"]
+    check_resumable(state, settings, 1, 1)
+    other = load_settings(PretrainSettings, CONFIGS / "samples.yaml", ["video.pool=attention"])
+    with pytest.raises(InputError, match=r"other settings \(video\.pool\)"):
+        check_resumable(state, other, 1, 1)
