@@ -97,6 +97,7 @@ def run(settings: MidtrainSettings, folder: RunFolder, arguments: argparse.Names
     from mmpt.midtrain import starting_point
     from mmpt.midtrain.memory import report_memory
     from mmpt.midtrain.task import TranslationTask
+    from mmpt.training.lengths import resolve
     from mmpt.training.trainer import train
     from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
@@ -106,6 +107,7 @@ def run(settings: MidtrainSettings, folder: RunFolder, arguments: argparse.Names
     parent = (encoder.provenance, file_hash(source)) if source else None
     task = TranslationTask(settings, data, vocabularies, encoder, parent, folder, world)
     world.wait()  # every rank has accepted its input: only now may --fresh delete anything
+    settings = resolve(settings, task.updates_per_epoch, prints=world.is_main)
     folder.prepare(to_plain(settings), arguments.fresh)
     if world.is_main:
         starting_point.keep_for_resume(vocabularies, source, folder)

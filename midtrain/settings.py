@@ -106,6 +106,9 @@ class MidtrainSettings(TrainSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 <= self.label_smoothing < 1, f"label_smoothing must lie in [0, 1), got {self.label_smoothing:g}")
+        require(
+            self.optim.base_lr is None, "optim.base_lr is for stage 1, which counts an update in clips; set optim.lr"
+        )
         require(self.freeze_encoder_steps >= 0, "freeze_encoder_steps must not be negative")
         require_preset(self.preset)
 

@@ -90,11 +90,13 @@ def run(settings: PretrainSettings, folder: RunFolder, arguments: argparse.Names
     """Run one process's part of the training."""
     from mmpt.pretrain.memory import report_memory
     from mmpt.pretrain.task import AudioVisualTask
+    from mmpt.training.lengths import resolve
     from mmpt.training.trainer import train
 
     manifest = find_manifest(settings, folder, world)
     task = AudioVisualTask(settings, manifest, folder, world)
     world.wait()  # every rank has accepted its input: only now may --fresh delete anything
+    settings = resolve(settings, task.updates_per_epoch, settings.data.batch_size, prints=world.is_main)
     folder.prepare(to_plain(settings), arguments.fresh)
     world.wait()
     task.start()

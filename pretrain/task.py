@@ -106,6 +106,7 @@ class AudioVisualTask:
         train, dev = ([clip for clip in clips if clip.split == name] for name in ("train", "dev"))
         self.check_batch_size(manifest, len(train), len(dev))
         self.train, self.dev = self.dataset(train), self.dataset(choose_dev(dev, settings.data.dev_clips))
+        self.updates_per_epoch = len(train) // settings.data.batch_size
         self.data_checksum = zlib.crc32("\n".join(clip.id for clip in train).encode())
         self.skipped = SkippedItems(folder, len(train) + len(dev), settings.data.max_bad_share, "clips")
         self.epoch = 0
@@ -134,7 +135,7 @@ class AudioVisualTask:
         if self.world.is_main:
             size = self.settings.data.batch_size
             print(
-                f"{len(self.train):,} clips of {self.corpus}: {len(self.train) // size:,} updates of {size} an epoch, "
+                f"{len(self.train):,} clips of {self.corpus}: {self.updates_per_epoch:,} updates of {size} an epoch, "
                 f"which leaves out {self.left_over} clips, others each time"
             )
         if self.world.local_rank == 0:

@@ -14,15 +14,21 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import EncoderConfig
 from mmpt.upstream.nearest import did_you_mean
 
+# Settings of `optim` that can be given in another way; in a run that has started, the other is None (see lengths.py).
+ALTERNATIVES = {"steps": "epochs", "lr": "base_lr", "warmup_steps": "warmup_epochs"}
+
 
 @dataclass(frozen=True)
 class OptimSettings:
     """AdamW and its schedule. `steps` counts updates; `lr` is reached after `warmup_steps`."""
 
     steps: int = 10_000
+    epochs: float | None = None  # in place of `steps`: how often the training data are passed through
     lr: float = 1e-3
+    base_lr: float | None = None  # in place of `lr`, in stage 1: lr = base_lr * data.batch_size / 256, as in MAE
     schedule: str = "cosine"  # to zero at `steps`; or inverse_sqrt
     warmup_steps: int = 500
+    warmup_epochs: float | None = None  # in place of `warmup_steps`
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.05
     clip_norm: float = 10.0
@@ -33,6 +39,11 @@ class OptimSettings:
         require(min(self.steps, self.accumulate) >= 1, "optim.steps and optim.accumulate must be at least 1")
         require_one_of("optim.schedule", self.schedule, "cosine", "inverse_sqrt")
         require(0 < self.lr < 1e3 and self.clip_norm > 0, "optim.lr and optim.clip_norm must be above 0, and finite")
+        require(self.base_lr is None or 0 < self.base_lr < 1e3, "optim.base_lr must be above 0, and finite")
+        require(
+            (self.epochs is None or 0 < self.epochs < 1e9) and 0 <= (self.warmup_epochs or 0) < 1e9,
+            "optim.epochs must be above 0, optim.warmup_epochs not negative, and both finite",
+        )
         require(
             self.warmup_steps >= 0 and self.weight_decay >= 0,
             "optim.warmup_steps and optim.weight_decay must not be negative",
@@ -109,9 +120,30 @@ def load_settings(kind: type[Settings], path: Path, overrides: list[str]) -> Set
         raise InputError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: a config is a mapping of names to values")
+    for name, other in ALTERNATIVES.items():
+        require(
+            not is_given(values, name) or not is_given(values, other),
+            f"{path}: give optim.{name} or optim.{other}, not both",
+        )
     for override in overrides:
-        values = merge(values, parse_override(override))
+        over = parse_override(override)
+        values = merge(without_alternatives(values, over), over)
     return from_plain(kind, values)
+
+
+def is_given(values: dict, name: str) -> bool:
+    """Return True if nested values have a setting of this name in their group `optim`, and it is not null."""
+    optim = values.get("optim")
+    return isinstance(optim, dict) and optim.get(name) is not None
+
+
+def without_alternatives(values: dict, over: dict) -> dict:
+    """Return values without the settings that `over` gives in another way: optim.base_lr replaces optim.lr."""
+    pairs = [*ALTERNATIVES.items(), *((other, name) for name, other in ALTERNATIVES.items())]
+    replaced = {name for name, other in pairs if is_given(over, other)}
+    if not replaced or not isinstance(values.get("optim"), dict):
+        return values
+    return {**values, "optim": {name: value for name, value in values["optim"].items() if name not in replaced}}
 
 
 def parse_override(override: str) -> dict:

@@ -19,6 +19,7 @@ class TrainingTask(Protocol):
     unit: str  # what batches are counted in: "clips" or "frames"
     best_metric: str  # of `validate`; the checkpoint where it is lowest becomes `best`
     data_checksum: int  # of the training data in their order; a resumed run must find the same
+    updates_per_epoch: int  # on average
     skipped: SkippedItems  # the task records here what it could not read
 
     @property

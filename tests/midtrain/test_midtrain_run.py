@@ -77,11 +77,11 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_unbroken_one(place, monkeyp
     with monkeypatch.context() as patch:
         real, calls = TranslationTask.loss, []
 
-        def interrupted(task, model, batch, counts):
-            calls.append(batch)
+        def interrupted(task, *arguments):
+            calls.append(arguments)
             if task.model.training and len(calls) == after:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return real(task, model, batch, counts)
+            return real(task, *arguments)
 
         patch.setattr(TranslationTask, "loss", interrupted)
         with pytest.raises(SystemExit) as stop:

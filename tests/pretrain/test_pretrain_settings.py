@@ -5,6 +5,7 @@ import pytest
 from mmpt.pretrain.model import build_model
 from mmpt.pretrain.run import CONFIGS
 from mmpt.pretrain.settings import MaskedSettings, PretrainSettings
+from mmpt.training.lengths import resolve
 from mmpt.training.settings import load_settings
 from mmpt.upstream.errors import InputError
 
@@ -21,7 +22,7 @@ def test_configs_are_complete(name, objective):
 def test_paper_config_has_the_values_of_the_paper():
     """Sizes and shares of the paper, and our defaults for what it leaves open."""
     settings = load_settings(PretrainSettings, CONFIGS / "paper.yaml", [])
-    video, masked, optim = settings.video, settings.masked, settings.optim
+    video, masked, optim = settings.video, settings.masked, resolve(settings, 1, settings.data.batch_size).optim
     assert (video.size, video.frames, video.stride, video.patch, video.tubelet) == (224, 16, 4, 16, 2)
     assert (video.d_model, video.n_layers, video.n_heads, video.crop_min) == (768, 12, 12, 0.5)
     assert (masked.audio_share, masked.video_share, masked.audio_mask, masked.audio_mask_at) == (
