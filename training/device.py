@@ -30,8 +30,22 @@ def use_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def uses_bfloat16(settings: TrainSettings, device: torch.device) -> bool:
-    """Return True if forward passes run in bfloat16."""
-    return device.type == "cuda" if settings.precision == "auto" else settings.precision == "bfloat16"
+    """Return True if forward passes run in bfloat16: by choice, or with `auto` on a GPU that computes in it."""
+    if settings.precision != "auto":
+        return settings.precision == "bfloat16"
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def set_precision(settings: TrainSettings, device: torch.device, prints: bool = False) -> None:
+    """Have float32 mean float32 on a GPU, where PyTorch lets convolutions round to TF32.
+
+    With `prints`, report if `auto` means float32 there.
+    """
+    if device.type != "cuda" or uses_bfloat16(settings, device):
+        return
+    torch.backends.cudnn.allow_tf32 = False
+    if settings.precision == "auto" and prints:
+        print(f"precision=auto: {torch.cuda.get_device_name(device)} has no bfloat16, so float32 it is")
 
 
 def autocast(settings: TrainSettings, device: torch.device) -> torch.autocast:

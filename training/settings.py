@@ -57,7 +57,7 @@ class TrainSettings:
 
     seed: int = 0
     device: str = "auto"  # cuda if available, else cpu
-    precision: str = "auto"  # bfloat16 on GPUs, float32 elsewhere
+    precision: str = "auto"  # bfloat16 on GPUs that have it, float32 elsewhere
     compile: bool = False  # torch.compile of whole blocks, at the start of training
     peak_tflops: float | None = None  # of one device in this precision, for MFU; None: looked up for common GPUs
     optim: OptimSettings = field(default_factory=OptimSettings)

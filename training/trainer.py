@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmpt.training.bad_updates import BadUpdates
 from mmpt.training.checkpoints import Checkpoints, export_encoder
-from mmpt.training.device import autocast, uses_bfloat16
+from mmpt.training.device import autocast, set_precision, uses_bfloat16
 from mmpt.training.distributed import Counts, World
 from mmpt.training.meter import FlopCount, Meter, peak_memory, peak_tflops
 from mmpt.training.optimizer import learning_rate, make_optimizer, restore_optimizer
@@ -59,6 +59,7 @@ class Trainer:
         self.task, self.settings, self.folder, self.world = task, settings, folder, world
         self.checkpoints = Checkpoints(folder.path)
         self.device = next(task.model.parameters()).device
+        set_precision(settings, self.device, prints=world.is_main)
         self.optimizer = make_optimizer(task.model, settings.optim)
         checkpoint_blocks(task.model, settings.optim.checkpoint_blocks)
         runs_again = settings.optim.accumulate > 1 or settings.optim.checkpoint_blocks
