@@ -205,7 +205,8 @@ class ClipDataset(Dataset):
 
     def crop(self, frames: list[numpy.ndarray], generator: torch.Generator | None) -> Tensor:
         """Return pictures (H, W, 3) as the batch has them (see ClipItem); all get the same crop and flip."""
-        crop = Crop.draw(*frames[0].shape[:2], self.sampling.crop_min, generator)
+        height, width, _ = frames[0].shape
+        crop = Crop.draw(height, width, self.sampling.crop_min, generator)
         squares = torch.from_numpy(numpy.stack([crop.cut(frame) for frame in frames])).permute(0, 3, 1, 2)
         return as_sent(crop.shown(squares, self.sampling.size), self.sampling)
 

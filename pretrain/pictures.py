@@ -30,8 +30,9 @@ def scaled_size(height: int, width: int, short_side: int) -> tuple[int, int]:
 
 def scaled_down(pictures: Tensor, short_side: int) -> Tensor:
     """Return pictures (N, 3, H, W) uint8, scaled down to `short_side` pixels on the short side (never up)."""
-    height, width = scaled_size(*pictures.shape[2:], short_side)
-    return pictures if (height, width) == pictures.shape[2:] else resized(pictures, height, width)
+    _, _, height, width = pictures.shape
+    size = scaled_size(height, width, short_side)
+    return pictures if size == (height, width) else resized(pictures, *size)
 
 
 class Crop(NamedTuple):

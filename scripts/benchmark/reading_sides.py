@@ -156,9 +156,14 @@ def from_the_start(dataset: ClipDataset) -> Callable[[tuple[int | None, int]], A
 def check_same_pictures(dataset: ClipDataset) -> None:
     """Raise InputError unless both ways give the same pictures; else the times would mean nothing."""
     for index in range(len(dataset)):
-        sought, read_on = dataset[0, index], from_the_start(dataset)((0, index))
-        if not isinstance(sought, ClipItem) or not torch.equal(sought.video, read_on.video):
+        sought, read_on = pictures_of(dataset[0, index]), pictures_of(from_the_start(dataset)((0, index)))
+        if sought is None or read_on is None or not torch.equal(sought, read_on):
             raise InputError(f"clip {dataset.clips[index].id}: seeking gives other pictures than reading on")
+
+
+def pictures_of(item: ClipItem | SkippedClip) -> torch.Tensor | None:
+    """Return the pictures of a clip, if it could be read."""
+    return item.video if isinstance(item, ClipItem) and isinstance(item.video, torch.Tensor) else None
 
 
 def profile(name: str, dataset: ClipDataset) -> None:
