@@ -10,6 +10,7 @@ from mmpt.pretrain.masking import draw_masks
 from mmpt.pretrain.model import build_model
 from mmpt.pretrain.settings import PretrainSettings
 from mmpt.scripts.benchmark.timing import product_rate, seconds
+from mmpt.pretrain.tubelets import mean_tubelets
 from mmpt.training.device import autocast, use_device, uses_bfloat16
 from mmpt.training.distributed import Counts
 from mmpt.training.optimizer import make_optimizer
@@ -36,9 +37,11 @@ class Step:
         self.batch = arguments.batch
         generator = torch.Generator().manual_seed(0)
         video = settings.video
-        self.video = torch.randint(
+        pictures = torch.randint(
             0, 256, (self.batch, 3, video.frames, video.size, video.size), dtype=torch.uint8, generator=generator
-        ).to(self.device)
+        )
+        self.video = mean_tubelets(pictures, video) if settings.needs_only_tubelet_means else pictures
+        self.video = self.video.to(self.device)
         layout = Layout([SAMPLES] * self.batch)
         wavs = [0.1 * torch.randn(SAMPLES, generator=generator) for _ in range(self.batch)]
         self.joined, self.layout = layout.join(wavs).to(self.device), layout.to(self.device)
