@@ -19,6 +19,7 @@ from mmpt.upstream.mmpt_av import Encoder
 from mmpt.upstream.mmpt_av.cache import weights_hash
 from mmpt.upstream.mmpt_av.checkpoint import write_atomically
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.mmpt_av.precision import computing_in
 from mmpt.upstream.progress import Progress
 
 SOUND = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".webm"}
@@ -68,7 +69,7 @@ class Extraction:
     def states(self, wavs: list[Tensor]) -> Iterator[Tensor]:
         """Yield the states of each waveform, (T, C) of one layer or (layers, T, C) of several, on the CPU."""
         device = next(self.encoder.parameters()).device
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with torch.no_grad(), computing_in(self.precision, device):
             out = self.encoder([wav.to(device) for wav in wavs])
         states = torch.stack([out.hidden_states[layer] for layer in self.layers], dim=1).cpu()  # (B, layers, T, C)
         for one, n in zip(states, out.lengths.tolist()):

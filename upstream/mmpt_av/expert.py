@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from .checkpoint import load_encoder
 from .config import PRECISIONS
 from .errors import CheckpointError
 from .nearest import did_you_mean
+from .precision import computing_in
 
 OPTIONS = ("frame_hop", "precision", "cache_dir", "cache_dtype", "cache_limit_gb")
 
@@ -76,7 +76,7 @@ class UpstreamExpert(nn.Module):
         Returns:
             `hidden_states`, a list of (B, T, C), and `last_hidden_state`.
         """
-        with torch.autocast(wavs[0].device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext():
+        with computing_in(self.precision, wavs[0].device):
             if self.cache is None:
                 states = list(self.encoder(wavs).hidden_states)
             else:
