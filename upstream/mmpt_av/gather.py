@@ -12,18 +12,28 @@ class GatherRows(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, rows: Tensor, sizes: list[int]) -> Tensor:
-        context.start, context.size = sum(sizes[: dist.get_rank()]), len(rows)
-        own = rows.new_zeros(max(sizes), *rows.shape[1:])  # collectives need one shape on all ranks
-        own[: len(rows)] = rows
-        everyones = [torch.empty_like(own) for _ in sizes]
-        dist.all_gather(everyones, own)
-        return torch.cat([theirs[:size] for theirs, size in zip(everyones, sizes)])
+        context.sizes, context.own = sizes, len(rows)
+        padded = rows.new_empty(len(sizes) * max(sizes), *rows.shape[1:])  # collectives need one shape on all ranks
+        dist.all_gather_into_tensor(padded, pad_rows(rows, max(sizes)))
+        if min(sizes) == max(sizes):
+            return padded
+        return torch.cat([theirs[:size] for theirs, size in zip(padded.split(max(sizes)), sizes)])
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        gradient = gradient.contiguous().clone()
-        dist.all_reduce(gradient)
-        return gradient[context.start : context.start + context.size], None
+        longest = max(context.sizes)
+        if min(context.sizes) < longest:
+            gradient = torch.cat([pad_rows(theirs, longest) for theirs in gradient.split(context.sizes)])
+        own = gradient.new_empty(longest, *gradient.shape[1:])
+        dist.reduce_scatter_tensor(own, gradient.contiguous())
+        return own[: context.own], None
+
+
+def pad_rows(rows: Tensor, size: int) -> Tensor:
+    """Return the rows, contiguous, with zeros after them up to `size` rows."""
+    if len(rows) == size:
+        return rows.contiguous()
+    return torch.cat([rows, rows.new_zeros(size - len(rows), *rows.shape[1:])])
 
 
 def gather_rows(rows: Tensor, sizes: list[int]) -> Tensor:
