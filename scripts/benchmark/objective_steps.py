@@ -4,19 +4,19 @@ import argparse
 import statistics
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmpt.pretrain.masking import draw_masks
 from mmpt.pretrain.model import build_model
 from mmpt.pretrain.settings import PretrainSettings
-from mmpt.scripts.benchmark.timing import product_rate, seconds
 from mmpt.pretrain.tubelets import mean_tubelets
+from mmpt.scripts.benchmark.timing import product_rate, seconds
 from mmpt.training.device import autocast, use_device, uses_bfloat16
 from mmpt.training.distributed import Counts
 from mmpt.training.optimizer import make_optimizer
 from mmpt.training.settings import load_settings
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.layout import Layout
+from mmpt.upstream.operations import operation_counter
 from mmpt.upstream.progress import Progress
 
 SAMPLES = 10 * SAMPLE_RATE  # of a clip
@@ -75,7 +75,7 @@ class Step:
 
 def flops_a_clip(step: Step) -> float:
     """Count a step's floating-point operations for each clip: twice its multiplications, forward and backward."""
-    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+    with torch.compiler.set_stance("force_eager"), operation_counter() as counter:
         step()
     return counter.get_total_flops() / step.batch
 
