@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmpt.upstream.mmpt_av import load_encoder
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
+from mmpt.upstream.operations import operation_counter
 from mmpt.upstream.progress import Progress
 
 # Samples of the 32 utterances of LibriSpeech test-clean that the recipe names (length ranks 82 i + 1).
@@ -62,7 +62,7 @@ def measure(model: nn.Module, forward: Callable[[Tensor], object]) -> Cost:
             for samples in lengths:
                 wav = 0.1 * torch.randn(samples, generator=generator)
                 # The counter knows no formula for attention fused on a CPU; unfused, it is two matrix products.
-                with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+                with operation_counter() as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
                     forward(wav)
                 macs[bucket] += counter.get_total_flops() // 2
                 bar.update(samples / SAMPLE_RATE)

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmpt.scripts.benchmark.encoder_peer import Peer, last_states
 from mmpt.scripts.benchmark.translation_peer import utterances
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.operations import operation_counter
 
 UTTERANCES = 16
 
@@ -33,6 +33,6 @@ def waste_percent(model: torch.nn.Module, feats: list[Tensor]) -> float:
 def operations(model: torch.nn.Module, feats: list[Tensor]) -> int:
     """Count the operations of matrix products, convolutions and attention, as PyTorch does."""
     # Attention as plain products: not all of its faster forms are counted.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with sdpa_kernel(SDPBackend.MATH), operation_counter() as counter:
         last_states(model, feats)
     return counter.get_total_flops()

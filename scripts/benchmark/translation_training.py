@@ -7,7 +7,6 @@ from functools import partial
 import torch
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmpt.midtrain.batches import cut, pad
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
@@ -20,6 +19,7 @@ from mmpt.training.optimizer import make_optimizer
 from mmpt.training.settings import OptimSettings, TrainSettings
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.packing import Packing
+from mmpt.upstream.operations import operation_counter
 from mmpt.upstream.progress import Progress
 
 SMOOTHING = 0.1
@@ -52,7 +52,7 @@ class Contender:
 
     def flops(self, batch: list[Utterance]) -> int:
         """Count the floating-point operations of a step."""
-        with FlopCounterMode(display=False) as counter:
+        with operation_counter() as counter:
             self.step(batch)
         return counter.get_total_flops()
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
@@ -12,6 +13,7 @@ from torch._dynamo.utils import counters
 from mmpt.midtrain.settings import MidtrainSettings
 from mmpt.pretrain.settings import PretrainSettings
 from mmpt.scripts.benchmark.gpu.clock import Clock
+from mmpt.scripts.benchmark.timing import product_rate
 from mmpt.training.settings import load_settings
 from mmpt.upstream.mmpt_av import attention
 from mmpt.upstream.mmpt_av.packing import Places
@@ -107,6 +109,12 @@ def one_by_one() -> Iterator[None]:
 
 
 WAYS: dict[str, Callable[[], AbstractContextManager]] = {"after": ExitStack, "before": one_by_one}
+
+
+@cache
+def limit(device: torch.device, half: bool) -> float:
+    """Return the FLOP/s that a share is of, measured at most once (see product_rate)."""
+    return product_rate(device, half)
 
 
 def graphs() -> int:

@@ -5,7 +5,6 @@ from itertools import cycle
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmpt.scripts.benchmark.gpu.check import Check, uncompiled
 from mmpt.scripts.benchmark.timing import seconds
@@ -14,6 +13,7 @@ from mmpt.training.run_folder import RunFolder
 from mmpt.training.stop_signal import StopSignal
 from mmpt.training.trainer import Trainer
 from mmpt.training.updates import prepared_updates
+from mmpt.upstream.operations import operation_counter
 from mmpt.upstream.progress import Progress
 
 # Clips (frames, for stage 2) of a step; halved until they fit.
@@ -58,7 +58,7 @@ class Loop:
 
     def flops(self) -> int:
         """Count the floating-point operations of a round: twice its multiplications, forward and backward."""
-        with uncompiled(), FlopCounterMode(display=False) as counter:
+        with uncompiled(), operation_counter() as counter:
             self.round()
         return counter.get_total_flops()
 
@@ -88,7 +88,6 @@ def largest_loop(check: Check, objective: str) -> tuple[Loop, int]:
     """
     if objective not in _last:
         _last.clear()
-        gc.collect()
         size = (SMALL_SIZES if check.small else SIZES)[objective]
         while not (loop := fitting_loop(check, objective, size)):
             gc.collect()

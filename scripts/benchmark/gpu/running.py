@@ -69,8 +69,8 @@ def run_part(record: Record, check: Check, name: str, part: str, module: str) ->
         record.leave_out(name, part, f"failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
         return False
     finally:
-        gc.collect()
         if check.device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
     record.add(name, part, {**figures, "seconds": round(time.monotonic() - started, 1)})
     return True

@@ -2,10 +2,9 @@
 
 import statistics
 
-from mmpt.scripts.benchmark.gpu.check import WAYS, Check, PeakMemory, graphs
+from mmpt.scripts.benchmark.gpu.check import WAYS, Check, PeakMemory, graphs, limit
 from mmpt.scripts.benchmark.gpu.loop import Loop, largest_loop
 from mmpt.scripts.benchmark.gpu.record import Figures
-from mmpt.scripts.benchmark.timing import product_rate
 from mmpt.training.device import uses_bfloat16
 
 
@@ -40,11 +39,11 @@ def measure(part: str, check: Check) -> Figures:
 def rates(loop: Loop, flops: int, times: list[float], peak_gb: float | None) -> Figures:
     """Return the figures of one way from the seconds of its rounds."""
     round_s = statistics.median(times)
-    limit = product_rate(loop.device, uses_bfloat16(loop.task.settings, loop.device))
+    full_rate = limit(loop.device, uses_bfloat16(loop.task.settings, loop.device))
     return {
         "step_ms": 1e3 * round_s / len(loop.batches),
         "units_per_s": loop.units / round_s,
         "slowest_step_ms": 1e3 * max(times) / len(loop.batches),
-        "mfu_percent": 100 * flops / round_s / limit,
+        "mfu_percent": 100 * flops / round_s / full_rate,
         "peak_gb": peak_gb,
     }

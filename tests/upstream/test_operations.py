@@ -1,0 +1,18 @@
+"""Operations are counted, whichever way a linear layer is computed."""
+
+import pytest
+import torch
+
+from mmpt.upstream.mmpt_av.linear import linear
+from mmpt.upstream.operations import operation_counter
+
+
+@pytest.mark.parametrize("rows", [3, 4000])  # PyTorch's own product, and oneDNN's where there is one
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_linear_layer_has_two_operations_a_weight_and_row(rows, grad):
+    x, weight = torch.randn(rows, 64, requires_grad=grad), torch.randn(32, 64, requires_grad=grad)
+    with operation_counter() as counter:
+        out = linear(x, weight)
+        if grad:
+            out.sum().backward()
+    assert counter.get_total_flops() == (3 if grad else 1) * 2 * rows * 64 * 32
