@@ -90,13 +90,15 @@ def test_nobody_imports_a_command(command):
 
 
 def test_the_encoder_needs_torch_alone():
-    """S3PRL brings yaml, which the expert reads its options with, and only then."""
+    """S3PRL brings yaml, which the expert reads its options with, and PyTorch for GPUs brings Triton."""
     allowed = {"torch", *sys.stdlib_module_names}
+    extra = {"upstream.mmpt_av.expert": {"yaml"}, "upstream.mmpt_av.depthwise_triton": {"triton"}}
     for name in MODULES:
         if name.startswith("upstream.mmpt_av"):
             tops = {other.split(".")[0] for other in imports_of(name) if not other.startswith("mmpt.upstream.mmpt_av")}
-            assert tops - allowed <= ({"yaml"} if name.endswith(".expert") else set()), name
+            assert tops - allowed <= extra.get(name, set()), name
             assert "yaml" not in imports_of(name, at_start=True)
+            assert name in extra or "mmpt.upstream.mmpt_av.depthwise_triton" not in imports_of(name, at_start=True)
 
 
 def test_no_modules_import_each_other():
