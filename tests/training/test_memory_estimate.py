@@ -1,20 +1,25 @@
 """The memory of an update, estimated before it, against the tensors that autograd saves."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from mmpt.midtrain import memory as midtrain
+from mmpt.midtrain.batches import Vocabularies
 from mmpt.midtrain.memory import Sizes, memory_of_segments
 from mmpt.midtrain.model import TranslationModel
-from mmpt.midtrain.settings import MidtrainSettings
+from mmpt.midtrain.segments import Segment
+from mmpt.midtrain.settings import DataSettings, MidtrainSettings
+from mmpt.pretrain import memory as pretrain
 from mmpt.pretrain.memory import memory_of_clips
 from mmpt.pretrain.model import AudioVisualModel
 from mmpt.pretrain.settings import MaskedSettings, PretrainSettings, VideoSettings
 from mmpt.training import memory_estimate
 from mmpt.training.memory_estimate import Memory
-from mmpt.training.memory_report import memory_lines
+from mmpt.training.memory_report import memory_lines, print_memory
 from mmpt.training.settings import OptimSettings
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.recompute import checkpoint_blocks
@@ -145,3 +150,34 @@ def test_a_run_that_does_not_fit_is_told_what_to_change(free, given, advice):
     lines = list(memory_lines(like_paper, [1, 2, 4, 8, 16], OptimSettings(**given), free))
     assert lines[0].startswith("Memory: an update takes about")
     assert [line.rpartition("; ")[2] for line in lines[1:]] == ([advice] if advice else [])
+
+
+class Letters:
+    """A vocabulary of letters."""
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(letter) for letter in text]
+
+
+def test_runs_are_told_how_many_parts_fit(monkeypatch):
+    """Stage 1 counts clips of full length, stage 2 the batch with most text."""
+    told: list[list[str]] = []
+
+    def note(count, choices, settings, device):
+        told.append(list(memory_lines(count, choices, settings, free=1_500_000_000)))
+
+    monkeypatch.setattr("mmpt.pretrain.memory.print_memory", note)
+    monkeypatch.setattr("mmpt.midtrain.memory.print_memory", note)
+    settings = replace(SETTINGS["mae+clr"], precision="bfloat16")
+    pretrain.report_memory(AudioVisualModel(settings, Encoder(CONFIG)), settings, processes=2)
+    settings = MidtrainSettings(data=DataSettings(batch_frames=80_000), precision="bfloat16")
+    segments = [Segment(f"{n}", Path("x"), 0, 16_000 * (3 + n % 9), "", "ab " * (5 + n % 7)) for n in range(400)]
+    model = TranslationModel(Encoder(CONFIG), 3000, settings.decoder)
+    midtrain.report_memory(model, settings, segments, Vocabularies(Letters()), processes=1)
+    for lines in told:
+        assert len(lines) == 2 and "optim.checkpoint_blocks=true" in lines[1] and "optim.accumulate=" in lines[1]
+
+
+def test_a_processor_is_told_nothing(capsys):
+    print_memory(like_paper, [1, 2], OptimSettings(), torch.device("cpu"))
+    assert capsys.readouterr().out == ""
