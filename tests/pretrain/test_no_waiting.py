@@ -1,5 +1,7 @@
 """A whole step of stage 1 on a fake GPU, forward and backward: it runs, and the processor does not wait."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -9,7 +11,10 @@ from mmpt.pretrain.run import CONFIGS
 from mmpt.pretrain.settings import PretrainSettings
 from mmpt.pretrain.task import AudioVisualTask, Batch, Collate
 from mmpt.training.distributed import Counts
+from mmpt.training.optimizer import make_optimizer
+from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import load_settings
+from mmpt.training.trainer import Trainer
 
 from helpers.no_waiting import NoWaiting, backward, fake_gpu, to_fake_gpu
 
@@ -48,6 +53,7 @@ def task_of(settings: PretrainSettings) -> AudioVisualTask:
         ["objective=mae+clr"],
         ["objective=mae+clr", "video.pool=attention", "video.contrast=pictures"],
         ["objective=mae+clr", "masked.clr_sees=masked"],
+        ["objective=mae+clr", "optim.checkpoint_blocks=true"],
     ],
     ids=lambda options: " ".join(option.split(".")[-1] for option in options),
 )
@@ -65,3 +71,24 @@ def test_a_step_does_not_wait(options, samples, bfloat16):
     for name, weight in task.model.named_parameters():
         assert weight.grad is not None and weight.grad.dtype == torch.float32, name
         assert weight.grad.shape == weight.shape and weight.grad.device.type == "cuda", name
+
+
+@pytest.mark.slow
+def test_an_update_of_the_weights_does_not_wait(tmp_path):
+    """Bad updates are counted beside it: their number is copied to pinned memory, which a fake GPU does not have."""
+    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", ["objective=clr"])
+    model = build_model(settings)
+    trainer = object.__new__(Trainer)
+    trainer.settings, trainer.folder = settings, RunFolder(tmp_path)
+    trainer.bad_updates = SimpleNamespace(
+        check=lambda run: None, add=lambda norm: norm.isfinite().logical_not().float()
+    )
+    with fake_gpu() as mode:
+        trainer.task = SimpleNamespace(model=to_fake_gpu(model, mode))
+        for weight in trainer.task.model.parameters():
+            weight.grad = torch.randn_like(weight)
+        trainer.optimizer = make_optimizer(trainer.task.model, settings.optim)
+        with NoWaiting():
+            norm, is_bad = trainer.apply_gradients()
+    assert norm.device.type == is_bad.device.type == "cuda"
+    assert all(weight.grad is None for weight in trainer.task.model.parameters())
