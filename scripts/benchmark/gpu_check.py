@@ -61,7 +61,7 @@ ITEMS = {
         "ragged against equal lengths, compiled and not; activation checkpointing",
     ),
     "superb": Item("superb_tasks", ("ks", "asr"), 60, "S3PRL's loop with kept states and without"),
-    "memory": Item("memory", OBJECTIVES, 8, "measured peak against the estimate before a run"),
+    "memory": Item("memory", OBJECTIVES, 12, "measured peak against the estimate before a run"),
 }
 EXAMPLES = """\
 examples:

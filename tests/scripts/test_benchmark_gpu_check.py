@@ -63,11 +63,8 @@ def test_every_part_has_figures_or_a_reason(figures):
     assert measured | set(figures["not_run"]) == {
         f"{name}.{part}" for name, item in gpu_check.ITEMS.items() for part in item.parts
     }
-    assert {name for name, why in figures["not_run"].items() if why == "s3prl is not installed"} == {
-        "superb.ks",
-        "superb.asr",
-    }
-    assert set(figures["not_run"]) <= {"superb.ks", "superb.asr", "memory.stage2"}
+    assert set(figures["not_run"].values()) == {"s3prl is not installed"}
+    assert set(figures["not_run"]) == {"superb.ks", "superb.asr"}
 
 
 @pytest.mark.slow
@@ -93,7 +90,7 @@ def test_steps_are_counted_and_timed(figures):
     assert figures["items"]["hubert"]["float32"]["hubert_over_ours"] > 0
     assert figures["items"]["grid"]["eager"]["ragged_over_equal"] > 0
     assert figures["items"]["grid"]["checkpoint"]["with"]["clips_per_s"] > 0
-    assert figures["items"]["memory"]["mae"]["estimate_gb"] > 0
+    assert all(figures["items"]["memory"][objective]["estimate_gb"] > 0 for objective in gpu_check.OBJECTIVES)
 
 
 @pytest.mark.slow

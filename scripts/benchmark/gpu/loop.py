@@ -97,6 +97,12 @@ def largest_loop(check: Check, objective: str) -> tuple[Loop, int]:
     return _last[objective]
 
 
+def forget_loops() -> None:
+    """Free the memory of the loop that is kept."""
+    _last.clear()
+    gc.collect()
+
+
 _last: dict[str, tuple[Loop, int]] = {}
 
 
