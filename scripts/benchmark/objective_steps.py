@@ -19,7 +19,7 @@ from mmpt.upstream.mmpt_av.layout import Layout
 from mmpt.upstream.operations import operation_counter
 from mmpt.upstream.progress import Progress
 
-SAMPLES = 10 * SAMPLE_RATE  # of a clip
+SHORTEST, LONGEST = 2 * SAMPLE_RATE, 10 * SAMPLE_RATE  # samples of a clip
 # The decoder sees as many tokens as if some were dropped.
 ALL_TOKENS = ["masked.audio_share=0", "masked.video_share=0", "masked.loss_on=all"]
 
@@ -42,14 +42,15 @@ class Step:
         )
         self.video = mean_tubelets(pictures, video) if settings.needs_only_tubelet_means else pictures
         self.video = self.video.to(self.device)
-        layout = Layout([SAMPLES] * self.batch)
-        wavs = [0.1 * torch.randn(SAMPLES, generator=generator) for _ in range(self.batch)]
+        shortest = SHORTEST if arguments.ragged else LONGEST
+        samples = torch.randint(shortest, LONGEST + 1, (self.batch,), generator=generator).tolist()
+        layout = Layout(samples)
+        wavs = [0.1 * torch.randn(n, generator=generator) for n in samples]
         self.joined, self.layout = layout.join(wavs).to(self.device), layout.to(self.device)
         self.counts, self.masks = {"clips": self.batch}, None
         if "audio" in self.model.losses:  # in training, the processes that read clips draw the masks
-            self.masks = draw_masks(
-                settings.masked, 0, 0, [str(i) for i in range(self.batch)], [SAMPLES] * self.batch, video.tokens
-            )
+            names = [str(i) for i in range(self.batch)]
+            self.masks = draw_masks(settings.masked, 0, 0, names, samples, video.tokens)
             self.counts |= {"audio_frames": len(self.masks.audio_wanted), "video_tubelets": self.masks.video_wanted}
             self.masks = self.masks.to(self.device)
         self.seconds: list[float] = []

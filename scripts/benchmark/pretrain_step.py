@@ -1,4 +1,4 @@
-"""Time a training step of stage 1 on clips of noise of 10 s.
+"""Time a training step of stage 1 on clips of noise, of 10 s or with --ragged of 2 to 10 s.
 
 First the masked objective with dropped tokens against the same model encoding all tokens, step by step in turn in one
 process; then each objective by itself, with its arithmetic and memory.
@@ -14,7 +14,7 @@ from mmpt.upstream.repository import REPOSITORY
 EXAMPLES = """\
 examples:
   python scripts/benchmark/pretrain_step.py                          2 clips a step, some ten minutes on a CPU
-  python scripts/benchmark/pretrain_step.py --batch 64 --steps 20    on a GPU (bfloat16)
+  python scripts/benchmark/pretrain_step.py --batch 64 --steps 20 --ragged --compile    on a GPU (bfloat16)
 """
 
 
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         "--steps", type=int, default=5, help="timed steps of each, after one that is not (default: %(default)s)"
     )
     p.add_argument("--threads", type=int, default=2, help="threads of the processor (default: %(default)s)")
+    p.add_argument("--ragged", action="store_true", help="clips of 2 to 10 s")
     p.add_argument("--compile", action="store_true", help="with torch.compile")
     p.add_argument("overrides", nargs="*", metavar="NAME=VALUE", help="settings that override the config's")
     return p
