@@ -13,6 +13,7 @@ MAY_CHANGE = (
     "patience",
     "optim.checkpoint_blocks",
     "data.workers",
+    "data.decode",
     "data.manifest",
     "data.root",
 )
