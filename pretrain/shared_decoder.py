@@ -9,6 +9,7 @@ from mmpt.pretrain.transformer import attend_to_neighbours, transformer
 from mmpt.pretrain.tubelets import pick_tokens, rows_of
 from mmpt.pretrain.video_encoder import VideoPositions
 from mmpt.upstream.mmpt_av.conformer import sinusoids
+from mmpt.upstream.mmpt_av.linear import Linear
 from mmpt.upstream.mmpt_av.recompute import run_block
 
 
@@ -23,14 +24,14 @@ class SharedDecoder(nn.Module):
     def __init__(self, settings: MaskedSettings, video: VideoSettings, d_audio: int, n_mels: int):
         super().__init__()
         width = settings.decoder_width
-        self.audio_in, self.video_in = nn.Linear(d_audio, width), nn.Linear(video.d_model, width)
+        self.audio_in, self.video_in = Linear(d_audio, width), Linear(video.d_model, width)
         # Zeroed tokens are encoded with the rest: no place is left to fill, and a mask token would get no gradient.
         self.audio_token = nn.Parameter(torch.zeros(width)) if settings.audio_mask == "drop" else None
         self.video_token = nn.Parameter(torch.zeros(width))
         self.video_positions = VideoPositions(video, width)
         self.blocks = transformer(width, settings.decoder_layers, settings.decoder_heads)
         self.norm = nn.LayerNorm(width)
-        self.audio_out, self.video_out = nn.Linear(width, FRAMES_A_TOKEN * n_mels), nn.Linear(width, video.pixels)
+        self.audio_out, self.video_out = Linear(width, FRAMES_A_TOKEN * n_mels), Linear(width, video.pixels)
         for token in (self.audio_token, self.video_token):
             if token is not None:
                 nn.init.normal_(token, std=0.02)

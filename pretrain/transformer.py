@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmpt.upstream.mmpt_av.linear import Linear, linear
+
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention. Its parameters have the names and the initialisation of `nn.MultiheadAttention`."""
@@ -15,13 +17,13 @@ class SelfAttention(nn.Module):
         self.n_heads = n_heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * d_model, d_model))  # queries, keys, values
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * d_model))
-        self.out_proj = nn.Linear(d_model, d_model)
+        self.out_proj = Linear(d_model, d_model)
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
         """Attend to the visible tokens (see TransformerBlock.forward): (B, T, d_model) to the same shape."""
-        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias).unflatten(2, (3, self.n_heads, -1))
+        qkv = linear(x, self.in_proj_weight, self.in_proj_bias).unflatten(2, (3, self.n_heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, d_model / heads)
         # Flash attention takes no mask. With one, GPUs use the memory-efficient kernel, which keeps no (T, T) weights.
         mask = None if visible is None else visible[:, None, None]
@@ -40,8 +42,8 @@ class TransformerBlock(nn.Module):
     def __init__(self, d_model: int, n_heads: int):
         super().__init__()
         self.self_attn = SelfAttention(d_model, n_heads)
-        self.linear1 = nn.Linear(d_model, 4 * d_model)
-        self.linear2 = nn.Linear(4 * d_model, d_model)
+        self.linear1 = Linear(d_model, 4 * d_model)
+        self.linear2 = Linear(4 * d_model, d_model)
         self.norm1 = nn.LayerNorm(d_model)
         self.norm2 = nn.LayerNorm(d_model)
 

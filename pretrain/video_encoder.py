@@ -8,6 +8,7 @@ from mmpt.pretrain.settings import VideoSettings
 from mmpt.pretrain.transformer import transformer
 from mmpt.pretrain.tubelets import cut_tubelets, mean_tubelets, motion_of, normalise_pixels
 from mmpt.upstream.mmpt_av.conformer import sinusoids
+from mmpt.upstream.mmpt_av.linear import Linear
 from mmpt.upstream.mmpt_av.recompute import run_block
 
 
@@ -53,7 +54,7 @@ class VideoEncoder(nn.Module):
     def __init__(self, settings: VideoSettings):
         super().__init__()
         self.settings = settings
-        self.embedding = nn.Linear(settings.pixels, settings.d_model)
+        self.embedding = Linear(settings.pixels, settings.d_model)
         self.positions = VideoPositions(settings, settings.d_model)
         self.blocks = transformer(settings.d_model, settings.n_layers, settings.n_heads)
         self.norm = nn.LayerNorm(settings.d_model)
