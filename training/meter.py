@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmpt.training.distributed import World
 from mmpt.upstream.mmpt_av.recompute import watch_recomputation
+from mmpt.upstream.operations import operation_counter
 
 # Dense bfloat16 products, TFLOP/s, from the makers' data sheets. The first name found in the device's name counts.
 PEAK_TFLOPS = {
@@ -67,7 +67,7 @@ class FlopCount:
         if not self.enabled or self.per_unit is not None:
             yield
             return
-        counter, repeated = FlopCounterMode(display=False), []
+        counter, repeated = operation_counter(), []
 
         @contextmanager
         def again() -> Iterator[None]:
