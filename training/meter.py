@@ -50,6 +50,16 @@ def peak_memory(device: torch.device) -> dict[str, float]:
     return {"peak_memory_gb": torch.cuda.max_memory_allocated(device) / 1e9} if device.type == "cuda" else {}
 
 
+def in_short(figures: dict[str, float], unit: str) -> str:
+    """Return the figures of a report that the progress bar shows."""
+    shown = [
+        f"loss {figures['loss']:.3f}",
+        f"{figures[unit + '_per_s']:.0f} {unit}/s",
+        f"waits {figures['data_wait_percent']:.0f} %",
+    ]
+    return ", ".join(shown + ([f"MFU {figures['mfu_percent']:.0f} %"] if "mfu_percent" in figures else []))
+
+
 class FlopCount:
     """Count the floating-point operations of the first micro-batch, forward and backward, as they are run.
 

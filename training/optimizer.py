@@ -24,6 +24,12 @@ def restore_optimizer(optimizer: torch.optim.AdamW, state: dict) -> None:
     optimizer.load_state_dict({**state, "param_groups": groups})
 
 
+def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, settings: OptimSettings) -> None:
+    """Set the learning rate of an update; `step` counts from 0."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(step, settings)
+
+
 def learning_rate(step: int, settings: OptimSettings) -> float:
     """Return the learning rate of an update; `step` counts from 0.
 

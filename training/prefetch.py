@@ -43,7 +43,8 @@ class Prefetcher:
             current = torch.cuda.current_stream(self.device)
             current.wait_stream(self.stream)
             for tensor in tensors_in(copied):
-                tensor.record_stream(current)  # else its memory could be given to the next copy too early
+                if tensor.device.type == "cuda":
+                    tensor.record_stream(current)  # else its memory could be given to the next copy too early
         return copied
 
     def each(self, batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -1,7 +1,6 @@
 """The training loop of both stages, in one process or in many."""
 
 import gc
-import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -11,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmpt.training.bad_updates import BadUpdates
+from mmpt.training.best import Best
 from mmpt.training.checkpoints import Checkpoints, export_encoder
 from mmpt.training.device import autocast, set_precision, uses_bfloat16
 from mmpt.training.distributed import Counts, World
-from mmpt.training.meter import FlopCount, Meter, peak_memory, peak_tflops
-from mmpt.training.optimizer import learning_rate, make_optimizer, restore_optimizer
+from mmpt.training.meter import FlopCount, Meter, in_short, peak_memory, peak_tflops
+from mmpt.training.optimizer import make_optimizer, restore_optimizer, set_learning_rate
 from mmpt.training.prefetch import Prefetcher
 from mmpt.training.resuming import check_resumable, random_state, restore_random_state
 from mmpt.training.run_folder import RunFolder
@@ -72,8 +72,7 @@ class Trainer:
         self.epoch = 0
         self.epoch_step = 0  # updates done in this epoch
         self.saved_step: int | None = None
-        self.best: float | None = None
-        self.validations_since_best = 0
+        self.best = Best()
         self.bad_updates = BadUpdates(self.device)
         self.prefetcher = Prefetcher(self.device)
         # Weights are drawn alike on all ranks, dropout is not.
@@ -90,7 +89,7 @@ class Trainer:
     @property
     def has_ended(self) -> bool:
         """Whether the last update is done."""
-        return self.step >= self.settings.optim.steps or 0 < self.settings.patience <= self.validations_since_best
+        return self.step >= self.settings.optim.steps or 0 < self.settings.patience <= self.best.since
 
     def run(self) -> None:
         """Train from the current step to the end."""
@@ -126,7 +125,7 @@ class Trainer:
 
         Nothing waits for the GPU before the next update is prepared.
         """
-        self.set_learning_rate()
+        set_learning_rate(self.optimizer, self.step, self.settings.optim)
         self.set_trained_weights()
 
         self.statistics.begin()
@@ -154,11 +153,6 @@ class Trainer:
             if is_best or is_scheduled:
                 self.save(is_best, is_scheduled)
         return upcoming
-
-    def set_learning_rate(self) -> None:
-        """Set the learning rate of the next update."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.settings.optim)
 
     def set_trained_weights(self) -> None:
         """Put the model into training mode, without the weights that are frozen in the next update."""
@@ -213,13 +207,7 @@ class Trainer:
         figures |= peak_memory(self.device)
         figures |= {"lr": self.optimizer.param_groups[0]["lr"], "epoch": self.epoch}
         self.folder.log(self.step, "train", figures)
-        shown = [
-            f"loss {figures['loss']:.3f}",
-            f"{figures[unit + '_per_s']:.0f} {unit}/s",
-            f"waits {figures['data_wait_percent']:.0f} %",
-        ]
-        shown += [f"MFU {figures['mfu_percent']:.0f} %"] if "mfu_percent" in figures else []
-        self.bar.set_postfix_str(", ".join(shown))
+        self.bar.set_postfix_str(in_short(figures, unit))
         self.meter = Meter()
 
     @torch.no_grad()
@@ -237,15 +225,11 @@ class Trainer:
         figures = self.world.gather(figures)[0]  # ranks must decide alike, even if they differ in the last bit
         self.folder.log(self.step, "dev", figures)
         self.print_line(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-        value = figures[self.task.best_metric]
-        is_best = math.isfinite(value) and (self.best is None or value < self.best)
-        self.best = value if is_best else self.best
-        self.validations_since_best = 0 if is_best else self.validations_since_best + 1
+        is_best = self.best.add(figures[self.task.best_metric])
         if self.has_ended and self.step < self.settings.optim.steps:
-            best = "none" if self.best is None else f"{self.best:.4g}"
             self.print_line(
-                f"step {self.step}: {self.validations_since_best} validations without a better dev "
-                f"{self.task.best_metric} than {best}: training ends (patience)"
+                f"step {self.step}: {self.best.since} validations without a better dev {self.task.best_metric} "
+                f"than {self.best}: training ends (patience)"
             )
         return is_best
 
@@ -261,10 +245,10 @@ class Trainer:
         content = {
             "epoch": self.epoch,
             "position": self.epoch_step,
-            "best": self.best,
+            "best": self.best.value,
             "is_best": is_best,
             "bad_steps": self.bad_updates.in_a_row(),
-            "disappointments": self.validations_since_best,
+            "disappointments": self.best.since,
             "data_mark": self.task.data_checksum,
             "model": self.task.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -311,6 +295,6 @@ class Trainer:
         restore_optimizer(self.optimizer, state["optimizer"])
         restore_random_state(state["random"][self.world.rank], self.device)
         self.step, self.epoch, self.epoch_step = state["step"], state["epoch"], state["position"]
-        self.best, self.validations_since_best = state["best"], state["disappointments"]
+        self.best = Best(state["best"], state["disappointments"])
         self.saved_step = self.step
         self.bad_updates = BadUpdates(self.device, state["bad_steps"])

@@ -136,10 +136,12 @@ def test_a_gpu_copies_on_its_own_stream_at_most_one_batch_ahead(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: side)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: compute)
     monkeypatch.setattr(torch.cuda, "stream", stream)
-    monkeypatch.setattr("mmpt.training.prefetch.tensors_in", lambda batch: [SimpleNamespace(record_stream=record)])
 
-    def record(stream):
-        events.append(f"memory kept for {stream.name}")
+    def tensors_of(batch):
+        record = lambda stream: events.append(f"memory kept for {stream.name}")  # noqa: E731
+        return [SimpleNamespace(device=GPU, record_stream=record), torch.zeros(1)]
+
+    monkeypatch.setattr("mmpt.training.prefetch.tensors_in", tensors_of)
 
     prefetcher = Prefetcher(GPU)
     a, b, c = (Traced(name, events) for name in "abc")
