@@ -12,6 +12,7 @@ from mmpt.scripts.benchmark.gpu.record import Figures
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, attention
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.packing import Packing, Places
+from mmpt.upstream.mmpt_av.precision import computing_in
 
 LENGTHS_S = (10.0, 7.3, 3.1, 0.5, 0.04)
 STATES = (250, 183, 78, 13, 1)
@@ -33,11 +34,11 @@ def encoder_states(check: Check, part: str) -> Figures:
     lengths = [length / 10 for length in LENGTHS_S[:3]] if check.small else LENGTHS_S
     wavs = [0.1 * torch.randn(max(1, int(SAMPLE_RATE * length))) for length in lengths]
     encoder = Encoder(EncoderConfig.preset(check.preset)).eval()
-    reference = states_and_gradients(encoder, wavs, None)
+    reference = states_and_gradients(encoder, wavs)
     placed, there = copy.deepcopy(encoder).to(check.device), [wav.to(check.device) for wav in wavs]
-    half = check.half(part == "bfloat16")
-    batch = states_and_gradients(placed, there, half)
-    alone = [states_and_gradients(placed, [wav], half) for wav in there]
+    with computing_in(part, check.device):
+        batch = states_and_gradients(placed, there)
+        alone = [states_and_gradients(placed, [wav]) for wav in there]
     states = torch.cat([states for states, _ in alone])
     gradients = [sum(each) for each in zip(*(gradients for _, gradients in alone))]
     return {
@@ -50,16 +51,10 @@ def encoder_states(check: Check, part: str) -> Figures:
     }
 
 
-def states_and_gradients(
-    encoder: Encoder, wavs: list[Tensor], half: torch.autocast | None
-) -> tuple[Tensor, list[Tensor]]:
+def states_and_gradients(encoder: Encoder, wavs: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Return the last states (total, C), and the gradients of the sum of their squares, in float32 on the CPU."""
     encoder.zero_grad(set_to_none=True)
-    if half is None:
-        output = encoder(wavs)
-    else:
-        with half:
-            output = encoder(wavs)
+    output = encoder(wavs)
     last = [states[:n] for states, n in zip(output.hidden_states[-1].float(), output.lengths.tolist())]
     loss = torch.cat(last).square().sum()
     loss.backward()

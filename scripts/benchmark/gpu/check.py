@@ -83,10 +83,6 @@ class Check:
         """Yield numbers while the part has time; in small, one."""
         return self.clock.rounds(1, 1) if self.small else self.clock.rounds(least, most)
 
-    def half(self, enabled: bool = True) -> torch.autocast:
-        """Return bfloat16's context."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
-
 
 @contextmanager
 def uncompiled() -> Iterator[None]:

@@ -1,18 +1,17 @@
 """The rest of the grid: ragged against equal lengths a state, in both precisions, compiled or not; checkpointing."""
 
-import dataclasses
 import statistics
 
 import numpy
 import torch
 
 from mmpt.scripts.benchmark.encoder_steps import calls_of
-from mmpt.scripts.benchmark.gpu.check import Check, NotHere, PeakMemory, uncompiled
+from mmpt.scripts.benchmark.gpu.check import Check, PeakMemory, uncompiled
 from mmpt.scripts.benchmark.gpu.loop import SIZES, SMALL_SIZES, make_loop
 from mmpt.scripts.benchmark.gpu.record import Figures
 from mmpt.scripts.benchmark.timing import alternate, ratios
-from mmpt.training.settings import OptimSettings
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.mmpt_av.precision import computing_in
 
 UTTERANCES, SHORTEST, LONGEST = 128, 200, 1000  # feature frames
 
@@ -31,8 +30,8 @@ def lengths(check: Check, dtype: str, compiled: bool) -> Figures:
     """Compare training steps of the encoder on ragged and on equal lengths, with as many states in both."""
     config = EncoderConfig.preset(check.preset)
     number = 4 if check.small else UTTERANCES
-    drawn = numpy.random.default_rng(18).integers(SHORTEST, LONGEST, number) // (10 if check.small else 1) * 4 // 4
-    batches = {"ragged": drawn.tolist(), "equal": [int(drawn.mean()) // 4 * 4] * number}
+    drawn = numpy.random.default_rng(18).integers(SHORTEST, LONGEST, number) // (10 if check.small else 1)
+    batches = {"ragged": drawn.tolist(), "equal": [int(drawn.mean())] * number}
     encoder = Encoder(config).to(check.device)
     if compiled:
         encoder.compile_blocks()
@@ -40,7 +39,8 @@ def lengths(check: Check, dtype: str, compiled: bool) -> Figures:
         name: [torch.randn(n, config.n_mels, device=check.device) for n in frames] for name, frames in batches.items()
     }
     calls = {name: calls_of(encoder, given, True, dtype) for name, given in feats.items()}
-    times = alternate(calls, check.rounds(), check.device, warm_up=1 if check.small else 3)
+    with computing_in(dtype, check.device):
+        times = alternate(calls, check.rounds(), check.device, warm_up=1 if check.small else 3)
     states = {name: sum(-(-n // 4) for n in frames) for name, frames in batches.items()}
     a_state = {name: [t / states[name] for t in each] for name, each in times.items()}
     return {
@@ -55,8 +55,6 @@ def lengths(check: Check, dtype: str, compiled: bool) -> Figures:
 
 def checkpointing(check: Check) -> Figures:
     """Compare steps of MAE with and without activation checkpointing."""
-    if "checkpoint_blocks" not in {field.name for field in dataclasses.fields(OptimSettings)}:
-        raise NotHere("there is no setting optim.checkpoint_blocks")
     size = (SMALL_SIZES if check.small else SIZES)["mae"]
     figures: Figures = {"objective": "mae", "clips_a_step": size}
     for way, _ in zip(("true", "false"), check.clock.split_part(2)):

@@ -9,6 +9,7 @@ from mmpt.scripts.benchmark import encoder_extraction
 from mmpt.scripts.benchmark.gpu.check import Check, NotHere
 from mmpt.scripts.benchmark.gpu.record import Figures
 from mmpt.scripts.benchmark.timing import alternate, ratios
+from mmpt.upstream.mmpt_av.precision import computing_in
 
 REPEATED = 2  # the benchmark's waveforms
 SMALL: dict[str, Any] = {
@@ -31,7 +32,7 @@ def measure(part: str, check: Check) -> Figures:
         wavs = [wav[: len(wav) // 20] for wav in wavs[:3]]
     config = HubertConfig(**SMALL) if check.small else HubertConfig()
     calls = encoder_extraction.calls_of(check.preset, config, [wav.to(check.device) for wav in wavs])
-    with check.half(part == "bfloat16"):
+    with computing_in(part, check.device):
         times = alternate(calls, check.rounds(), check.device, warm_up=2)
     rates = {f"{name.replace(' ', '_')}_per_s": len(wavs) / statistics.median(each) for name, each in times.items()}
     return {

@@ -67,16 +67,20 @@ def make_loop(
     check: Check, objective: str, size: int, *overrides: str, lengths_s: tuple[float, float] = CLIPS_S
 ) -> Loop:
     """Return the loop of an objective on `size` clips, of lengths between the two, or on so many frames a step."""
-    compiled = f"compile={str(check.compiles).lower()}"
+    words = (
+        f"compile={str(check.compiles).lower()}",
+        "optim.accumulate=1",
+        "optim.checkpoint_blocks=false",
+        *overrides,
+    )
     if objective == "stage2":
         from mmpt.scripts.benchmark.gpu.noise_speech import speech_batches, speech_task
 
-        step = (f"data.batch_frames={size}", "optim.accumulate=1")
-        speech = speech_task(check.midtraining(compiled, *step, *overrides), check.folder)
+        speech = speech_task(check.midtraining(f"data.batch_frames={size}", *words), check.folder)
         return Loop(check, speech, speech_batches(speech, BATCHES))
     from mmpt.scripts.benchmark.gpu.noise_clips import clip_batches, noise_task
 
-    settings = check.pretraining(objective, compiled, f"data.batch_size={size}", *overrides)
+    settings = check.pretraining(objective, f"data.batch_size={size}", *words)
     clips = noise_task(settings, check.folder, BATCHES * size, lengths_s, check.small)
     return Loop(check, clips, clip_batches(clips, size, BATCHES))
 
