@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from mmpt.upstream import threads
@@ -58,7 +59,7 @@ def patch_trainer(loads: list[int], updates: int, as_before: bool, times: dict[i
             units = count_units(trainer)
             parts = trainer.settings.optim.accumulate
             upcoming = prepared_updates(trainer.task, endless(trainer), parts, trainer.world, stop, trainer.prefetcher)
-            update = next(upcoming)
+            update: Any = next(upcoming)
             for _ in range(WARM_UP):
                 update = trainer.train_step(update, upcoming)
             for load in loads:
