@@ -98,8 +98,7 @@ class Meter:
 
     def __init__(self):
         self.losses: dict[str, Tensor] = {}
-        self.norm: float | Tensor = 0.0
-        self.skipped: float | Tensor = 0.0
+        self.norm, self.skipped = torch.zeros(()), torch.zeros(())
         self.steps = self.units = 0
         self.waited_s = self.paused_s = 0.0
         self.started = time.perf_counter()
