@@ -104,7 +104,11 @@ def one_by_one() -> Iterator[None]:
         yield
 
 
-WAYS: dict[str, Callable[[], AbstractContextManager]] = {"after": ExitStack, "before": one_by_one}
+WAYS: dict[str, Callable[[], AbstractContextManager]] = {
+    "after": ExitStack,
+    "uncompiled": uncompiled,
+    "before": one_by_one,
+}
 
 
 @cache

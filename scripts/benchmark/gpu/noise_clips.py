@@ -74,8 +74,11 @@ def noise_task(
 
 def clip_batches(task: NoiseTask, size: int, number: int) -> list[Batch]:
     """Return so many different batches of the first clips, in pinned memory where there is a GPU."""
-    with ThreadPoolExecutor() as threads:
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)  # of each thread here
+    with ThreadPoolExecutor(cores) as threads:
         items = list(threads.map(task.train.__getitem__, [(0, i) for i in range(size * number)]))
+    torch.set_num_threads(cores)
     collate = Collate(task.settings)
     batches = [collate(items[n : n + size]) for n in range(0, len(items), size)]
     return [batch.pin_memory() for batch in batches] if task.device.type == "cuda" else batches

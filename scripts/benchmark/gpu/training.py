@@ -1,4 +1,4 @@
-"""Training steps of each objective: packed attention and compiled blocks against neither, in turn in one process."""
+"""Training steps of each objective with packed attention and compiled blocks, without the latter, and without both."""
 
 import statistics
 
@@ -9,7 +9,7 @@ from mmpt.training.device import uses_bfloat16
 
 
 def measure(part: str, check: Check) -> Figures:
-    """Return rate, MFU and peak memory of an objective's steps, each both ways."""
+    """Return rate, MFU and peak memory of an objective's steps, each in all ways."""
     before = graphs()
     loop, size = largest_loop(check, part)
     flops = loop.flops()
