@@ -17,7 +17,7 @@ from mmpt.upstream.operations import operation_counter
 from mmpt.upstream.progress import Progress
 
 # Clips (frames, for stage 2) of a step; halved until they fit.
-SIZES = {"clr": 256, "mae": 64, "mae+clr": 48, "stage2": 40_000}
+SIZES = {"clr": 256, "mae": 96, "mae+clr": 64, "stage2": 160_000}
 SMALL_SIZES = {"clr": 4, "mae": 3, "mae+clr": 3, "stage2": 600}
 BATCHES = 2
 CLIPS_S = (2.0, 10.0)  # the shortest and the longest clip
