@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmpt.upstream.mmpt_av.attention import to_visible
 from mmpt.upstream.mmpt_av.linear import Linear, linear
 
 
@@ -25,9 +26,7 @@ class SelfAttention(nn.Module):
         """Attend to the visible tokens (see TransformerBlock.forward): (B, T, d_model) to the same shape."""
         qkv = linear(x, self.in_proj_weight, self.in_proj_bias).unflatten(2, (3, self.n_heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, d_model / heads)
-        # Flash attention takes no mask. With one, GPUs use the memory-efficient kernel, which keeps no (T, T) weights.
-        mask = None if visible is None else visible[:, None, None]
-        heads = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        heads = F.scaled_dot_product_attention(q, k, v) if visible is None else to_visible(q, k, v, visible)
         out: Tensor = self.out_proj(heads.transpose(1, 2).flatten(2))
         return out
 

@@ -53,7 +53,7 @@ FILES = sorted(
 
 
 def third_party(path) -> set[str]:
-    """Return the distributions that a file imports from, torch left out."""
+    """Return the distributions that a file imports from, without torch and Triton, which comes with torch for GPUs."""
     names = set()
     for node in ast.walk(ast.parse((REPOSITORY / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -61,7 +61,7 @@ def third_party(path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names.add(node.module)
     found = {distribution for module, distribution in THROUGH.items() if module in names}
-    tops = {name.split(".")[0] for name in names} - {"mmpt", "torch", *sys.stdlib_module_names}
+    tops = {name.split(".")[0] for name in names} - {"mmpt", "torch", "triton", *sys.stdlib_module_names}
     return found | {DISTRIBUTIONS.get(top, top).lower() for top in tops}
 
 

@@ -75,15 +75,32 @@ def flash_attention(
 
 def padded(qkv: Tensor, places: Places, p: float) -> Tensor:
     """Attend in a padded batch, in which a mask hides the padding."""
-    batch = places.pad(qkv.flatten(1)).unflatten(2, qkv.shape[1:])
+    batch = places.pad(qkv.flatten(1)).view(*places.visible.shape, *qkv.shape[1:])
     q, k, v = batch.permute(2, 0, 3, 1, 4)  # each (B, heads, longest, C / heads)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=places.visible[:, None, None], dropout_p=p)
-    return places.pack(out.transpose(1, 2).flatten(2)).unflatten(1, qkv.shape[2:])
+    out = to_visible(q, k, v, places.visible, p)
+    return places.pack(out.transpose(1, 2).flatten(2)).view(len(qkv), *qkv.shape[2:])
+
+
+def to_visible(q: Tensor, k: Tensor, v: Tensor, visible: Tensor, p: float = 0.0) -> Tensor:
+    """Return the attention (B, heads, T, d) of a padded batch.
+
+    Args:
+        q, k, v: (B, heads, T, d).
+        visible: (B, T) bool, False on padding, which nothing attends to.
+        p: probability with which weights are dropped.
+    """
+    mask = visible[:, None, None]
+    if q.device.type == "cpu" and torch.compiler.is_compiling():
+        # What torch 2.11 compiles of its own function fails in the backward pass if the next batch has another length.
+        weights = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).masked_fill(~mask, float("-inf")).softmax(-1)
+        return dropout(weights, p) @ v
+    # Flash attention takes no mask. With one, GPUs use the memory-efficient kernel, which keeps no (T, T) weights.
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p)
 
 
 def equal(qkv: Tensor, places: Places, p: float) -> Tensor:
     """Attend in a batch of equally long utterances."""
-    q, k, v = qkv.unflatten(0, places.visible.shape).permute(2, 0, 3, 1, 4)
+    q, k, v = qkv.view(*places.visible.shape, *qkv.shape[1:]).permute(2, 0, 3, 1, 4)
     return within(q, k, v, p).transpose(1, 2).flatten(0, 1)
 
 

@@ -31,7 +31,8 @@ def depthwise_inside(x: Tensor, weight: Tensor, places: Places) -> Tensor:
     if x.device.type == "cuda" and HAS_TRITON and x.dtype is not torch.float64:
         from .depthwise_triton import depthwise as on_gpu
 
-        return on_gpu(x, weight, places.owners)
+        out: Tensor = on_gpu(x, weight, places.owners)
+        return out
     if not torch.compiler.is_compiling() and places.packing.dense:
         return depthwise(x.view(*places.visible.shape, -1), weight).reshape(x.shape)
     return places.gather(depthwise(places.spread(x, weight.shape[-1] // 2)[None], weight)[0])

@@ -17,13 +17,13 @@ class GatherRows(torch.autograd.Function):
         dist.all_gather_into_tensor(padded, pad_rows(rows, max(sizes)))
         if min(sizes) == max(sizes):
             return padded
-        return torch.cat([theirs[:size] for theirs, size in zip(padded.split(max(sizes)), sizes)])
+        return torch.cat([theirs[:size] for theirs, size in zip(torch.split(padded, max(sizes)), sizes)])
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         longest = max(context.sizes)
         if min(context.sizes) < longest:
-            gradient = torch.cat([pad_rows(theirs, longest) for theirs in gradient.split(context.sizes)])
+            gradient = torch.cat([pad_rows(theirs, longest) for theirs in torch.split(gradient, context.sizes)])
         own = gradient.new_empty(longest, *gradient.shape[1:])
         dist.reduce_scatter_tensor(own, gradient.contiguous())
         return own[: context.own], None

@@ -10,7 +10,7 @@ from torch._dynamo.utils import counters
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.filterbank import layout_of
 
-SIZES = {"conv_channels": 8, "d_model": 8, "n_layers": 2, "n_heads": 2, "ffn_dim": 16, "depthwise_kernel": 3}
+SIZES = {"conv_channels": 8, "d_model": 16, "n_layers": 2, "n_heads": 2, "ffn_dim": 16, "depthwise_kernel": 3}
 
 
 def step(encoder: Encoder, samples: list[int]) -> torch.Tensor:
