@@ -27,17 +27,29 @@ def choose_way(qkv: Tensor, places: Places) -> Way:
     """Return the way that serves a batch.
 
     GPUs want few, large kernels. In half precision flash attention takes a whole ragged batch in one call and computes
-    no padding. It knows no float32, and old GPUs do not have it: there the batch is padded for attention alone. A
-    processor starts kernels at no cost and computes utterance by utterance, without mask, padding or extra memory.
+    no padding. It knows no float32 and not every width of a head, and old GPUs do not have it: there the batch is
+    padded for attention alone. A processor starts kernels at no cost and computes utterance by utterance, without mask,
+    padding or extra memory.
     Compiled code must not depend on the number of utterances: it pads where it cannot use flash attention.
     """
-    if qkv.device.type == "cuda" and qkv.dtype in (torch.bfloat16, torch.float16) and has_flash_attention():
+    if suits_flash_attention(qkv) and has_flash_attention():
         return packed
     if torch.compiler.is_compiling():
         return padded
     if places.packing.dense:
         return equal
     return one_by_one if qkv.device.type == "cpu" else padded
+
+
+def suits_flash_attention(qkv: Tensor) -> bool:
+    """Return True if flash attention knows the device, precision and width of heads of (total, 3, heads, C / heads).
+
+    On some GPUs its backward pass is for widths up to 192.
+    """
+    width = qkv.shape[-1]
+    return (
+        qkv.device.type == "cuda" and qkv.dtype in (torch.bfloat16, torch.float16) and width % 8 == 0 and width <= 192
+    )
 
 
 def has_flash_attention() -> bool:

@@ -4,7 +4,12 @@ On a processor PyTorch's own transposes the sequence, and its weight gradient ta
 convolution. GPUs have kernels of their own (depthwise_triton.py).
 """
 
+import os
+import shutil
+import sysconfig
+from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +22,27 @@ from .packing import Places
 
 BLOCK = 64  # frames of gradient to correlate with the input at a time; 16 to 64 take equally long, 8 twice as long
 
-HAS_TRITON = find_spec("triton") is not None
+
+@cache
+def has_triton() -> bool:
+    """Return True if Triton makes kernels for this machine's GPUs, from Volta on.
+
+    It builds a launcher for each kernel with a C compiler and Python's headers, which not every machine has.
+    """
+    if find_spec("triton") is None:
+        return False
+    if not torch.cuda.is_available():
+        return True  # tensors that say "cuda" here are fake ones, for tests
+    return torch.cuda.get_device_capability() >= (7, 0) and can_build()
+
+
+def can_build() -> bool:
+    """Return True if Triton finds a C compiler and Python's headers; on Windows it brings its own."""
+    if os.name == "nt":
+        return True
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    scheme = sysconfig.get_default_scheme().replace("posix_local", "posix_prefix")  # as Triton does
+    return compiler is not None and Path(sysconfig.get_path("include", scheme), "Python.h").is_file()
 
 
 def depthwise_inside(x: Tensor, weight: Tensor, places: Places) -> Tensor:
@@ -28,7 +53,8 @@ def depthwise_inside(x: Tensor, weight: Tensor, places: Places) -> Tensor:
         weight: (C, 1, K), K odd.
         places: of the utterances, with gaps of K // 2.
     """
-    if x.device.type == "cuda" and HAS_TRITON and x.dtype is not torch.float64:
+    # Compiled code has Triton anyway.
+    if x.device.type == "cuda" and x.dtype is not torch.float64 and (torch.compiler.is_compiling() or has_triton()):
         from .depthwise_triton import depthwise as on_gpu
 
         out: Tensor = on_gpu(x, weight, places.owners)

@@ -19,7 +19,7 @@ VARIANCE_FLOOR = 1e-10
 # Frames of the whole batch whose spectra are in memory at once: an hour needs little more than a minute.
 CHUNK_FRAMES = 8192
 GPU_CHUNK_FRAMES = 65_536  # a GPU has the memory, and starting a kernel costs it more
-GPU_STEP_FRAMES = 4096  # of which a batch on a GPU has a multiple
+GPU_STEP_FRAMES = 4096  # the frames of a batch on a GPU are padded to a multiple of it
 
 
 def mel_banks(n_mels: int) -> Tensor:
@@ -101,9 +101,8 @@ class Filterbank(nn.Module):
     @torch.no_grad()
     def padded(self, joined: Tensor, layout: Layout) -> Tensor:
         """Compute the features (B, F, n_mels) of a joined waveform, zero past each item's own frames."""
-        if (
-            joined.device.type == "cuda"
-        ):  # the plan of a Fourier transform is kept for each number of frames: few of them
+        if joined.device.type == "cuda":
+            # cuFFT makes and keeps a plan for each number of frames: let there be few numbers.
             joined = F.pad(joined, (0, -len(joined) % (GPU_STEP_FRAMES * SHIFT_SAMPLES)))
         with torch.autocast(joined.device.type, enabled=False):  # half precision would cost the log energies 3 digits
             energies = self.energies(joined[None] * 32768.0)[0]

@@ -81,8 +81,8 @@ def test_the_way_is_chosen_by_device_and_precision(monkeypatch):
     monkeypatch.setattr(attention, "has_flash_attention", lambda: True)
     ragged, equal = Packing([3, 5]).places(1), Packing([4, 4]).places(1)
 
-    def way(device, dtype, places):
-        return attention.choose_way(torch.empty(8, 3, 2, 4, device=device, dtype=dtype), places)
+    def way(device, dtype, places, width=8):
+        return attention.choose_way(torch.empty(8, 3, 2, width, device=device, dtype=dtype), places)
 
     assert way("cpu", torch.float32, ragged) is way("cpu", torch.bfloat16, ragged) is attention.one_by_one
     assert way("cpu", torch.float32, equal) is attention.equal
@@ -90,6 +90,8 @@ def test_the_way_is_chosen_by_device_and_precision(monkeypatch):
         assert way("cuda", torch.bfloat16, ragged) is way("cuda", torch.float16, equal) is attention.packed
         assert way("cuda", torch.float32, ragged) is attention.padded
         assert way("cuda", torch.float32, equal) is attention.equal
+        assert way("cuda", torch.bfloat16, ragged, width=20) is attention.padded  # of no use to flash attention
+        assert way("cuda", torch.bfloat16, equal, width=256) is attention.equal
         monkeypatch.setattr(attention, "has_flash_attention", lambda: False)
         assert way("cuda", torch.bfloat16, ragged) is attention.padded
 

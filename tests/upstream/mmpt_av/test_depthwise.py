@@ -112,3 +112,26 @@ def test_the_gpus_kernels_fit_the_compiler():
         backward(y.sum())
     assert y.shape == x.shape and y.dtype is torch.bfloat16
     assert x.grad.dtype is torch.bfloat16 and weight.grad.shape == weight.shape and weight.grad.dtype is torch.float32
+
+
+@pytest.mark.parametrize(
+    "capability, compiler, headers, expected",
+    [
+        ((9, 0), "/usr/bin/gcc", True, True),
+        ((6, 1), "/usr/bin/gcc", True, False),
+        ((9, 0), None, True, False),
+        ((9, 0), "/usr/bin/gcc", False, False),
+    ],
+)
+def test_without_a_compiler_or_on_an_old_gpu_torch_computes_it(
+    capability, compiler, headers, expected, monkeypatch, tmp_path
+):
+    if headers:
+        (tmp_path / "Python.h").touch()
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(module, "find_spec", lambda name: object())
+    monkeypatch.setattr(module.shutil, "which", lambda name: compiler)
+    monkeypatch.setattr(module.sysconfig, "get_path", lambda name, scheme: str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert module.has_triton.__wrapped__() is expected
