@@ -21,9 +21,9 @@ class RunningStatistics:
     """
 
     def __init__(self, model: nn.Module, enabled: bool):
-        norms = [module for module in model.modules() if isinstance(module, FrameBatchNorm) and enabled]
-        self.values = [value for norm in norms for value in (norm.running_mean, norm.running_var)]
-        self.numbers = [norm.num_batches_tracked for norm in norms]
+        self.norms = [module for module in model.modules() if isinstance(module, FrameBatchNorm) and enabled]
+        self.values = [value for norm in self.norms for value in (norm.running_mean, norm.running_var)]
+        self.numbers = [norm.num_batches_tracked for norm in self.norms]
         self.before: tuple[list[Tensor], list[Tensor]] = [], []
         self.sums: list[Tensor] = []
         self.numbers_after: list[Tensor] = []
@@ -49,8 +49,9 @@ class RunningStatistics:
 
     def end(self) -> None:
         """Set the statistics to the mean over the parts."""
-        if self.values:
-            torch._foreach_div_(self.sums, self.parts)
+        if not any(norm.training for norm in self.norms):
+            return  # those of a frozen encoder stay, to the bit
+        torch._foreach_div_(self.sums, self.parts)
         self.set(self.sums, self.numbers_after)
 
     def set(self, values: list[Tensor], numbers: list[Tensor]) -> None:

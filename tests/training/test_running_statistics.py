@@ -56,11 +56,16 @@ def test_a_single_part_leaves_the_bits_of_a_plain_pass(enabled):
 
 
 def test_statistics_of_a_frozen_model_stay():
-    norm = FrameBatchNorm(4).eval()
+    torch.manual_seed(0)
+    norm = FrameBatchNorm(64)
+    norm(torch.randn(7, 64))
+    before = buffers(norm.eval())
     statistics = RunningStatistics(norm, enabled=True)
-    statistics.begin()
-    statistics.put_back()
-    norm(torch.randn(7, 4))
-    statistics.collect()
-    statistics.end()
-    assert all(torch.equal(one, other) for one, other in zip(norm.buffers(), FrameBatchNorm(4).buffers()))
+    for _ in range(5):
+        statistics.begin()
+        for _ in range(7):  # the mean of seven equal numbers can differ from them in the last bit
+            statistics.put_back()
+            norm(torch.randn(7, 64))
+            statistics.collect()
+        statistics.end()
+    assert all(torch.equal(one, other) for one, other in zip(norm.buffers(), before))
