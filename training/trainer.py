@@ -33,7 +33,7 @@ def train(task: TrainingTask, settings: TrainSettings, folder: RunFolder, resume
     """Train, validate and save; write `encoder.pt` to the folder at the end.
 
     Training ends after `optim.steps` updates, or after `patience` validations in a row without a better one. SIGTERM
-    and Ctrl-C save a checkpoint after the current update and end the process.
+    and Ctrl-C save a checkpoint and end the process, after the current update or the next, which may be prepared.
 
     Raises:
         InputError: the run to resume had other settings, data or another number of processes; gradients are no longer
