@@ -1,4 +1,4 @@
-"""What a run says of its memory before its first update: whether it fits the GPU, and which setting helps if not."""
+"""What a run reports of its memory before its first update: whether it fits the GPU, and which setting helps if not."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -28,7 +28,8 @@ def print_memory(
         for line in memory_lines(count, choices, settings, free):
             print(line)
     except Exception as error:  # a run must not end because of an estimate: fake tensors do not know all operators
-        print(f"Memory: no estimate ({type(error).__name__}: {str(error).splitlines()[0]})")
+        reason, *_ = str(error).splitlines() or ["no reason given"]
+        print(f"Memory: no estimate ({type(error).__name__}: {reason})")
 
 
 def memory_lines(

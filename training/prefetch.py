@@ -12,8 +12,8 @@ from mmpt.training.task import Batch
 class Prefetcher:
     """Copies batches to the device ahead: on a GPU, on a stream of its own, beside what is computed there.
 
-    The GPU holds two batches at most: the one that it computes and the next. On other devices `start` does nothing
-    ahead of time that `take` would not do.
+    The GPU holds two batches at most: the one that it computes and the next. (Batches whose pictures a GPU decodes have
+    these there already.) On other devices a batch is taken as it is.
     """
 
     def __init__(self, device: torch.device):
@@ -23,7 +23,7 @@ class Prefetcher:
         self.queued: torch.cuda.Event | None = None  # the end of what was queued when the last copy was started
 
     def start(self, batch: Batch) -> None:
-        """Start to copy the batch that is taken next."""
+        """Start to copy the batch that will be taken next."""
         if self.stream is None:
             self.ahead = batch, batch.to(self.device)
             return

@@ -41,7 +41,7 @@ class TrainingTask(Protocol):
     def look_ahead(self, parts: Iterable[Batch], counts: Counts) -> list[Any] | None:
         """Return what the loss of each micro-batch must know of the others; None if it needs nothing.
 
-        It is asked for once an update of several micro-batches, before their losses.
+        Called once in an update of several micro-batches, before their losses.
 
         Args:
             parts: the micro-batches on the model's device, one after another.

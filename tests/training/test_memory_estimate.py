@@ -178,6 +178,17 @@ def test_runs_are_told_how_many_parts_fit(monkeypatch):
         assert len(lines) == 2 and "optim.checkpoint_blocks=true" in lines[1] and "optim.accumulate=" in lines[1]
 
 
+@pytest.mark.parametrize("message, reason", [("first\nsecond", "first"), ("", "no reason given")])
+def test_a_run_does_not_end_because_there_is_no_estimate(message, reason, monkeypatch, capsys):
+    def fail(parts: int) -> Memory:
+        raise AssertionError(message)
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**9, 10**9))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
+    print_memory(fail, [1, 2], OptimSettings(), torch.device("cuda"))
+    assert capsys.readouterr().out == f"Memory: no estimate (AssertionError: {reason})\n"
+
+
 def test_a_processor_is_told_nothing(capsys):
     print_memory(like_paper, [1, 2], OptimSettings(), torch.device("cpu"))
     assert capsys.readouterr().out == ""

@@ -13,7 +13,7 @@ from torch import Tensor
 class Packing:
     """The places of a batch's utterances in the packed sequence.
 
-    Every index is computed on the device from the lengths, which are all that travels: a GPU never has to wait.
+    Only the lengths are copied to a device. Every index is computed from them there, so that a GPU never waits.
 
     Args:
         lengths: frames of each utterance, all at least 1.
@@ -114,9 +114,9 @@ class Packing:
 
 
 class Places(NamedTuple):
-    """A packing as blocks take it: tensors alone, so that compiled code is the same for batches of any size."""
+    """A packing as blocks take it. Compiled code looks at the tensors alone, and serves batches of any size."""
 
-    packing: Packing  # compiled code must not look at it
+    packing: Packing  # compiled code must not look at it: it holds numbers
     owners: Tensor  # (total,) int32, see Packing.owners
     slots: Tensor  # (total,), see Packing.slots
     offsets: Tensor  # (B + 1,)

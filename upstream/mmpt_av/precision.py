@@ -8,9 +8,9 @@ import torch
 
 @contextmanager
 def computing_in(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute matrix products inside in bfloat16 or, for "float32", never in TF32.
+    """Compute matrix products inside in bfloat16; or, for "float32", let no convolution round to TF32.
 
-    On GPUs, PyTorch lets convolutions round float32 to TF32 unless told otherwise.
+    On GPUs, PyTorch lets convolutions do so unless told otherwise.
     """
     if precision == "bfloat16":
         with torch.autocast(device.type, torch.bfloat16):
