@@ -41,8 +41,10 @@ class PartOfContrast:
         device = self.audio.device
         state = random_state(device)
         restore_random_state(self.random, device)
-        yield
-        restore_random_state(state, device)
+        try:
+            yield
+        finally:
+            restore_random_state(state, device)
 
 
 def contrast_parts(

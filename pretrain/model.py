@@ -67,7 +67,7 @@ class AudioVisualModel(nn.Module):
         Args:
             feats: normalised features, packed (frames.total, n_mels).
             frames: of each clip in `feats`.
-            video: (B, 3, frames, size, size) uint8.
+            video: (B, 3, frames, size, size) uint8, or where these are enough the means of tubelets (see ClipBatch).
             masks: None without a masked objective.
             counts: of the update, with `clips`, `audio_frames` and `video_tubelets` (see TrainingTask.loss).
             part: what contrastive learning must know of the update's other micro-batches, if there are any.

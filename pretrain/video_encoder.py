@@ -29,20 +29,21 @@ class VideoPositions(nn.Module):
 class AttentionPooling(nn.Module):
     """Attention pooling with one learned query, as in CoCa (Yu et al. 2022) and SigLIP (Zhai et al. 2023).
 
-    It has no linear layers: one has just embedded the tubelets. The query starts at zero, which gives all tokens the
-    same weight, so that training starts from their mean.
+    It has no linear layers, because the one that embeds the tubelets comes right before it. The query starts at zero,
+    which gives all tokens the same weight, so that training starts from their mean. It is a vector and gets no weight
+    decay, which would pull it back there.
     """
 
     def __init__(self, d_model: int, n_heads: int):
         super().__init__()
-        self.query = nn.Parameter(torch.zeros(n_heads, d_model // n_heads))
+        self.n_heads = n_heads
+        self.query = nn.Parameter(torch.zeros(d_model))
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, places, d_model) over places: (N, d_model)."""
-        heads = len(self.query)
-        keys, values = (one.unflatten(2, (heads, -1)).transpose(1, 2) for one in (self.norm(x), x))
-        query = self.query[:, None].expand(len(x), -1, -1, -1)
+        keys, values = (one.unflatten(2, (self.n_heads, -1)).transpose(1, 2) for one in (self.norm(x), x))
+        query = self.query.view(self.n_heads, 1, -1).expand(len(x), -1, -1, -1)
         return F.scaled_dot_product_attention(query, keys, values).flatten(1)
 
 

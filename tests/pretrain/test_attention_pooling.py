@@ -49,7 +49,7 @@ def test_pooling_is_a_weighted_mean_of_places_in_any_order():
     slow = torch.zeros(3, 8, dtype=torch.float64)
     for n in range(3):
         for head, part in enumerate((slice(0, 4), slice(4, 8))):
-            weights = (pooling.norm(x[n])[:, part] @ pooling.query[head] / 4**0.5).softmax(0)
+            weights = (pooling.norm(x[n])[:, part] @ pooling.query[part] / 4**0.5).softmax(0)
             slow[n, part] = weights @ x[n, :, part]
     torch.testing.assert_close(pooling(x), slow)
     torch.testing.assert_close(pooling(x[:, torch.randperm(5)]), slow)

@@ -19,7 +19,7 @@ TRAINING = ("mmpt.pretrain.task", "mmpt.midtrain.task")
 
 
 def import_training() -> None:
-    """Import both stages. While they are imported, something that is good for nothing stands in for such a library."""
+    """Import both stages. While they are imported, an empty stand-in takes the place of such a library."""
     missing = {name: MagicMock(name=name) for name in UNUSED if not is_installed(name.partition(".")[0])}
     sys.modules.update(missing)
     try:
