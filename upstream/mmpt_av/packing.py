@@ -87,7 +87,7 @@ class Packing:
     def visible(self) -> Tensor:
         """Return a mask (B, longest), True on frames and False on the padding of a padded batch."""
         if "visible" not in self._made:
-            self._made["visible"] = torch.arange(self.longest, device=self.device) < self.counts[:, None]
+            self._made["visible"] = torch.arange(self.longest, device=self.device) < self.counts.unsqueeze(1)
         return self._made["visible"]
 
     def pack(self, padded: Tensor) -> Tensor:
