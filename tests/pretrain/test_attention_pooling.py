@@ -48,7 +48,7 @@ def test_pooling_is_a_weighted_mean_of_places_in_any_order():
     x = torch.randn(3, 5, 8, dtype=torch.float64)
     slow = torch.zeros(3, 8, dtype=torch.float64)
     for n in range(3):
-        for head, part in enumerate((slice(0, 4), slice(4, 8))):
+        for part in (slice(0, 4), slice(4, 8)):
             weights = (pooling.norm(x[n])[:, part] @ pooling.query[part] / 4**0.5).softmax(0)
             slow[n, part] = weights @ x[n, :, part]
     torch.testing.assert_close(pooling(x), slow)
