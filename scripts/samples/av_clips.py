@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from mmpt.pretrain.manifest import Clip, write_manifest
+from mmpt.pretrain.manifest import COLUMNS, Clip, write_manifest
 from mmpt.scripts.samples import mouths
 from mmpt.scripts.samples.motion import FPS, motion
 from mmpt.scripts.samples.provenance import BuiltFile
@@ -36,6 +36,13 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
     workers.run("mouths (mp4)", partial(write_clip, root, store), recordings)
     write_manifest(root / "av/manifest.tsv", (clip_of(recording, root, store) for recording in recordings))
     return [BuiltFile("av", item.split, f"av/{clip_path(item)}", (item.source,)) for item in recordings]
+
+
+def about(root: Path, recordings: list[Recording]) -> str:
+    """Describe the corpus for the README of the built folder."""
+    return f"""\
+- `av/`: every clip, H.264 ({mouths.SIZE} × {mouths.SIZE} pixels, {FPS} frames a second, key frame every 2 s) and AAC in
+  one mp4; `manifest.tsv` has the columns {", ".join(COLUMNS)} (paths from its own folder)."""
 
 
 def clip_path(recording: Recording) -> str:

@@ -2,9 +2,9 @@
 """Build the sample corpora from samples/, in the layouts of the published corpora, for every stage to run on.
 
 DIR gets audio-visual clips (av), MuST-C (must_c), Speech Commands, Fluent Speech Commands, LibriSpeech and two-speaker
-mixtures (diarization), all with one split. Its README.md tells what is real and what is rendered. A build takes about
-a minute on two cores, and 210 MB. The same samples give the same bytes. DIR appears only when it is complete; called
-again, the command finds it complete and does nothing.
+mixtures (diarization), all with one split. Its README.md tells what is real, synthetic and rendered. Dev and test are
+always the same; training is a part by default, and all of it with --full. The same samples give the same bytes. DIR
+appears only when it is complete; called again, the command finds it complete and does nothing.
 """
 
 import argparse
@@ -23,7 +23,8 @@ from mmpt.upstream.repository import REPOSITORY
 
 EXAMPLES = """\
 example:
-  python scripts/samples/build.py --out data/samples
+  python scripts/samples/build.py --out data/samples          a small set
+  python scripts/samples/build.py --out data/samples --full   all training data, for an evening
 """
 
 
@@ -37,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to build")
     p.add_argument(
         "--jobs", type=int, default=cores, metavar="N", help="processes (default: one per core, %(default)s)"
+    )
+    p.add_argument(
+        "--full", action="store_true", help="all training data; a full folder is never replaced by a small one"
     )
     p.add_argument("--fresh", action="store_true", help="rebuild samples that are built; nothing else is ever deleted")
     p.add_argument(
@@ -54,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     from mmpt.scripts.samples.builder import build_samples
 
     signal.signal(signal.SIGTERM, interrupt)
-    print(build_samples(arguments.out, arguments.samples, arguments.jobs, arguments.fresh))
+    print(build_samples(arguments.out, arguments.samples, arguments.jobs, arguments.full, arguments.fresh))
     return 0
 
 

@@ -5,12 +5,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mmpt.scripts.samples.size import SMALL
 from mmpt.upstream.files import write_text
 
 FILE_NAME = "built.json"
 FORMAT = "mmpt-samples"
 # Raise it with every change of the builder that changes what it writes: folders of other versions are rebuilt.
-VERSION = 6
+VERSION = 7
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class BuildManifest:
     format: str
     version: int  # of the builder
     sources: str  # see hash_sources
+    size: str  # small or full
     files: int  # number of built files, built.json not counted
     root: str  # the place that it was built for
 
@@ -37,16 +39,17 @@ def count_files(root: Path) -> int:
     return sum(path.is_file() for path in root.rglob("*")) - (root / FILE_NAME).is_file()
 
 
-def write_build_manifest(root: Path, sources: str, final_root: Path) -> None:
+def write_build_manifest(root: Path, sources: str, size: str, final_root: Path) -> None:
     """Write built.json for the files that lie in `root` now."""
-    manifest = BuildManifest(FORMAT, VERSION, sources, count_files(root), str(final_root))
+    manifest = BuildManifest(FORMAT, VERSION, sources, size, count_files(root), str(final_root))
     write_text(root / FILE_NAME, json.dumps(asdict(manifest), indent=1) + "\n")
 
 
 def read_build_manifest(root: Path) -> BuildManifest | None:
-    """Return the build manifest of a folder, or None if it has none."""
+    """Return the build manifest of a folder, or None if it has none. Versions before 7 made small builds alone."""
     try:
-        manifest = BuildManifest(**json.loads((root / FILE_NAME).read_text(encoding="utf-8")))
+        content = json.loads((root / FILE_NAME).read_text(encoding="utf-8"))
+        manifest = BuildManifest(**{"size": SMALL, **content})
     except (OSError, ValueError, TypeError):
         return None
     return manifest if manifest.format == FORMAT else None

@@ -17,35 +17,49 @@ from mmpt.scripts.samples import (
     words,
 )
 from mmpt.scripts.samples.build_folder import open_build_folder
+from mmpt.scripts.samples.pack_tables import PACK_TABLES, read_packs
+from mmpt.scripts.samples.packs import file_of
 from mmpt.scripts.samples.provenance import BuiltFile, write_provenance
 from mmpt.scripts.samples.recordings import Store
+from mmpt.scripts.samples.size import FULL, SMALL, choose
 from mmpt.scripts.samples.tables import TABLES, Recording, read_recordings
+from mmpt.scripts.samples.texts import drop_repeated_texts
 from mmpt.scripts.samples.workers import Workers
 from mmpt.upstream.errors import InputError
 
 DECODED = ".decoded"
+CORPORA = (av_clips, sample_must_c, speech_commands, fluent_commands, librispeech)
 
 
-def build_samples(out: Path, samples: Path, jobs: int, fresh: bool = False) -> str:
+def build_samples(out: Path, samples: Path, jobs: int, full: bool = False, fresh: bool = False) -> str:
     """Build `out` from `samples` unless it is complete already; return one line that reports what was done.
+
+    A full folder stays full: it is rebuilt full where it is out of date, even if a small one would do.
 
     Raises:
         InputError: the sources cannot be used, or `out` is something else than built samples.
     """
     final_root = out.resolve()
-    recordings = read_recordings(samples)
-    sources = build_manifest.hash_sources(samples, source_files(recordings, samples))
-    if not fresh and is_built(final_root, sources):
-        return f"{out}: built already, nothing to do"
+    kept = drop_repeated_texts([*read_recordings(samples), *read_packs(samples)])
+    sources = build_manifest.hash_sources(samples, source_files(kept.recordings, samples))
+    size = FULL if full or is_full(final_root) else SMALL
+    if not fresh and is_built(final_root, sources, size):
+        return f"{out}: built already ({size}), nothing to do"
     refuse_foreign(final_root)
 
     started = time.monotonic()
     with open_build_folder(final_root) as build_folder:
         root = build_folder / final_root.name
-        build_corpora(recordings, root, samples, final_root, jobs)
-        build_manifest.write_build_manifest(root, sources, final_root)
-        put_in_place(root, final_root, build_folder, sources)
-    return f"{out}: built in {time.monotonic() - started:.0f} s"
+        build_corpora(choose(kept.recordings, size), kept.dropped, root, samples, final_root, jobs, size)
+        build_manifest.write_build_manifest(root, sources, size, final_root)
+        put_in_place(root, final_root, build_folder, sources, size)
+    return f"{out}: built in {time.monotonic() - started:.0f} s ({size})"
+
+
+def is_full(root: Path) -> bool:
+    """Return True if `root` holds a full build, of this or another version."""
+    manifest = build_manifest.read_build_manifest(root)
+    return manifest is not None and manifest.size == FULL
 
 
 def source_files(recordings: list[Recording], samples: Path) -> list[str]:
@@ -54,38 +68,47 @@ def source_files(recordings: list[Recording], samples: Path) -> list[str]:
     Raises:
         InputError: one of them is missing.
     """
-    names = [item.source for item in recordings]
-    names += [*TABLES, *speech_commands.NOISE_SOURCES, *words.LEXICON_FILES, *readme.LICENCES]
+    names = sorted({file_of(item.source) for item in recordings})
+    names += [*TABLES, *PACK_TABLES, *speech_commands.NOISE_SOURCES, *words.LEXICON_FILES, *readme.LICENCES]
     for name in names:
         if not (samples / name).is_file():
             raise InputError(f"{samples / name}: missing; restore the repository's samples folder")
     return names
 
 
-def build_corpora(recordings: list[Recording], root: Path, samples: Path, final_root: Path, jobs: int) -> None:
+def build_corpora(
+    recordings: list[Recording],
+    dropped: dict[tuple[str, str], int],
+    root: Path,
+    samples: Path,
+    final_root: Path,
+    jobs: int,
+    size: str,
+) -> None:
     """Write every corpus, provenance.tsv and README.md into `root`, which will be renamed to `final_root`."""
     store = Store(samples, root / DECODED)
     with Workers(jobs) as workers:
         workers.run("decoding", store.add, [item.source for item in recordings] + list(speech_commands.NOISE_SOURCES))
         built: list[BuiltFile] = []
-        for corpus in (av_clips, sample_must_c, speech_commands, fluent_commands, librispeech):
+        for corpus in CORPORA:
             built += corpus.build(recordings, root, store, workers)
         built += diarization.build(recordings, root, store, workers, final_root)
     shutil.rmtree(store.folder)
     write_provenance(root, built)
-    readme.write_readme(root, built, samples)
+    readme.write_readme(root, built, recordings, samples, (*CORPORA, diarization), size, dropped)
 
 
-def is_built(root: Path, sources: str) -> bool:
-    """Return True if `root` is a complete build of these sources by this version. Update wav.scp if it was moved."""
+def is_built(root: Path, sources: str, size: str) -> bool:
+    """Return True if `root` is a complete build of this size by this version. Update wav.scp if it was moved."""
     manifest = build_manifest.read_build_manifest(root)
-    if manifest is None or (manifest.version, manifest.sources) != (build_manifest.VERSION, sources):
+    wanted = (build_manifest.VERSION, sources, size)
+    if manifest is None or (manifest.version, manifest.sources, manifest.size) != wanted:
         return False
     if build_manifest.count_files(root) < manifest.files:  # more are fine: tools leave caches beside the data
         return False
     if manifest.root != str(root):
         diarization.write_wav_scp(root, root)
-        build_manifest.write_build_manifest(root, sources, root)
+        build_manifest.write_build_manifest(root, sources, size, root)
     return True
 
 
@@ -97,7 +120,7 @@ def refuse_foreign(root: Path) -> None:
         raise InputError(f"{root}: exists and is not a built samples folder; nothing was touched, choose another --out")
 
 
-def put_in_place(root: Path, final_root: Path, build_folder: Path, sources: str) -> None:
+def put_in_place(root: Path, final_root: Path, build_folder: Path, sources: str, size: str) -> None:
     """Rename the finished folder to its place; move an old folder there into the build folder, to be deleted."""
     if final_root.is_dir():
         final_root.rename(build_folder / "replaced")
@@ -105,5 +128,5 @@ def put_in_place(root: Path, final_root: Path, build_folder: Path, sources: str)
         root.rename(final_root)
     except OSError:
         # Another build may have finished first; its result is the same.
-        if not is_built(final_root, sources):
+        if not is_built(final_root, sources, size):
             raise InputError(f"{final_root}: appeared during the build; look at it, then start again") from None

@@ -80,6 +80,15 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
     ]
 
 
+def about(root: Path, recordings: list[Recording]) -> str:
+    """Describe the corpus for the README of the built folder."""
+    overlaps = ", ".join(f"{overlap_share(root / ROOT / name):.0%}" for name in SPLITS)
+    return f"""\
+- `{ROOT}/`: mixtures of two voices of the same split, all languages. Both speak in {overlaps} of the speech time
+  (train, dev, test). `wav.scp` holds absolute paths, as Kaldi's does: if you move this folder, run build.py on it
+  again, which corrects them. Segments are trimmed to speech by energy; short pauses in an utterance count as speech."""
+
+
 def plan_mixtures(name: str, recordings: list[Recording], store: Store) -> list[Mixture]:
     """Plan the mixtures of one split, from its own recordings and its own random numbers."""
     voices = group_by_speaker([item for item in recordings if item.split == name])

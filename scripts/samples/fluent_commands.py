@@ -25,6 +25,13 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
     return [BuiltFile(ROOT, clip.split, f"{ROOT}/{wav_path(clip)}", (clip.source,)) for clip in clips]
 
 
+def about(root: Path, recordings: list[Recording]) -> str:
+    """Describe the corpus for the README of the built folder."""
+    return f"""\
+- `{ROOT}/`: all MRT clips; action, object and location are onset, vowel and coda of the word ("none" for a word without
+  onset or coda). The 274 words are the same in training and test, the speakers are not."""
+
+
 def wav_path(clip: Recording) -> str:
     """Return the path of a clip as the tables name it."""
     return f"wavs/speakers/{clip.speaker}/{clip.clip}.wav"

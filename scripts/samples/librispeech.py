@@ -67,6 +67,15 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
     ]
 
 
+def about(root: Path, recordings: list[Recording]) -> str:
+    """Describe the corpus for the README of the built folder."""
+    return f"""\
+- `{ROOT}/`: train-clean-100 holds prompts, readers and half of the MRT clips (F1 odd lists, M3 even) of training;
+  dev-clean and test-clean are prompts, dev-other and test-other readers. Dev and test hold no MRT, whose carrier
+  sentence repeats. SPEAKERS.TXT maps readers to the names used in samples/. `len_for_bucket/` is for S3PRL's ASR,
+  `lexicon/` for its phone recognition."""
+
+
 def plan_utterances(recordings: list[Recording]) -> list[Utterance]:
     """Number the readers from 1, by name; a chapter is one reader's recordings of one kind in one folder."""
     english = [

@@ -4,6 +4,7 @@ Every recording is decoded once, into a store of .npy files that all builders re
 end: four corpora use each clip, and decoding Opus is the slow part.
 """
 
+import io
 from pathlib import Path
 
 import av
@@ -11,24 +12,27 @@ import numpy as np
 import soundfile
 
 from mmpt.scripts.prepare.pcm import to_int16
+from mmpt.scripts.samples.packs import is_packed, read_packed
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 CHANNELS = "mono"
 
 
-def decode(path: Path) -> np.ndarray:
-    """Read an Opus, G.722 or FLAC file as (samples,) float32 in [−1, 1], 16 kHz mono.
+def decode(samples: Path, source: str) -> np.ndarray:
+    """Read an Opus, G.722 or FLAC file of samples/ as (samples,) float32 in [−1, 1], 16 kHz mono.
 
     Raises:
         InputError: the file is unreadable.
     """
+    path = samples / source
     # Raw G.722 has no header by which FFmpeg could recognise it.
     container_format = "g722" if path.suffix == ".g722" else None
+    file = io.BytesIO(read_packed(samples, source)) if is_packed(source) else str(path)
     resampler = av.AudioResampler("flt", CHANNELS, SAMPLE_RATE)
     pieces = []
     try:
-        with av.open(str(path), format=container_format) as container:
+        with av.open(file, format=container_format) as container:
             for frame in container.decode(audio=0):
                 pieces += resampler.resample(frame)
         pieces += resampler.resample(None)
@@ -66,7 +70,7 @@ class Store:
 
     def add(self, source: str) -> None:
         """Decode a recording into the store."""
-        np.save(self.path(source), decode(self.samples / source))
+        np.save(self.path(source), decode(self.samples, source))
 
     def load(self, source: str) -> np.ndarray:
         """Return a recording that was added, (samples,) float32 in [−1, 1], 16 kHz."""

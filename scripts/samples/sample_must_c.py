@@ -14,7 +14,7 @@ import numpy as np
 
 from mmpt.scripts.samples.provenance import BuiltFile
 from mmpt.scripts.samples.recordings import Store, write_sound
-from mmpt.scripts.samples.tables import TARGET_LANGUAGES, Recording
+from mmpt.scripts.samples.tables import PROMPT_LANGUAGES, Recording
 from mmpt.scripts.samples.workers import Workers
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
@@ -45,19 +45,27 @@ class Talk:
 def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[BuiltFile]:
     """Write the six languages: the sound once, hard-linked into the others (copied if links are impossible)."""
     talks = plan_talks([item for item in recordings if item.kind == "prompt" and item.language == "en"], store)
-    first, *others = TARGET_LANGUAGES
+    first, *others = PROMPT_LANGUAGES
     workers.run("MuST-C (wav)", partial(write_talk, root, store, first), talks)
     for language in others:
         for talk in talks:
             link(root / talk.path(first), root / talk.path(language))
-    for language in TARGET_LANGUAGES:
+    for language in PROMPT_LANGUAGES:
         for name in FOLDERS:
             write_texts(root, language, name, [talk for talk in talks if talk.split == name])
     return [
         BuiltFile("must_c", talk.split, talk.path(language), tuple(prompt.source for prompt in talk.prompts))
-        for language in TARGET_LANGUAGES
+        for language in PROMPT_LANGUAGES
         for talk in talks
     ]
+
+
+def about(root: Path, recordings: list[Recording]) -> str:
+    """Describe the corpus for the README of the built folder."""
+    segments = ", ".join(f"{language} {count_segments(root, language)}" for language in PROMPT_LANGUAGES)
+    return f"""\
+- `must_c/en-<lang>/data/{{train,dev,tst-COMMON}}/`: English prompts joined to talks of up to 8 segments, with 0.4 s of
+  silence between them. A prompt without a translation is in the wav, not in the segment list. Segments: {segments}."""
 
 
 def plan_talks(prompts: list[Recording], store: Store) -> list[Talk]:

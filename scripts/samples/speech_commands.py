@@ -79,6 +79,14 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
     return built
 
 
+def about(root: Path, recordings: list[Recording]) -> str:
+    """Describe the corpus for the README of the built folder."""
+    stand_ins = ", ".join(f"{command} = {word}" for command, word in STAND_INS.items())
+    return f"""\
+- `speech_commands_v0.01/`, `speech_commands_test_set_v0.01/`: MRT words lie in the folders of the command words:
+  {stand_ins}."""
+
+
 def plan_words(clips: list[Recording], store: Store) -> list[tuple[Cut, str]]:
     """Plan the cuts of the ten command words and of the unknown class, each with its split."""
     takes: dict[tuple[str, str], list[Recording]] = {}

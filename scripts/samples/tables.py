@@ -9,7 +9,7 @@ from mmpt.scripts.samples import split
 from mmpt.upstream.errors import InputError
 
 TABLES = ("mrt/clips.tsv", "asterisk/prompts.tsv", "asterisk/others.tsv", "readers/clips.tsv")
-TARGET_LANGUAGES = ("it", "fr", "es", "ru", "de", "nl")
+PROMPT_LANGUAGES = ("it", "fr", "es", "ru", "de", "nl")  # of the prompts' translations
 
 
 @dataclass(frozen=True)
@@ -17,18 +17,19 @@ class Recording:
     """One recorded clip."""
 
     source: str  # path in samples/, by which it is known everywhere
-    kind: str  # mrt, prompt or reader
+    kind: str  # mrt, prompt or reader; of the packs: queen, bass, drascula, intent, word or sound
     clip: str
     speaker: str
     language: str
     text: str
     split: str
     sex: str = "-"  # as the sources label it; "-" if they do not
-    arpabet: str = ""  # this and the next three: MRT only
-    word: str = ""
+    word: str = ""  # MRT and synthetic words
+    arpabet: str = ""  # this and the next two: MRT only
     word_onset_s: float = 0.0
     word_duration_s: float = 0.0
-    translations: dict[str, str] = field(default_factory=dict)  # of English prompts, by language
+    translations: dict[str, str] = field(default_factory=dict)  # of English prompts and lines, by language
+    intent: tuple[str, str, str] = ("", "", "")  # action, object, location of a synthetic command
 
     @property
     def key(self) -> str:
@@ -58,7 +59,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def read_recordings(samples: Path) -> list[Recording]:
-    """Return every clip of samples/ in the order of its tables.
+    """Return every clip of samples/ outside the packs, in the order of its tables.
 
     Raises:
         InputError: a table is missing or damaged, or a voice has no split.
@@ -94,7 +95,7 @@ def read_mrt(samples: Path) -> list[Recording]:
 def read_prompts(samples: Path) -> list[Recording]:
     """Return the prompts of all languages."""
     table = samples / TABLES[1]
-    english = read_table(table, ("id", "en", "split", *TARGET_LANGUAGES))
+    english = read_table(table, ("id", "en", "split", *PROMPT_LANGUAGES))
     for row in english:
         if row["split"] not in split.SPLITS:
             raise InputError(f"{table}: {row['id']} has the split {row['split']!r}, not train, dev or test")
@@ -107,7 +108,7 @@ def read_prompts(samples: Path) -> list[Recording]:
             language="en",
             text=row["en"],
             split=row["split"],
-            translations={language: row[language] for language in TARGET_LANGUAGES if row[language].strip()},
+            translations={language: row[language] for language in PROMPT_LANGUAGES if row[language].strip()},
         )
         for row in english
     ]

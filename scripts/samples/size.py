@@ -1,0 +1,21 @@
+"""How much of the recordings a build takes: a small one has all of dev and test, and a part of training."""
+
+from mmpt.scripts.samples import split
+from mmpt.scripts.samples.tables import Recording
+
+SMALL, FULL = "small", "full"
+# Of the packs' training recordings, per cent that a small build has. What is not named is in it whole.
+PERCENT = {"queen": 18, "bass": 18, "drascula": 25, "intent": 45, "word": 45, "sound": 25}
+
+
+def choose(recordings: list[Recording], size: str) -> list[Recording]:
+    """Return the recordings of a build. The small part is the same in every build: a clip's hash decides."""
+    if size == FULL:
+        return recordings
+    return [item for item in recordings if item.split != "train" or is_small(item)]
+
+
+def is_small(item: Recording) -> bool:
+    """Return True if a training recording is in small builds. Of synthetic voices, all clips of a voice or none are."""
+    key = item.speaker if item.kind in ("intent", "word") else item.clip
+    return split.percent(f"small {key}") < PERCENT.get(item.kind, 100)
