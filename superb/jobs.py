@@ -27,6 +27,7 @@ from mmpt.upstream.s3prl_runner.printed import read_step
 from mmpt.upstream.s3prl_runner.tasks import superb_task
 
 TAIL_BYTES = 1 << 14
+SAMPLE_CONFIGS = ("quick", "evening")  # folders of downstream_configs/ for small and full builds of the samples
 
 
 class JobFolder:
@@ -128,7 +129,7 @@ class Job(JobFolder):
     @property
     def on_samples(self) -> bool:
         """True if the job reads the built samples, with their shorter settings."""
-        return Path(self.plan.values["config"]).parent.name == "quick"
+        return Path(self.plan.values["config"]).parent.name in SAMPLE_CONFIGS
 
     @property
     def is_smoke(self) -> bool:

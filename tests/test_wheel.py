@@ -95,6 +95,7 @@ def test_the_wheel_holds_code_and_settings_and_nothing_else(wheel):
         "pretrain/configs/paper.yaml",
         "midtrain/configs/must_c.yaml",
         "downstream_configs/quick/asr.yaml",
+        "downstream_configs/evening/asr.yaml",
         "downstream_configs/vocabulary/phoneme.txt",
         "superb/report/page.html",
         "superb/scoring/published.yaml",

@@ -1,5 +1,6 @@
 """Tiny corpora of noise in the published layouts: what S3PRL's data classes read, and nothing to learn."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +81,15 @@ def diarization(root: Path, per_split: int = 2) -> None:
             (folder / name).write_text(text)
 
 
+def mark_as_samples(root: Path, size: str = "small") -> None:
+    """Make a root one of built samples."""
+    content = {"format": "mmpt-samples", "version": 0, "sources": "", "size": size, "files": 0, "root": str(root)}
+    (root / "built.json").write_text(json.dumps(content))
+
+
 def superb(root: Path) -> Path:
-    """All of them under one root."""
+    """All of them under one root, as if they were built samples."""
     for build in (speech_commands, fluent_commands, librispeech, diarization):
         build(root)
+    mark_as_samples(root)
     return root

@@ -23,7 +23,7 @@ examples:
   %(prog)s -u mmpt_av -d pr --cache data/states       encode each sound once, then read its states
 
 data, in this order: --data-root, then data.yaml in the working directory, then the built samples (with the shorter
-settings of downstream_configs/quick/). A data root holds the published folders:
+settings of downstream_configs/quick/, or evening/ if they are built --full). A data root holds the published folders:
   ks   speech_commands_v0.01/ and speech_commands_test_set_v0.01/
   ic   fluent_speech_commands_dataset/
   sd   diarization/train, dev and test, as Kaldi folders

@@ -8,6 +8,7 @@ under `--data-root`, then through `data.yaml` in the working directory, then in 
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ CORPORA = (
     "diarization",
 )
 SAMPLES_LEXICON = "lexicon/samples-lexicon.txt"
+BUILT = "built.json"  # in a folder of built samples: scripts/samples/build_manifest.py
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,24 @@ class DataSource:
             )
         return self.root / corpus
 
-    def holds_samples(self) -> bool:
-        """Return True if this is a folder of built samples, which have a lexicon of their own."""
-        return (self.folder("LibriSpeech") / SAMPLES_LEXICON).is_file() if self.root else False
+    def sample_configs(self) -> str | None:
+        """Return the folder of downstream_configs/ that suits these samples: quick, or evening if they are full.
+
+        Return None if the root holds no built samples. A second corpus inside them has a folder of its own as its root.
+        """
+        for folder in (self.root, self.root.parent) if self.root else ():
+            if (size := _samples_size(folder / BUILT)) is not None:
+                return "evening" if size == "full" else "quick"
+        return None
+
+
+def _samples_size(manifest: Path) -> str | None:
+    """Return small or full, as a built.json tells; None if it is none of ours. Old versions made small builds alone."""
+    try:
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+        return content.get("size", "small") if content["format"] == "mmpt-samples" else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def configs_folder() -> Path:

@@ -45,15 +45,16 @@ def fill_data(plan: Plan, data_root: str | None, world: Surroundings) -> None:
         source = data.locate(data_root, name, wanted, world.folder, world.samples)
         plan.notes.append(f"data: {source.root or source.origin}" + (f" ({source.origin})" if source.root else ""))
     ours = data.fill(found, source)
-    on_samples = source is not None and source.holds_samples()
-    if task is not None and on_samples:
+    sample_configs = source.sample_configs() if source else None
+    if task is not None and sample_configs:
         ours[f"config.{task.workers_key}"] = SAMPLE_WORKERS
     if task is not None and "config" not in values:
-        values["config"] = str(data.configs_folder() / ("quick" if on_samples else "") / f"{task.name}.yaml")
+        values["config"] = str(data.configs_folder() / (sample_configs or "") / f"{task.name}.yaml")
         # S3PRL deletes the old checkpoint before it writes the new one: of two, one is always whole.
         ours["config.runner.max_keep"] = 2
-        if on_samples:
+        if sample_configs:
             plan.notes.append(
-                f"settings: downstream_configs/quick/{task.name}.yaml, made for the samples: not the board's protocol"
+                f"settings: downstream_configs/{sample_configs}/{task.name}.yaml, made for the samples: "
+                "not the board's protocol"
             )
     values["override"] = overrides.merge(ours, values.get("override"))

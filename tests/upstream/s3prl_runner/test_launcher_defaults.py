@@ -13,7 +13,7 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner import arguments, data, defaults, overrides
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 
-from helpers.stock_mocks import diarization, fluent_commands, librispeech, speech_commands
+from helpers.stock_mocks import librispeech, mark_as_samples, speech_commands, superb
 
 
 @pytest.fixture
@@ -22,8 +22,7 @@ def world(tmp_path):
     folder, samples = tmp_path / "work", tmp_path / "samples"
     (folder / "runs" / "clr").mkdir(parents=True)
     (folder / "runs" / "clr" / "encoder.pt").write_bytes(b"")
-    for build in (speech_commands, fluent_commands, librispeech, diarization):
-        build(samples)
+    superb(samples)
     return defaults.Surroundings(folder, {}, lambda: samples, lambda: "cpu", read_nothing)
 
 
@@ -174,6 +173,25 @@ def test_a_data_root_precedes_data_yaml_which_precedes_the_samples(world, tmp_pa
 
 def test_samples_named_as_a_data_root_are_still_samples(world):
     assert "quick" in fill(f"-u fbank -d ks --data-root {world.samples()}", world).values["config"]
+
+
+def test_full_samples_have_longer_settings_and_the_notes_tell(world):
+    mark_as_samples(world.samples(), "full")
+    plan = fill("-u fbank -d ks", world)
+    assert plan.values["config"] == str(data.configs_folder() / "evening" / "ks.yaml")
+    assert "settings: downstream_configs/evening/ks.yaml" in "\n".join(plan.notes)
+
+
+def test_a_second_corpus_inside_the_samples_is_of_the_samples_too(world):
+    inner = world.samples() / "mrt"
+    speech_commands(inner)
+    assert "quick" in fill(f"-u fbank -d ks --data-root {inner}", world).values["config"]
+
+
+def test_a_folder_without_our_manifest_holds_no_samples(world, tmp_path):
+    speech_commands(tmp_path / "real")
+    (tmp_path / "real" / "built.json").write_text('{"format": "another"}')
+    assert fill(f"-u fbank -d ks --data-root {tmp_path / 'real'}", world).values["config"].endswith("configs/ks.yaml")
 
 
 def test_phone_lexicons_are_found_or_their_source_is_named(world, tmp_path):

@@ -75,7 +75,8 @@ SPECAUG = {
     "num_time_mask": 2,
 }
 
-# Nothing else may change in downstream_configs/quick: steps, batch, learning rate, and the width of ASR's head.
+# Nothing else may change in downstream_configs/quick and evening: steps, batch, learning rate, and the width of ASR's
+# head.
 QUICK_MAY_CHANGE = {f"runner.{key}" for key in ("total_steps", "eval_step", "save_step", "log_step")} | {"optimizer.lr"}
 QUICK_MAY_CHANGE |= {f"downstream_expert.{key}" for keys in BATCHES.values() for key in keys if "batch" in key}
 QUICK_MAY_CHANGE |= {f"downstream_expert.datarc.{key}" for key in ("train_batch_size",)}
@@ -113,9 +114,10 @@ def test_phone_recognition_keeps_the_best_phone_error():
     assert (expert["save_best_on"], expert["metric"], expert["metric_higher_better"]) == (["dev"], ["per"], False)
 
 
+@pytest.mark.parametrize("folder", ["quick", "evening"])
 @pytest.mark.parametrize("name", NAMES)
-def test_quick_changes_only_what_it_may(name):
-    full, quick = flat(read(name)), flat(read(name, "quick"))
+def test_settings_for_the_samples_change_only_what_they_may(name, folder):
+    full, quick = flat(read(name)), flat(read(name, folder))
     assert full.keys() == quick.keys()
     changed = {key for key in full if full[key] != quick[key]}
     assert changed <= QUICK_MAY_CHANGE | (QUICK_ASR_MAY_CHANGE if name == "asr" else set())
