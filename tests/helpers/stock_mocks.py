@@ -81,15 +81,14 @@ def diarization(root: Path, per_split: int = 2) -> None:
             (folder / name).write_text(text)
 
 
-def mark_as_samples(root: Path, size: str = "small") -> None:
-    """Make a root one of built samples."""
+def mark_as_samples(root: Path, size: str) -> None:
+    """Make a root one of built samples, of small or full size."""
     content = {"format": "mmpt-samples", "version": 0, "sources": "", "size": size, "files": 0, "root": str(root)}
     (root / "built.json").write_text(json.dumps(content))
 
 
 def superb(root: Path) -> Path:
-    """All of them under one root, as if they were built samples."""
+    """All of them under one root."""
     for build in (speech_commands, fluent_commands, librispeech, diarization):
         build(root)
-    mark_as_samples(root)
     return root

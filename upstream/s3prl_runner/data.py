@@ -55,12 +55,15 @@ class DataSource:
     def sample_configs(self) -> str | None:
         """Return the folder of downstream_configs/ that suits these samples: quick, or evening if they are full.
 
-        Return None if the root holds no built samples. A second corpus inside them has a folder of its own as its root.
+        Return None if the root holds no built samples, which have a built.json and a lexicon of their own. A second
+        corpus inside them has a folder of its own as its root.
         """
-        for folder in (self.root, self.root.parent) if self.root else ():
+        if self.root is None:
+            return None
+        for folder in (self.root, self.root.parent):
             if (size := _samples_size(folder / BUILT)) is not None:
                 return "evening" if size == "full" else "quick"
-        return None
+        return "quick" if (self.folder("LibriSpeech") / SAMPLES_LEXICON).is_file() else None
 
 
 def _samples_size(manifest: Path) -> str | None:

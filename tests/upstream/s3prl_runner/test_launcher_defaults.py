@@ -183,6 +183,7 @@ def test_full_samples_have_longer_settings_and_the_notes_tell(world):
 
 
 def test_a_second_corpus_inside_the_samples_is_of_the_samples_too(world):
+    mark_as_samples(world.samples(), "small")
     inner = world.samples() / "mrt"
     speech_commands(inner)
     assert "quick" in fill(f"-u fbank -d ks --data-root {inner}", world).values["config"]
