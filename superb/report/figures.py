@@ -30,7 +30,7 @@ def change_by_task(rows: list[EncoderRow], cells: list[Cell]) -> Figure | None:
     if not panels:
         return None
     figure, axes = pyplot.subplots(
-        len(panels), 1, figsize=(6.6, 2.9 * len(panels)), squeeze=False, layout="constrained"
+        len(panels), 1, figsize=(style.WIDTH, 3.1 * len(panels)), squeeze=False, layout="constrained"
     )
     for (against, group), axis in zip(panels.items(), axes[:, 0]):
         width = 0.8 / len(group)
@@ -48,7 +48,7 @@ def change_by_task(rows: list[EncoderRow], cells: list[Cell]) -> Figure | None:
             xticklabels=map(cell_title, cells),
         )
         axis.grid(axis="x", visible=False)
-        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.12), ncols=3)
     return figure
 
 
@@ -79,8 +79,7 @@ def average_gains(tables: dict[str, WordErrors]) -> Figure | None:
         what: [name for name in names if any((split, what, name) in gains for split in tables)]
         for what, names in groups.items()
     }
-    ratios = [max(1, len(names)) for names in groups.values()]
-    figure, axes = pyplot.subplots(1, 3, figsize=(7.2, 2.9), sharey=True, layout="constrained", width_ratios=ratios)
+    figure, axes = pyplot.subplots(3, 1, figsize=(style.WIDTH, 6.6), sharey=True, layout="constrained")
     for (what, names), axis in zip(groups.items(), axes):
         for number, split in enumerate(tables):
             known = {
@@ -93,7 +92,7 @@ def average_gains(tables: dict[str, WordErrors]) -> Figure | None:
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set(title=f"by {'data set' if what == 'data' else what}", xticks=range(len(names)), xticklabels=names)
         axis.grid(axis="x", visible=False)
-    axes[0].set_ylabel("relative WER gain of\nmid-training, %")
+    axes[1].set_ylabel("relative WER gain of mid-training, %")
     axes[0].margins(y=0.15)
     low, high = axes[0].get_ylim()
     axes[0].set_ylim(min(low, -1), max(high, 1))  # no gain at all is drawn as none
@@ -119,7 +118,7 @@ def among_published(rows: list[EncoderRow]) -> Figure | None:
         "parameters, millions": [row.params for row in ranked],
         "GMACs of the official 32 utterances": [row.gmacs for row in ranked],
     }
-    figure, axes = pyplot.subplots(2, 1, figsize=(6.8, 7.4), sharey=True, layout="constrained")
+    figure, axes = pyplot.subplots(2, 1, figsize=(style.WIDTH, 9.6), sharey=True, layout="constrained")
     for axis, (title, column) in zip(axes, sizes.items()):
         places: dict[tuple[float, float], list[int]] = {}
         for number, (row, size) in enumerate(zip(ranked, column), 1):
@@ -147,5 +146,5 @@ def among_published(rows: list[EncoderRow]) -> Figure | None:
     handles = [
         pyplot.Line2D([], [], linestyle="", marker="o", color=colour, markeredgecolor="black") for colour in colours
     ]
-    figure.legend(handles, names, loc="outside right upper", handletextpad=0.1)
+    figure.legend(handles, names, loc="outside lower center", handletextpad=0.1, ncols=2, fontsize=7.5)
     return figure

@@ -18,7 +18,6 @@ from mmpt.upstream.s3prl_runner.tasks import TASKS
 
 DPI = 160
 SHOWN_AT = 110  # pixels of the page to an inch of a figure
-WIDEST = 900
 EMPTY = {"Creator": None, "Producer": None, "CreationDate": None}  # of a PDF: equal results give equal bytes
 CAPTIONS = {
     "superb_change": (
@@ -109,7 +108,7 @@ class Report:
         environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
         template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
         file = self.folder / "report.html"
-        text = template.render(title=title, notes=notes, sections=self.sections, sources=sources, widest=WIDEST)
+        text = template.render(title=title, notes=notes, sections=self.sections, sources=sources)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(file, text)
         return file
@@ -131,7 +130,7 @@ class Report:
         width = round(figure.get_figwidth() * SHOWN_AT)
         pyplot.close(figure)
         caption = CAPTIONS[name if name in CAPTIONS else "wer_gains"]  # wer_gains_TABLE, for a table of word errors
-        return Drawn(name, caption, (place / f"{name}.png").read_bytes(), min(width, WIDEST))
+        return Drawn(name, caption, (place / f"{name}.png").read_bytes(), width)
 
 
 def write_report(

@@ -12,6 +12,7 @@ COLOURS = ("#14304f", "#1f6f9c", "#d9812a", "#e3bf4f")
 MARKERS = ("o", "s", "^", "D")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--")
+WIDTH = 4.6  # inches of a figure: readable on a telephone, where the page is 3.6 wide
 SETTINGS: Any = {  # matplotlib types its keys one by one
     "font.size": 9,
     "axes.titlesize": 10,
@@ -48,4 +49,4 @@ def bar(number: int) -> dict:
     }
 
 
-__all__ = ["COLOURS", "MARKERS", "SETTINGS", "bar", "line", "pyplot"]
+__all__ = ["COLOURS", "MARKERS", "SETTINGS", "WIDTH", "bar", "line", "pyplot"]

@@ -17,7 +17,7 @@ def dev_curves(jobs: list[dict]) -> Figure | None:
     if not tasks:
         return None
     rows = -(-len(tasks) // COLUMNS)
-    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(6.8, 2.6 * rows + 0.4), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(style.WIDTH, 2.3 * rows + 0.5), squeeze=False, layout="constrained")
     encoders = list(dict.fromkeys(job["encoder"] for job in jobs))
     for panel in axes.flat[len(tasks) :]:
         panel.set_axis_off()
@@ -44,7 +44,7 @@ def dev_curves(jobs: list[dict]) -> Figure | None:
             ylabel=f"dev {known.dev_score.rpartition('-')[2].upper()}, %\n({better} is better)",
         )
     handles = [pyplot.Line2D([], [], **style.line(number), label=name) for number, name in enumerate(encoders)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(encoders)), handlelength=3)
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(2, len(encoders)), handlelength=3)
     return figure
 
 
@@ -58,8 +58,8 @@ def layer_weights(jobs: list[dict]) -> Figure | None:
         return None
     means = {name: [sum(column) / len(rows) for column in zip(*rows)] for name, rows in weights.items()}
     layers, top = max(map(len, means.values())), max(map(max, means.values()))
-    figure, axis = pyplot.subplots(figsize=(2.6 + 0.55 * layers, 1.2 + 0.3 * len(means)), layout="constrained")
-    image = axis.imshow(
+    figure, axis = pyplot.subplots(figsize=(style.WIDTH, 1.2 + 0.3 * len(means)), layout="constrained")
+    axis.imshow(
         [row + [float("nan")] * (layers - len(row)) for row in means.values()], aspect="auto", vmin=0, vmax=top
     )
     for y, row in enumerate(means.values()):
@@ -70,7 +70,7 @@ def layer_weights(jobs: list[dict]) -> Figure | None:
                 f"{weight:.2f}",
                 ha="center",
                 va="center",
-                fontsize=7,
+                fontsize=7 if layers < 9 else 5,
                 color="black" if weight > LIGHT * top else "white",
             )
     axis.set(
@@ -80,5 +80,4 @@ def layer_weights(jobs: list[dict]) -> Figure | None:
         yticklabels=list(means),
     )
     axis.grid(visible=False)
-    figure.colorbar(image, label="weight")
     return figure
