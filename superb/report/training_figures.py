@@ -17,7 +17,9 @@ def dev_curves(jobs: list[dict]) -> Figure | None:
     if not tasks:
         return None
     rows = -(-len(tasks) // COLUMNS)
-    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(style.WIDTH, 2.3 * rows + 0.5), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(
+        rows, COLUMNS, figsize=(style.WIDTH, 2.3 * rows + 0.5), squeeze=False, layout="constrained"
+    )
     encoders = list(dict.fromkeys(job["encoder"] for job in jobs))
     for panel in axes.flat[len(tasks) :]:
         panel.set_axis_off()
@@ -59,9 +61,7 @@ def layer_weights(jobs: list[dict]) -> Figure | None:
     means = {name: [sum(column) / len(rows) for column in zip(*rows)] for name, rows in weights.items()}
     layers, top = max(map(len, means.values())), max(map(max, means.values()))
     figure, axis = pyplot.subplots(figsize=(style.WIDTH, 1.2 + 0.3 * len(means)), layout="constrained")
-    axis.imshow(
-        [row + [float("nan")] * (layers - len(row)) for row in means.values()], aspect="auto", vmin=0, vmax=top
-    )
+    axis.imshow([row + [float("nan")] * (layers - len(row)) for row in means.values()], aspect="auto", vmin=0, vmax=top)
     for y, row in enumerate(means.values()):
         for x, weight in enumerate(row):
             axis.text(
