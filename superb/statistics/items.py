@@ -21,11 +21,11 @@ class Items:
         ids: of the test items (items,), each once.
         clusters: for each item, the role, voice or recording that it shares with others (items,). Two speakers in one
             item are joined by "+": the item then belongs to both.
-        counts: (seeds, items).
-        units: (items,), the same for all seeds.
+        counts: (seeds, items), not negative.
+        units: (items,), not negative, the same for all seeds.
 
     Raises:
-        InputError: the shapes do not fit, an id comes twice, a number is not finite, a unit is negative, or all are 0.
+        InputError: the shapes do not fit, an id comes twice, or a number is negative or not finite.
     """
 
     ids: tuple[str, ...]
@@ -46,8 +46,11 @@ class Items:
         if len(set(self.ids)) < items:
             twice = next(name for index, name in enumerate(self.ids) if name in self.ids[:index])
             raise InputError(f"test items: {twice} comes twice; give each item once")
-        if not (np.isfinite(counts).all() and np.isfinite(units).all()) or units.min() < 0 or units.sum() <= 0:
-            raise InputError("test items: counts and units must be finite, units at least 0 and not all 0")
+        for values in (counts, units):
+            if not np.isfinite(values).all() or values.min() < 0:
+                raise InputError("test items: counts and units must be finite and not negative")
+        if not units.sum():
+            raise InputError("test items: all units are 0; a score needs a reference that is not empty")
 
     @property
     def seed_scores(self) -> np.ndarray:
@@ -58,3 +61,8 @@ class Items:
     def score(self) -> float:
         """Return the mean over seeds, as a share, not per cent."""
         return float(self.seed_scores.mean())
+
+    @property
+    def right_or_wrong(self) -> bool:
+        """Return True if the score is a share of items, as accuracy is."""
+        return bool(np.isin(self.counts, (0, 1)).all() and (self.units == 1).all())

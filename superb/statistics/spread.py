@@ -1,10 +1,58 @@
-"""How far a ratio of sums may be off: between the clusters of a test set, and between head seeds."""
+"""How far a score, or a difference of two, may be off: between the clusters of a test set, and between head seeds.
+
+Both parts are measured and added:
+
+- Clusters: the variance of the jackknife, which leaves out one cluster at a time. It holds the items' noise, too.
+- Head seeds: the variance between the seeds' scores, less what the same noise gives them, so that it counts once.
+
+The critical value comes from a studentised bootstrap (Efron and Tibshirani, 1993, An introduction to the bootstrap,
+chapter 12), or, with few clusters, from Student's t with Satterthwaite's degrees of freedom. The plain bootstrap's
+percentiles are too narrow for so few clusters and seeds: see scripts/benchmark/interval_coverage.py.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
+
+from mmpt.superb.statistics.clusters import Clusters
+from mmpt.upstream.errors import InputError
+
+FEWEST_TO_RESAMPLE = 10  # clusters
+RESAMPLES = 9_999
+SEED = 19
+
+
+@dataclass(frozen=True)
+class Student:
+    """The law of |estimate - truth| / error: Student's t."""
+
+    freedom: float
+
+    def quantile(self, share: float) -> float:
+        return float(stdtrit(self.freedom, (1 + share) / 2))
+
+    def p_value(self, ratio: float) -> float:
+        return float(2 * stdtr(self.freedom, -ratio))
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """The law of |estimate - truth| / error, as resamples show it.
+
+    Args:
+        ratios: one of each resample, ascending.
+    """
+
+    ratios: np.ndarray
+
+    def quantile(self, share: float) -> float:
+        return float(np.quantile(self.ratios, share))
+
+    def p_value(self, ratio: float) -> float:
+        beyond = len(self.ratios) - np.searchsorted(self.ratios, ratio)
+        return float((1 + beyond) / (1 + len(self.ratios)))
 
 
 @dataclass(frozen=True)
@@ -13,40 +61,133 @@ class Spread:
 
     Args:
         error: as a share, like the score.
-        freedom: degrees of freedom of its Student's t.
+        law: of the distance from the truth, in standard errors.
         method: in plain words.
         clusters: in the test set.
     """
 
     error: float
-    freedom: float
+    law: Student | Resampled
     method: str
     clusters: int
 
-    def interval(self, centre: float, level: float) -> tuple[float, float]:
-        """Return the limits of the interval around a score."""
-        half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error
-        return centre - half, centre + half
+    def half_width(self, level: float) -> float:
+        """Return half the width of the interval."""
+        return self.law.quantile(level) * self.error
+
+    def p_value(self, difference: float) -> float:
+        """Return p of the two-sided test that the true difference is 0."""
+        if not difference:
+            return 1.0
+        return self.law.p_value(abs(difference) / self.error if self.error else np.inf)
 
 
-def spread(runs: Sequence[np.ndarray], units: np.ndarray, names: Sequence[str]) -> Spread:
-    """Return the standard error of a score (one run of seeds) or of a difference (second run minus the first).
+@dataclass(frozen=True)
+class SeedPart:
+    """What the head seeds of one encoder, or of both, add to the variance.
 
     Args:
-        runs: counts (seeds, items) of one encoder, or of two.
-        units: (items,).
-        names: the cluster of each item.
+        variance: of the mean over seeds, as the seeds' scores show it: noise of items and clusters included.
+        noise: the part of it that is such noise; the clusters' variance holds it already.
+        freedom: seeds less one.
     """
-    mean = runs[-1].mean(0) if len(runs) == 1 else runs[1].mean(0) - runs[0].mean(0)
-    index = np.unique(list(names), return_inverse=True)[1]
-    clusters = int(index.max()) + 1
-    method = f"Student's t over {clusters} clusters"
-    if clusters == 1:
-        index, method = np.arange(len(units)), f"Student's t over {len(units)} items, for these speakers"
-    groups = int(index.max()) + 1
-    residuals = np.bincount(index, mean - units * (mean.sum() / units.sum()))
-    variance = groups / max(groups - 1, 1) * (residuals**2).sum() / units.sum() ** 2
-    for counts in runs:
-        if len(counts) > 1:
-            variance += (counts.sum(1) / units.sum()).var(ddof=1) / len(counts)
-    return Spread(float(variance) ** 0.5, max(groups - 1, 1), method, clusters)
+
+    variance: float
+    noise: float
+    freedom: int
+
+
+def spread(runs: Sequence[np.ndarray], units: np.ndarray, names: Sequence[str], resamples: int = RESAMPLES) -> Spread:
+    """Return the standard error of a score (one run) or of a difference (the second run minus the first).
+
+    Args:
+        runs: counts (seeds, items) of one encoder, or of two whose seeds are independent.
+        units: (items,).
+        names: the cluster of each item (items,).
+        resamples: of the bootstrap.
+
+    Raises:
+        InputError: there is a single item.
+    """
+    clusters, over = Clusters(names, units), "clusters"
+    if not clusters.can_be_left_out:
+        clusters, over = Clusters([str(index) for index in range(len(units))], units), "items, for these speakers"
+    if not clusters.can_be_left_out:
+        raise InputError("test items: an interval needs at least two that are not empty")
+    cells = [clusters.sums(run) for run in runs]
+    mean = cells[-1].mean(axis=0) - (cells[0].mean(axis=0) if len(runs) == 2 else 0)
+    # Whole numbers have a smallest step: a test set without any error does not prove that there is none.
+    whole = all((run == np.round(run)).all() for run in runs)
+    least = (1 / units.sum()) ** 2 if whole else 0.0
+    variance = max(clusters.variance(mean), least)
+    seeds = seed_parts(cells, clusters)
+    added = max(0.0, sum(part.variance - part.noise for part in seeds))
+    error = float(np.sqrt(variance + added))
+    law: Student | Resampled
+    if clusters.number < FEWEST_TO_RESAMPLE or not error:
+        law, name = Student(freedom(variance, added, seeds, clusters)), "Student's t"
+    else:
+        law, name = Resampled(resampled_ratios(mean, clusters, seeds, least, resamples)), "bootstrap"
+    method = f"{name} over {clusters.number} {over}{seeds_in_words([len(run) for run in runs])}"
+    return Spread(error, law, method, Clusters(names, units).number)
+
+
+def seed_parts(cells: Sequence[np.ndarray], clusters: Clusters) -> list[SeedPart]:
+    """Return the part of each encoder's seeds (seeds, cells). One with a single seed borrows from the other."""
+    parts = []
+    for run in cells:
+        seeds = len(run)
+        if seeds > 1:
+            variance = (run.sum(axis=1) / clusters.units.sum()).var(ddof=1) / seeds
+            noise = sum(clusters.variance(seed) for seed in run - run.mean(axis=0)) / (seeds * (seeds - 1))
+            parts.append(SeedPart(float(variance), noise, seeds - 1))
+    if len(parts) == 1 and len(cells) == 2:
+        [part] = parts
+        times = part.freedom + 2  # (1 + 1 / seeds) / (1 / seeds)
+        return [SeedPart(part.variance * times, part.noise * times, part.freedom)]
+    return parts
+
+
+def freedom(variance: float, added: float, seeds: Sequence[SeedPart], clusters: Clusters) -> float:
+    """Return Satterthwaite's degrees of freedom of the sum of the clusters' variance and what seeds add."""
+    of_clusters = clusters.effective - 1
+    if not added:
+        return of_clusters
+    parts = [part.variance**2 / part.freedom + part.noise**2 / (part.freedom * of_clusters) for part in seeds]
+    return float((variance + added) ** 2 / (variance**2 / of_clusters + sum(parts)))
+
+
+def resampled_ratios(
+    mean: np.ndarray, clusters: Clusters, seeds: Sequence[SeedPart], least: float, resamples: int
+) -> np.ndarray:
+    """Return |resampled - measured| / resampled error, ascending: clusters and seeds are drawn anew in each resample.
+
+    Two or three seeds cannot be drawn from themselves: their mean and their variance are drawn from the laws that they
+    have if the scores of seeds are normally distributed.
+    """
+    random = np.random.default_rng(SEED)
+    variance, noise = sum(part.variance for part in seeds), sum(part.noise for part in seeds)
+    # Take the noise out of the seeds' mean, but not all of it: a variance from so few seeds is often far too small.
+    # This share keeps the coverage of one encoder with three seeds and of two within the bounds.
+    all_freedom = max(1, sum(part.freedom for part in seeds))
+    kept = max(0.0, 1 - (all_freedom - 1) / all_freedom * noise / variance) if variance else 0.0
+    ratios = []
+    for times in clusters.draws(resamples, random):
+        score, drawn_variance = clusters.jackknife(mean, times)
+        moved = score - mean.sum() / clusters.units.sum()
+        drawn_seeds = np.full(len(times), -noise)
+        for part in seeds:
+            moved += random.standard_normal(len(times)) * np.sqrt(kept * part.variance)
+            drawn_seeds += random.chisquare(part.freedom, len(times)) / part.freedom * part.variance
+        total = np.maximum(drawn_variance, least) + np.maximum(drawn_seeds, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratios.append(np.abs(moved) / np.sqrt(total))
+    together = np.concatenate(ratios)
+    return np.sort(together[~np.isnan(together)])
+
+
+def seeds_in_words(seeds: Sequence[int]) -> str:
+    """Return what an interval says about seeds."""
+    if max(seeds) == 1:
+        return ", for this head seed"
+    return f" and {' and '.join(str(number) for number in dict.fromkeys(seeds))} head seeds"
