@@ -9,28 +9,18 @@ from functools import partial
 from pathlib import Path
 
 from mmpt.scripts.prepare.librispeech_lengths import write_lengths
+from mmpt.scripts.samples.librispeech_folders import FOLDERS, TRAIN, TRAIN_OTHER, Chosen, choose
 from mmpt.scripts.samples.provenance import BuiltFile
 from mmpt.scripts.samples.recordings import Store, write_sound
 from mmpt.scripts.samples.tables import Recording
 from mmpt.scripts.samples.words import read_lexicon, to_words
 from mmpt.scripts.samples.workers import Workers
-from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 ROOT = "LibriSpeech"
 LEXICON = f"{ROOT}/lexicon/samples-lexicon.txt"
 LENGTHS = f"{ROOT}/len_for_bucket"
-
-# (kind of recording, split) → folder. Prompts are the clean half; readers, whose channels differ, the other half.
-FOLDERS = {
-    ("prompt", "train"): "train-clean-100",
-    ("reader", "train"): "train-clean-100",
-    ("mrt", "train"): "train-clean-100",
-    ("prompt", "dev"): "dev-clean",
-    ("prompt", "test"): "test-clean",
-    ("reader", "dev"): "dev-other",
-    ("reader", "test"): "test-other",
-}
+LEFT_OUT = "left-out.tsv"
 
 
 @dataclass(frozen=True)
@@ -55,12 +45,15 @@ class Utterance:
 
 def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[BuiltFile]:
     """Write the utterances, transcripts, SPEAKERS.TXT, length tables and the lexicon."""
-    utterances = plan_utterances(recordings)
+    lexicon = read_lexicon(store.samples)
+    chosen = choose(recordings, lexicon)
+    utterances = plan_utterances(chosen)
     workers.run("LibriSpeech (flac)", partial(write_flac, root, store), utterances)
     write_transcripts(root, utterances)
     write_speakers(root, utterances, store)
     write_lengths(root / ROOT, root / LENGTHS, jobs=workers.jobs)
-    write_lexicon(root, utterances, read_lexicon(store.samples))
+    write_lexicon(root, utterances, lexicon)
+    write_left_out(root, chosen)
     return [
         BuiltFile(ROOT, item.recording.split, f"{item.place}/{item.name}.flac", (item.recording.source,))
         for item in utterances
@@ -70,39 +63,54 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
 def about(root: Path, recordings: list[Recording]) -> str:
     """Describe the corpus for the README of the built folder."""
     return f"""\
-- `{ROOT}/`: train-clean-100 holds prompts, readers and half of the MRT clips (F1 odd lists, M3 even) of training;
-  dev-clean and test-clean are prompts, dev-other and test-other readers. Dev and test hold no MRT, whose carrier
-  sentence repeats. SPEAKERS.TXT maps readers to the names used in samples/. `len_for_bucket/` is for S3PRL's ASR,
-  `lexicon/` for its phone recognition."""
+- `{ROOT}/`: lines of the games, prompts, readers and half of the training speakers' MRT clips (F1 odd lists, M3 even).
+  `{TRAIN}`, `dev-clean` and `test-clean` hold no word that the lexicon lacks: phone recognition reads them alone.
+  Dev-clean and test-clean are roles of queen that train nothing. `{TRAIN_OTHER}` holds training lines with other words,
+  for ASR. In dev-other and test-other are speakers who train too (prompts), few lines (readers), words without phones,
+  lines whose speaker is not told (queen's cutscenes, dev), and drascula's other roles (test), **whose texts are not
+  verbatim**. A role is a reader; an actor may have spoken several roles. Roles, not persons, are unseen.
+  SPEAKERS.TXT maps readers to the names used in samples/. `len_for_bucket/` is for S3PRL's ASR, `lexicon/` (CMUdict,
+  no pronunciations made for the games) for its phone recognition. `{LEFT_OUT}` counts what was left out, and why.
+
+{folder_table(root)}
+"""
 
 
-def plan_utterances(recordings: list[Recording]) -> list[Utterance]:
+def folder_table(root: Path) -> str:
+    """Return a Markdown table of the built folders: utterances, words, minutes and readers."""
+    lines = ["| LibriSpeech | utterances | words | minutes | readers |", "|---|---|---|---|---|"]
+    minutes: dict[str, float] = {}
+    for row in (root / ROOT / "SPEAKERS.TXT").read_text(encoding="utf-8").splitlines():
+        if not row.startswith(";"):
+            _, _, name, length, _ = row.split("|")
+            minutes[name.strip()] = minutes.get(name.strip(), 0) + float(length)
+    for name in FOLDERS:
+        texts = [
+            line.split()[1:]
+            for path in (root / ROOT / name).rglob("*.trans.txt")
+            for line in path.read_text(encoding="utf-8").splitlines()
+        ]
+        readers = sum(path.is_dir() for path in (root / ROOT / name).glob("*"))
+        words = sum(map(len, texts))
+        lines.append(f"| {name} | {len(texts):,} | {words:,} | {minutes.get(name, 0):.1f} | {readers} |")
+    return "\n".join(lines)
+
+
+def plan_utterances(chosen: Chosen) -> list[Utterance]:
     """Number the readers from 1, by name; a chapter is one reader's recordings of one kind in one folder."""
-    english = [
-        item
-        for item in recordings
-        if item.language == "en" and (item.kind, item.split) in FOLDERS and not is_second_take(item)
-    ]
-    readers = {name: number for number, name in enumerate(sorted({item.speaker for item in english}), start=1)}
+    speakers = sorted({item.speaker for items in chosen.folders.values() for item in items})
+    readers = {name: number for number, name in enumerate(speakers, start=1)}
     chapters: dict[tuple, int] = {}
-    sizes: dict[int, int] = {}
     utterances = []
-    for item in english:
-        folder = FOLDERS[item.kind, item.split]
-        # 101, 102 …, so that no chapter has a reader's number.
-        chapter = chapters.setdefault((folder, item.speaker, item.kind), 101 + len(chapters))
-        number = sizes.get(chapter, 0)
-        sizes[chapter] = number + 1
-        utterances.append(Utterance(item, folder, readers[item.speaker], chapter, number))
+    for folder, items in chosen.folders.items():
+        sizes: dict[int, int] = {}
+        for item in items:
+            # 1001, 1002 …, so that no chapter has a reader's number.
+            chapter = chapters.setdefault((folder, item.speaker, item.kind), 1001 + len(chapters))
+            number = sizes.get(chapter, 0)
+            sizes[chapter] = number + 1
+            utterances.append(Utterance(item, folder, readers[item.speaker], chapter, number))
     return utterances
-
-
-def is_second_take(item: Recording) -> bool:
-    """Return True if an MRT clip is left to the other training speaker: F1 reads the odd lists, M3 the even ones.
-
-    With both, three quarters of the training utterances would begin with the same four words.
-    """
-    return item.kind == "mrt" and (int(item.clip.split("_b")[1][:2]) % 2 == 1) != (item.speaker == "F1")
 
 
 def write_flac(root: Path, store: Store, utterance: Utterance) -> None:
@@ -139,16 +147,15 @@ def write_speakers(root: Path, utterances: list[Utterance], store: Store) -> Non
     (root / ROOT / "SPEAKERS.TXT").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_lexicon(root: Path, utterances: list[Utterance], lexicon: dict[str, str]) -> None:
-    """Write WORD, tab, phones for every word of the transcripts.
+def write_left_out(root: Path, chosen: Chosen) -> None:
+    """Write how many English recordings are in no folder, by reason."""
+    rows = sorted(f"{clips}\t{reason}\n" for reason, clips in chosen.left_out.items() if clips)
+    (root / ROOT / LEFT_OUT).write_text("clips\treason\n" + "".join(rows), encoding="utf-8")
 
-    Raises:
-        InputError: some words have no phones; the error names them.
-    """
-    words = sorted({word for item in utterances for word in to_words(item.recording.text).split()})
-    missing = [word for word in words if word not in lexicon]
-    if missing:
-        raise InputError(f"lexicon.txt: no phones for {', '.join(missing)}; add them to samples/lexicon_extra.txt")
+
+def write_lexicon(root: Path, utterances: list[Utterance], lexicon: dict[str, str]) -> None:
+    """Write WORD, tab, phones for each word of the transcripts that the lexicon has: all words of the clean folders."""
+    words = sorted({word for item in utterances for word in to_words(item.recording.text).split()} & lexicon.keys())
     path = root / LEXICON
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{word}\t{lexicon[word]}\n" for word in words), encoding="utf-8")

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import yaml
 
+from mmpt.scripts.samples.split import QUEEN_DEV, QUEEN_TEST
 from mmpt.upstream.repository import REPOSITORY
 from mmpt.upstream.s3prl_runner import repairs
 
@@ -114,7 +115,14 @@ class TestFluentCommands:
 
 
 class TestLibriSpeech:
-    COUNTS = {"train-clean-100": 496, "dev-clean": 25, "dev-other": 7, "test-clean": 25, "test-other": 7}
+    COUNTS = {
+        "train-clean-100": 1623,
+        "train-other-500": 75,
+        "dev-clean": 258,
+        "dev-other": 112,
+        "test-clean": 745,
+        "test-other": 361,
+    }
 
     def transcripts(self, root: Path, split: str) -> dict[str, str]:
         texts = {}
@@ -147,14 +155,36 @@ class TestLibriSpeech:
         lexicon = dict(line.split("\t") for line in (root / "lexicon/samples-lexicon.txt").read_text().splitlines())
         phones = set((VOCABULARY / "phoneme.txt").read_text().split())
         assert {phone for entry in lexicon.values() for phone in entry.split()} <= phones
-        words = set()
+        words: dict[str, set] = {}
         for split, count in self.COUNTS.items():
             texts = self.transcripts(root, split)
             assert set(texts) == {path.stem for path in (root / split).rglob("*.flac")}
             assert len(texts) == count
             assert all(re.fullmatch(r"[A-Z']+( [A-Z']+)*", text) for text in texts.values())
-            words |= {word for text in texts.values() for word in text.split()}
-        assert words == set(lexicon)
+            words[split] = {word for text in texts.values() for word in text.split()}
+        clean = words["train-clean-100"] | words["dev-clean"] | words["test-clean"]
+        assert clean <= set(lexicon) <= set().union(*words.values())
+        for split in ("train-other-500", "dev-other", "test-other"):
+            assert words[split] - set(lexicon), f"{split} holds lines with words that have no phones"
+
+    def test_clean_folders_hold_unseen_roles_of_queen(self, built_samples):
+        """At least 500 utterances and 3,500 words in test, a bounded share of each role."""
+        root = built_samples / "LibriSpeech"
+        rows = [line.split("|") for line in (root / "SPEAKERS.TXT").read_text().splitlines() if line[0] != ";"]
+        names = {(row[2].strip(), row[0].strip()): row[4].strip() for row in rows}
+        roles = {split: {name for (folder, _), name in names.items() if folder == split} for split in self.COUNTS}
+        assert roles["test-clean"] == {f"queen-{role}" for role in QUEEN_TEST}
+        assert roles["dev-clean"] == {f"queen-{role}" for role in QUEEN_DEV}
+        training = roles["train-clean-100"] | roles["train-other-500"]
+        assert not training & (roles["dev-clean"] | roles["test-clean"])
+        texts = self.transcripts(root, "test-clean")
+        assert len(texts) >= 500 and sum(len(text.split()) for text in texts.values()) >= 3500
+        sizes = Counter(name.split("-")[0] for name in texts)
+        assert max(sizes.values()) == 60
+
+    def test_what_was_left_out_is_counted(self, built_samples):
+        rows = (built_samples / "LibriSpeech/left-out.tsv").read_text().splitlines()
+        assert rows[0] == "clips\treason" and sum(int(row.split("\t")[0]) for row in rows[1:]) > 1000
 
     def test_dev_and_test_hold_no_carrier_sentence(self, built_samples):
         for split in self.COUNTS:
@@ -170,7 +200,7 @@ class TestLibriSpeech:
         tokenizer = load_text_encoder("word", str(VOCABULARY / "phoneme.txt"))
         lexicon = [str(root / "lexicon/samples-lexicon.txt")]
         dataset = LibriPhoneDataset(["dev-clean"], tokenizer, 1, path=str(root), lexicon=lexicon)
-        assert len(dataset) == 25
+        assert len(dataset) == self.COUNTS["dev-clean"]
 
     def test_speakers_table_maps_every_reader(self, built_samples):
         root = built_samples / "LibriSpeech"
