@@ -11,13 +11,15 @@ from mmpt.scripts.samples import (
     diarization,
     fluent_commands,
     librispeech,
+    mrt_intents,
+    mrt_keywords,
     readme,
     sample_must_c,
     speech_commands,
     words,
 )
 from mmpt.scripts.samples.build_folder import open_build_folder
-from mmpt.scripts.samples.pack_tables import PACK_TABLES, read_packs
+from mmpt.scripts.samples.pack_tables import PACK_TABLES, read_packs, read_word_times
 from mmpt.scripts.samples.packs import file_of
 from mmpt.scripts.samples.provenance import BuiltFile, write_provenance
 from mmpt.scripts.samples.recordings import Store
@@ -28,7 +30,7 @@ from mmpt.scripts.samples.workers import Workers
 from mmpt.upstream.errors import InputError
 
 DECODED = ".decoded"
-CORPORA = (av_clips, sample_must_c, speech_commands, fluent_commands, librispeech)
+CORPORA = (av_clips, sample_must_c, speech_commands, fluent_commands, librispeech, mrt_keywords, mrt_intents)
 
 
 def build_samples(out: Path, samples: Path, jobs: int, full: bool = False, fresh: bool = False) -> str:
@@ -42,6 +44,7 @@ def build_samples(out: Path, samples: Path, jobs: int, full: bool = False, fresh
     final_root = out.resolve()
     kept = drop_repeated_texts([*read_recordings(samples), *read_packs(samples)])
     sources = build_manifest.hash_sources(samples, source_files(kept.recordings, samples))
+    commands = {time.clip for time in read_word_times(samples) if time.word in speech_commands.COMMANDS}
     size = FULL if full or is_full(final_root) else SMALL
     if not fresh and is_built(final_root, sources, size):
         return f"{out}: built already ({size}), nothing to do"
@@ -50,7 +53,7 @@ def build_samples(out: Path, samples: Path, jobs: int, full: bool = False, fresh
     started = time.monotonic()
     with open_build_folder(final_root) as build_folder:
         root = build_folder / final_root.name
-        build_corpora(choose(kept.recordings, size), kept.dropped, root, samples, final_root, jobs, size)
+        build_corpora(choose(kept.recordings, size, commands), kept.dropped, root, samples, final_root, jobs, size)
         build_manifest.write_build_manifest(root, sources, size, final_root)
         put_in_place(root, final_root, build_folder, sources, size)
     return f"{out}: built in {time.monotonic() - started:.0f} s ({size})"
@@ -69,7 +72,7 @@ def source_files(recordings: list[Recording], samples: Path) -> list[str]:
         InputError: one of them is missing.
     """
     names = sorted({file_of(item.source) for item in recordings})
-    names += [*TABLES, *PACK_TABLES, *speech_commands.NOISE_SOURCES, *words.LEXICON_FILES, *readme.LICENCES]
+    names += [*TABLES, *PACK_TABLES, *mrt_keywords.NOISE_SOURCES, *words.LEXICON_FILES, *readme.LICENCES]
     for name in names:
         if not (samples / name).is_file():
             raise InputError(f"{samples / name}: missing; restore the repository's samples folder")
@@ -88,7 +91,7 @@ def build_corpora(
     """Write every corpus, provenance.tsv and README.md into `root`, which will be renamed to `final_root`."""
     store = Store(samples, root / DECODED)
     with Workers(jobs) as workers:
-        workers.run("decoding", store.add, [item.source for item in recordings] + list(speech_commands.NOISE_SOURCES))
+        workers.run("decoding", store.add, [item.source for item in recordings] + list(mrt_keywords.NOISE_SOURCES))
         built: list[BuiltFile] = []
         for corpus in CORPORA:
             built += corpus.build(recordings, root, store, workers)

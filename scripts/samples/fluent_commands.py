@@ -1,35 +1,70 @@
-"""Write Fluent Speech Commands from the Modified Rhyme Test: its three slots are a word's onset, vowel and coda."""
+"""Write Fluent Speech Commands from the synthetic commands, voices apart, and a second test of unseen phrases."""
 
 import csv
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+from mmpt.scripts.samples import split
 from mmpt.scripts.samples.provenance import BuiltFile
 from mmpt.scripts.samples.recordings import Store, write_sound
 from mmpt.scripts.samples.tables import Recording
-from mmpt.scripts.samples.words import onset_vowel_coda
 from mmpt.scripts.samples.workers import Workers
 
 ROOT = "fluent_speech_commands_dataset"
+UNSEEN_ROOT = f"unseen_phrases/{ROOT}"
 TABLES = {"train": "train_data.csv", "dev": "valid_data.csv", "test": "test_data.csv"}
 # The published tables begin with an unnamed index column.
 COLUMNS = ("", "path", "speakerId", "transcription", "action", "object", "location")
+Row = tuple[str, Recording, tuple[str, str, str]]  # path of the sound, recording, three slots
 
 
 def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[BuiltFile]:
-    """Write every MRT clip, whole (carrier sentence and word), and the three tables."""
-    clips = [recording for recording in recordings if recording.kind == "mrt"]
-    workers.run("Fluent Speech Commands (wav)", partial(write_wav, root, store), clips)
+    """Write the sounds once, the tables of the main corpus, and those of the second test.
+
+    The second root has the same training and dev tables, so that a head of the first can be tested on it; its sounds
+    are those of the first.
+    """
+    clips = [recording for recording in recordings if recording.kind == "intent"]
+    unseen = unseen_phrases(clips)
+    seen = [clip for clip in clips if clip.text not in unseen]
+    tested = [clip for clip in clips if clip.text in unseen and clip.split == "test"]
+    workers.run("Fluent Speech Commands (wav)", partial(write_wav, root / ROOT, store), [*seen, *tested])
     for name, table in TABLES.items():
-        write_table(root / ROOT / "data" / table, [clip for clip in clips if clip.split == name])
-    return [BuiltFile(ROOT, clip.split, f"{ROOT}/{wav_path(clip)}", (clip.source,)) for clip in clips]
+        main = [clip for clip in seen if clip.split == name]
+        write_table(root / ROOT / "data" / table, ((wav_path(clip), clip, clip.intent) for clip in main))
+        second = tested if name == "test" else main
+        rows = ((f"../../{ROOT}/{wav_path(clip)}", clip, clip.intent) for clip in second)
+        write_table(root / UNSEEN_ROOT / "data" / table, rows)
+    return [BuiltFile(ROOT, clip.split, f"{ROOT}/{wav_path(clip)}", (clip.source,)) for clip in [*seen, *tested]]
+
+
+def unseen_phrases(clips: Iterable[Recording]) -> set[str]:
+    """Return one phrase of each intent that has two or more, by hash: it is in no training."""
+    phrases: dict[tuple[str, str, str], set[str]] = {}
+    for clip in clips:
+        phrases.setdefault(clip.intent, set()).add(clip.text)
+    return {
+        min(texts, key=lambda text: split.percent(f"unseen {text}")) for texts in phrases.values() if len(texts) > 1
+    }
 
 
 def about(root: Path, recordings: list[Recording]) -> str:
     """Describe the corpus for the README of the built folder."""
+    clips = [recording for recording in recordings if recording.kind == "intent"]
+    unseen = unseen_phrases(clips)
+    counts = "; ".join(
+        f"{name} {sum(c.split == name and c.text not in unseen for c in clips):,} clips of "
+        f"{len({c.speaker for c in clips if c.split == name})} voices"
+        for name in split.SPLITS
+    )
+    second = sum(clip.split == "test" and clip.text in unseen for clip in clips)
     return f"""\
-- `{ROOT}/`: all MRT clips; action, object and location are onset, vowel and coda of the word ("none" for a word without
-  onset or coda). The 274 words are the same in training and test, the speakers are not."""
+- `{ROOT}/`: **synthetic voices** say commands of {len({c.intent for c in clips})} intents (action, object, location),
+  voices apart: {counts}.
+  One synthesiser made them all: figures tell how well a task can be learned, not how it would go with people.
+  `{UNSEEN_ROOT}/` (`--data-root unseen_phrases`) has the same training and dev tables; its test ({second} clips) holds
+  one phrase of each intent that has two or more, which nobody says in training: {len(unseen)} phrases."""
 
 
 def wav_path(clip: Recording) -> str:
@@ -37,16 +72,16 @@ def wav_path(clip: Recording) -> str:
     return f"wavs/speakers/{clip.speaker}/{clip.clip}.wav"
 
 
-def write_wav(root: Path, store: Store, clip: Recording) -> None:
+def write_wav(corpus: Path, store: Store, clip: Recording) -> None:
     """Write the sound of one clip."""
-    write_sound(root / ROOT / wav_path(clip), store.load(clip.source))
+    write_sound(corpus / wav_path(clip), store.load(clip.source))
 
 
-def write_table(path: Path, clips: list[Recording]) -> None:
+def write_table(path: Path, rows: Iterable[Row]) -> None:
     """Write the table of one split."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for index, clip in enumerate(clips):
-            writer.writerow((index, wav_path(clip), clip.speaker, clip.text, *onset_vowel_coda(clip.arpabet)))
+        for index, (sound, clip, slots) in enumerate(rows):
+            writer.writerow((index, sound, clip.speaker, clip.text, *slots))

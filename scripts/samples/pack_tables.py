@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmpt.scripts.samples import split
 from mmpt.scripts.samples.packs import FOLDER, source_of
-from mmpt.scripts.samples.tables import Recording, read_table
+from mmpt.scripts.samples.tables import Recording, known, read_table
 from mmpt.scripts.samples.texts import text_key
 from mmpt.upstream.errors import InputError
 
@@ -79,7 +79,7 @@ def read_intents(samples: Path) -> list[Recording]:
             speaker=row["voice"],
             language="en",
             text=row["text"],
-            split=split.of_voice(row["voice"]),
+            split=known(split.of_voice, samples / INTENTS, row["voice"]),
             sex=row["voice"][1].upper(),
             intent=(row["action"], row["object"], row["location"]),
         )
@@ -97,7 +97,7 @@ def read_words(samples: Path) -> list[Recording]:
             speaker=row["voice"],
             language="en",
             text=row["word"],
-            split=split.of_voice(row["voice"]),
+            split=known(split.of_voice, samples / WORDS, row["voice"]),
             sex=row["voice"][1].upper(),
             word=row["word"],
         )

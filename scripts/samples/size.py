@@ -1,18 +1,26 @@
 """How much of the recordings a build takes: a small one has all of dev and test, and a part of training."""
 
+from collections.abc import Container
+
 from mmpt.scripts.samples import split
 from mmpt.scripts.samples.tables import Recording
 
 SMALL, FULL = "small", "full"
 # Of the packs' training recordings, per cent that a small build has. What is not named is in it whole.
-PERCENT = {"queen": 18, "bass": 18, "drascula": 25, "intent": 45, "word": 45, "sound": 25}
+PERCENT = {"queen": 9, "bass": 9, "drascula": 25, "intent": 45, "word": 45, "sound": 40}
 
 
-def choose(recordings: list[Recording], size: str) -> list[Recording]:
-    """Return the recordings of a build. The small part is the same in every build: a clip's hash decides."""
+def choose(recordings: list[Recording], size: str, with_commands: Container[str]) -> list[Recording]:
+    """Return the recordings of a build. The small part is the same in every build: a clip's hash decides.
+
+    Args:
+        recordings: all that there are.
+        size: of the build.
+        with_commands: the lines in which a command of keyword spotting is heard. Small builds have all of them.
+    """
     if size == FULL:
         return recordings
-    return [item for item in recordings if item.split != "train" or is_small(item)]
+    return [item for item in recordings if item.split != "train" or item.clip in with_commands or is_small(item)]
 
 
 def is_small(item: Recording) -> bool:

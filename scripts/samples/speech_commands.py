@@ -1,20 +1,23 @@
-"""Write Speech Commands from the Modified Rhyme Test: ten of its words take the places of the ten command words.
+"""Write Speech Commands: real words cut from lines of games, and in training synthetic ones too.
 
 S3PRL's twelve classes are fixed, and it splits training from dev by a hash of the speaker's part of the file name. So
 each speaker gets an alias whose hash falls into the speaker's split.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from mmpt.scripts.samples import split
+from mmpt.scripts.samples.keyword_cuts import Word, balanced, write_word
+from mmpt.scripts.samples.pack_tables import read_word_times
 from mmpt.scripts.samples.provenance import BuiltFile
 from mmpt.scripts.samples.recordings import Store, write_sound
+from mmpt.scripts.samples.size import is_small
 from mmpt.scripts.samples.tables import Recording
 from mmpt.scripts.samples.workers import Workers
-from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 TRAIN_ROOT = "speech_commands_v0.01"
@@ -22,121 +25,146 @@ TEST_ROOT = "speech_commands_test_set_v0.01"
 BACKGROUND = "_background_noise_"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
+COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+CLASSES = (*COMMANDS, UNKNOWN, SILENCE)
 
-# Words that are in two batches (two takes per speaker), at places that are proven. Any two of them differ in at least
-# two of onset, vowel and coda.
-STAND_INS = {
-    "yes": "sun",
-    "no": "pay",
-    "up": "came",
-    "down": "sale",
-    "left": "heat",
-    "right": "dig",
-    "on": "fill",
-    "off": "pin",
-    "stop": "kick",
-    "go": "sip",
-}
-
-# The unknown class: words unlike the ten, two for each speaker, so that it has as many clips as a command.
-UNKNOWN_WORDS = {"F1": ("bark", "toil"), "M3": ("vest", "gold"), "F3": ("bark", "vest"), "M4": ("toil", "gold")}
-
-# The silence class, by source and seconds. For training, random seconds are drawn from long files, as in the published
-# corpus; there are four, so that all twelve classes have four items. The test's seconds come after all of training's.
-TRAINING_NOISE = (
-    ("noise/music_cold_day.opus", 0, 7),
-    ("noise/music_cold_day.opus", 7, 14),
-    ("noise/music_system.opus", 0, 14),
-    ("noise/pink.flac", 0, 7),
-)
-TEST_NOISE = (("noise/music_system.opus", 17, 18), ("noise/pink.flac", 8, 9))
-NOISE_SOURCES = tuple(sorted({source for source, _, _ in TRAINING_NOISE + TEST_NOISE}))
+# At most so many words of a class. Some commands are rare: fewer than these, and all of them are taken.
+MOST = {"train": 150, "dev": 20, "test": 32}
+MOST_UNKNOWN_IN_TRAINING = 400
+LONGEST_NOISES = 20  # of training, in the background folder: S3PRL takes one second of each as dev's silence, too
 
 # S3PRL's rule, which is Google's: a percentage below 10 is dev, below 20 is test and left out, the rest is training.
 MAX_PER_CLASS = 2**27 - 1
 PERCENTAGES = {"train": (20, 101), "dev": (0, 10), "test": (10, 20)}
 
 
-@dataclass(frozen=True)
-class Cut:
-    """One file to write: `samples` samples of a recording, from sample `start` on."""
-
-    source: str
-    start: int
-    samples: int
-    file: str
-
-
 def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[BuiltFile]:
     """Write the training and the test folder."""
-    spoken = plan_words([recording for recording in recordings if recording.kind == "mrt"], store)
-    noises = plan_noises()
-    workers.run("Speech Commands (wav)", partial(write_cut, root, store), [cut for cut, _ in spoken + noises])
-    built = [BuiltFile("speech_commands", name, cut.file, (cut.source,)) for cut, name in spoken]
-    for cut, name in noises:
-        seconds = f"{cut.source}#{cut.start // SAMPLE_RATE}-{(cut.start + cut.samples) // SAMPLE_RATE}"
-        built.append(BuiltFile("speech_commands", name, cut.file, (seconds,)))
-    return built
+    words = plan_words(recordings, store.samples)
+    files = name_files(words)
+    workers.run("Speech Commands (wav)", partial(write_file, root, store), list(files.items()))
+    noises = plan_noises(recordings, store)
+    for file, (sound, seconds) in noises.items():
+        wav = store.load(sound.source)
+        write_sound(root / file, wav[: seconds * SAMPLE_RATE] if seconds else wav)
+    built = [BuiltFile("speech_commands", word.split, file, (word.source,)) for file, word in files.items()]
+    return built + [
+        BuiltFile("speech_commands", sound.split, file, (sound.source,)) for file, (sound, _) in noises.items()
+    ]
+
+
+def plan_words(recordings: list[Recording], samples: Path) -> list[Word]:
+    """Return the words of all splits: in dev and test real ones of unseen roles alone."""
+    spoken = [*real_words(recordings, samples), *synthetic_words(recordings)]
+    chosen = []
+    for name in split.SPLITS:
+        of_split = [word for word in spoken if word.split == name]
+        commands = balanced((word for word in of_split if word.label != UNKNOWN), MOST[name])
+        most = MOST_UNKNOWN_IN_TRAINING if name == "train" else MOST[name]
+        chosen += commands + balanced((word for word in of_split if word.label == UNKNOWN), most)
+    return chosen
+
+
+def real_words(recordings: Iterable[Recording], samples: Path) -> list[Word]:
+    """Return the words of lines with known times: of queen; in training of bass, too, whose roles are uncertain."""
+    lines = {
+        item.clip: item
+        for item in recordings
+        if item.kind == "queen"
+        and item.speaker != f"queen-{split.QUEEN_UNKNOWN}"
+        or item.kind == "bass"
+        and item.split == "train"
+    }
+    words = []
+    for time in read_word_times(samples):
+        if (line := lines.get(time.clip)) is not None:
+            label = time.word if time.word in COMMANDS else UNKNOWN
+            folder = UNKNOWN if label == UNKNOWN and line.split == "test" else time.word
+            words.append(Word(line.source, line.speaker, label, folder, line.split, time.start_s, time.end_s))
+    return words
+
+
+def synthetic_words(recordings: Iterable[Recording]) -> list[Word]:
+    """Return the synthetic words of the training voices."""
+    return [
+        Word(item.source, item.speaker, item.word if item.word in COMMANDS else UNKNOWN, item.word, item.split)
+        for item in recordings
+        if item.kind == "word" and item.split == "train"
+    ]
+
+
+def name_files(words: Iterable[Word]) -> dict[str, Word]:
+    """Return path in the built folder → word, numbered for each folder and speaker."""
+    files: dict[str, Word] = {}
+    numbers: Counter[str] = Counter()
+    for word in words:
+        corpus = TEST_ROOT if word.split == "test" else TRAIN_ROOT
+        prefix = f"{corpus}/{word.folder}/{alias(word.speaker, word.split)}_nohash_"
+        files[f"{prefix}{numbers[prefix]}.wav"] = word
+        numbers[prefix] += 1
+    return files
+
+
+def write_file(root: Path, store: Store, named: tuple[str, Word]) -> None:
+    """Write one word."""
+    file, word = named
+    write_word(root / file, store, word)
+
+
+def plan_noises(recordings: Iterable[Recording], store: Store) -> dict[str, tuple[Recording, int]]:
+    """Return path → sound and how many of its seconds, 0 for all. The longest train; the first second of others tests.
+
+    Only sounds that small builds have are taken for training, since S3PRL's dev has them, too.
+    """
+    sounds = [item for item in recordings if item.kind == "sound"]
+    usable = [item for item in sounds if item.split == "train" and is_small(item)]
+    longest = sorted(usable, key=lambda item: (-len(store.load(item.source)), item.clip))[:LONGEST_NOISES]
+    tests = [item for item in sounds if item.split == "test" and len(store.load(item.source)) >= SAMPLE_RATE]
+    tests = sorted(tests, key=lambda item: split.percent(f"silence {item.clip}"))[: MOST["test"]]
+    found = {f"{TRAIN_ROOT}/{BACKGROUND}/{item.clip}.wav": (item, 0) for item in longest}
+    return found | {f"{TEST_ROOT}/{SILENCE}/{item.clip}.wav": (item, 1) for item in tests}
 
 
 def about(root: Path, recordings: list[Recording]) -> str:
     """Describe the corpus for the README of the built folder."""
-    stand_ins = ", ".join(f"{command} = {word}" for command, word in STAND_INS.items())
+    rows = "\n".join(class_rows(root))
     return f"""\
-- `speech_commands_v0.01/`, `speech_commands_test_set_v0.01/`: MRT words lie in the folders of the command words:
-  {stand_ins}."""
+- `{TRAIN_ROOT}/`, `{TEST_ROOT}/`: the ten commands and other words, cut from the lines of games at times that a
+  recogniser gave (a word may be cut short, or hold a part of its neighbour), one second each. **Dev and test are real
+  speech of unseen roles of queen**; training has synthetic voices, too. Loudness, fades and the noise around a word are
+  the same for all. Silence is noise and music without speech; dev has the files of training, as in S3PRL. `left` and
+  `down` are rare. A file's name begins with an alias of the role.
+
+| Speech Commands | training | of it synthetic | dev | test | of the test |
+|---|---|---|---|---|---|
+{rows}
+"""
 
 
-def plan_words(clips: list[Recording], store: Store) -> list[tuple[Cut, str]]:
-    """Plan the cuts of the ten command words and of the unknown class, each with its split."""
-    takes: dict[tuple[str, str], list[Recording]] = {}
-    for clip in clips:
-        takes.setdefault((clip.word, clip.speaker), []).append(clip)
-    planned = []
-    for speaker, name in split.MRT_SPEAKERS.items():
-        for command, word in STAND_INS.items():
-            found = takes.get((word, speaker), [])
-            if len(found) != 2:
-                raise InputError(f"mrt/clips.tsv: {speaker} says {word!r} {len(found)} times, not twice")
-            planned += [(cut_word(take, command, number, store), name) for number, take in enumerate(found)]
-        for number, word in enumerate(UNKNOWN_WORDS[speaker]):
-            if (word, speaker) not in takes:
-                raise InputError(f"mrt/clips.tsv: {speaker} never says {word!r}")
-            # As published: in training the folder has the unknown word's own name, in test it is called _unknown_.
-            folder, number = (UNKNOWN, number) if name == "test" else (word, 0)
-            planned.append((cut_word(takes[word, speaker][0], folder, number, store), name))
-    return planned
-
-
-def cut_word(clip: Recording, folder: str, number: int, store: Store) -> Cut:
-    """Plan one second with the word in its middle, shifted if necessary so that it lies inside the clip."""
-    middle = round((clip.word_onset_s + clip.word_duration_s / 2) * SAMPLE_RATE)
-    last_start = len(store.load(clip.source)) - SAMPLE_RATE
-    if last_start < 0:
-        raise InputError(f"{clip.source}: shorter than one second")
-    corpus = TEST_ROOT if clip.split == "test" else TRAIN_ROOT
-    file = f"{corpus}/{folder}/{alias(clip.speaker, clip.split)}_nohash_{number}.wav"
-    return Cut(clip.source, min(max(0, middle - SAMPLE_RATE // 2), last_start), SAMPLE_RATE, file)
-
-
-def plan_noises() -> list[tuple[Cut, str]]:
-    """Plan the cuts of noise. S3PRL uses those of the training folder for dev, too."""
-    planned = []
-    for source, start_s, end_s in TRAINING_NOISE:
-        file = f"{TRAIN_ROOT}/{BACKGROUND}/{Path(source).stem}_{start_s}.wav"
-        planned.append((Cut(source, start_s * SAMPLE_RATE, (end_s - start_s) * SAMPLE_RATE, file), "train"))
-    for source, start_s, end_s in TEST_NOISE:
-        file = f"{TEST_ROOT}/{SILENCE}/{Path(source).stem}_{start_s}.wav"
-        planned.append((Cut(source, start_s * SAMPLE_RATE, (end_s - start_s) * SAMPLE_RATE, file), "test"))
-    return planned
-
-
-def write_cut(root: Path, store: Store, cut: Cut) -> None:
-    """Write one file."""
-    wav = store.load(cut.source)[cut.start : cut.start + cut.samples]
-    if len(wav) != cut.samples:
-        raise InputError(f"{cut.source}: ends before sample {cut.start + cut.samples}")
-    write_sound(root / cut.file, wav)
+def class_rows(root: Path) -> list[str]:
+    """Return the rows of the table of classes, counted in the built folder."""
+    train, test = root / TRAIN_ROOT, root / TEST_ROOT
+    voices = {alias(voice, "train") for voice in split.VOICES_TRAIN}
+    counts: Counter[tuple[str, str]] = Counter()
+    for path in train.glob("*/*.wav"):
+        name = path.parent.name
+        label = SILENCE if name == BACKGROUND else name if name in COMMANDS else UNKNOWN
+        speaker = path.name.partition("_nohash_")[0]
+        if label == SILENCE:
+            counts.update([(label, "train"), (label, "dev")])
+        else:
+            counts[label, "dev" if hash_percentage(speaker) < PERCENTAGES["dev"][1] else "train"] += 1
+            counts[label, "synthetic"] += speaker in voices
+    for path in test.glob("*/*.wav"):
+        counts[path.parent.name, "test"] += 1
+    columns = ("train", "synthetic", "dev", "test")
+    for name in columns:
+        counts["all", name] = sum(counts[label, name] for label in CLASSES)
+    return [
+        f"| {label} | {' | '.join(str(counts[label, name]) for name in columns)} "
+        f"| {counts[label, 'test'] / counts['all', 'test']:.1%} |"
+        for label in (*CLASSES, "all")
+    ]
 
 
 def alias(speaker: str, name: str) -> str:

@@ -36,8 +36,12 @@ BASS_TEST_PERCENT = 8
 BASS_DEV_PERCENT = 8
 
 # Synthetic voices: of each accent and sex (the first two letters), some are dev and test.
-VOICES_TEST = "af_bella af_nova am_liam am_puck bf_emma bm_george af_sky am_onyx".split()
+VOICES_TEST = "af_bella af_nova am_liam am_puck bf_emma bm_george af_sky am_onyx am_fenrir".split()
 VOICES_DEV = "af_kore am_eric bf_lily bm_lewis".split()
+VOICES_TRAIN = (
+    "af_alloy af_aoede af_heart af_jessica af_nicole af_river af_sarah am_adam am_echo am_michael am_santa "
+    "bf_alice bf_isabella bm_daniel bm_fable"
+).split()
 
 SOUNDS_TEST_PERCENT = 15
 SOUNDS_DEV_PERCENT = 10
@@ -79,8 +83,9 @@ def of_line(game: str, role: str, key: str) -> str:
 
 
 def of_voice(voice: str) -> str:
-    """Return the split of a synthetic voice."""
-    return "test" if voice in VOICES_TEST else "dev" if voice in VOICES_DEV else "train"
+    """Return the split of a synthetic voice; KeyError if it has none."""
+    groups = {"train": VOICES_TRAIN, "dev": VOICES_DEV, "test": VOICES_TEST}
+    return {name: side for side, names in groups.items() for name in names}[voice]
 
 
 def of_sound(source_file: str) -> str:
