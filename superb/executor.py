@@ -1,75 +1,54 @@
-"""Run several jobs at a time, here or on a Slurm cluster, both by submitit. Finished jobs are left alone.
+"""Run several jobs at a time, here or on a Slurm cluster. Finished jobs are left alone.
 
-submitit pickles each job for the process that runs it, below `submitit/` of the output folder. Results come back in the
-jobs' own JSON files: nothing is unpickled here.
+Results come back in the jobs' own JSON files.
 """
 
 import os
-import shutil
-import signal
-import time
 from pathlib import Path
+from typing import Protocol
 
-import submitit
 import torch
 
+from mmpt.superb.forked_jobs import ForkedJobs
 from mmpt.superb.jobs import Job
 from mmpt.superb.printout import job_line
-from mmpt.superb.worker import work
-from mmpt.upstream.errors import InputError
+from mmpt.superb.submitted_jobs import slurm_jobs
 from mmpt.upstream.progress import Progress
 
 POLL_S = 0.5
-LOCAL_TIMEOUT_MIN = 60 * 24 * 365  # submitit would end a local job after five minutes
 
 
-class Work:
-    """What submitit runs. When Slurm's time limit comes, it is queued again, and resumes from its newest checkpoint.
+class Executor(Protocol):
+    """What runs jobs: `ForkedJobs` and `SubmittedJobs`."""
+
+    is_local: bool
+
+    def submit(self, job: Job, evaluate: bool, gpu: str | None) -> None:
+        """Start or queue a job. `gpu`: the one of this machine's to use; None on the CPU."""
+
+    def ended(self, seconds: float) -> dict[Job, str]:
+        """Wait for a job's end, at most so long; return those that have ended, and where to look for the reason."""
+
+    def end_all(self) -> None:
+        """End all jobs."""
+
+
+def executor_for(kind: str, out: Path, slurm: dict[str, str], cpus: int, gpus: int) -> Executor:
+    """Return what runs jobs: `local` or `slurm`.
 
     Args:
-        is_local: True if it runs on this machine.
-        gpu: the one of this machine's to use; None on the CPU.
-    """
-
-    def __init__(self, job: Job, evaluate: bool, is_local: bool, gpu: str | None):
-        self.job, self.evaluate, self.is_local, self.gpu = job, evaluate, is_local, gpu
-
-    def __call__(self) -> None:
-        if self.is_local:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit ignores it, for the sake of Slurm
-        if self.gpu is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
-        work(self.job, self.evaluate)
-
-    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        return submitit.helpers.DelayedSubmission(self)
-
-
-def executor_for(kind: str, out: Path, slurm: dict[str, str], cpus: int, gpus: int) -> submitit.AutoExecutor:
-    """Return submitit's executor. `slurm`: sbatch options without dashes, such as partition or time (minutes).
+        out: a folder for what is written about the jobs' processes.
+        slurm: options of sbatch, without dashes, such as partition or time (minutes).
+        cpus: of each job on Slurm.
+        gpus: of each job, 0 or 1.
 
     Raises:
         InputError: Slurm is not available, or does not know an option.
     """
-    if kind == "slurm" and shutil.which("srun") is None:
-        raise InputError("--executor slurm: there is no srun here; on a machine without Slurm use --executor local")
-    executor = submitit.AutoExecutor(folder=out / "submitit" / "%j", cluster=kind)
-    if kind == "local":
-        executor.update_parameters(timeout_min=LOCAL_TIMEOUT_MIN, name="superb")
-        return executor
-    options = {
-        f"slurm_{key.replace('-', '_')}": int(value) if value.isdigit() else value for key, value in slurm.items()
-    }
-    defaults = {"cpus_per_task": cpus, "slurm_time": 24 * 60, "name": "superb"}
-    defaults |= {"gpus_per_node": gpus} if gpus else {}
-    try:
-        executor.update_parameters(**{**defaults, **options})
-    except (NameError, ValueError, AssertionError) as error:
-        raise InputError(f"--slurm: {error}") from None
-    return executor
+    return slurm_jobs(out, slurm, cpus, gpus) if kind == "slurm" else ForkedJobs(gpus, out / "jobs.log")
 
 
-def execute(jobs: list[Job], evaluate: bool, executor: submitit.AutoExecutor, at_a_time: int, title: str) -> list[Job]:
+def execute(jobs: list[Job], evaluate: bool, executor: Executor, at_a_time: int, title: str) -> list[Job]:
     """Run the jobs that are not done, the longest first; return those that failed.
 
     Args:
@@ -94,22 +73,20 @@ def execute(jobs: list[Job], evaluate: bool, executor: submitit.AutoExecutor, at
             while waiting or queue.running:
                 while waiting and len(queue.running) < at_a_time:
                     queue.submit(waiting.pop(0))
-                time.sleep(POLL_S)
-                for job, handle in list(queue.running.items()):
+                ended = queue.ended()
+                for job in [*queue.running, *ended]:
                     step = job.step()
                     if step > steps[job]:
                         bar.update(step - steps[job])
                         steps[job] = step
-                    if not handle.done():
-                        continue
-                    queue.forget(job)
+                for job, where in ended.items():
                     if job.is_done(evaluate):
                         bar.write(job_line(job))
                     else:
                         failed.append(job)
-                        bar.write(f"FAILED: {job.failure() or f'{job.name}, see {handle.paths.folder}'}")
+                        bar.write(f"FAILED: {job.failure() or f'{job.name}, {where}'}")
         except BaseException:
-            queue.cancel()
+            executor.end_all()
             bar.write(f"{len(queue.running)} jobs were ended; the same command resumes them")
             raise
     return failed
@@ -118,41 +95,23 @@ def execute(jobs: list[Job], evaluate: bool, executor: submitit.AutoExecutor, at
 class Queue:
     """The jobs that run or are queued, spread over the GPUs. `gpus`: this machine's; empty on the CPU."""
 
-    def __init__(self, executor: submitit.AutoExecutor, evaluate: bool, gpus: list[str]):
+    def __init__(self, executor: Executor, evaluate: bool, gpus: list[str]):
         self.executor, self.evaluate = executor, evaluate
-        self.is_local = executor.cluster == "local"
-        self.gpus = gpus if self.is_local else []
-        self.running: dict[Job, submitit.Job] = {}
-        self.gpu_of: dict[Job, str] = {}
+        self.gpus = gpus if executor.is_local else []
+        self.running: dict[Job, str | None] = {}  # with its GPU
 
     def submit(self, job: Job) -> None:
         """Submit a job to the least busy GPU."""
-        gpu = min(self.gpus, key=list(self.gpu_of.values()).count) if self.gpus else None
-        self.running[job] = submit(self.executor, Work(job, self.evaluate, self.is_local, gpu))
-        if gpu is not None:
-            self.gpu_of[job] = gpu
+        gpu = min(self.gpus, key=list(self.running.values()).count) if self.gpus else None
+        self.executor.submit(job, self.evaluate, gpu)
+        self.running[job] = gpu
 
-    def forget(self, job: Job) -> None:
-        """Take out a job that has ended."""
-        del self.running[job]
-        self.gpu_of.pop(job, None)
-
-    def cancel(self) -> None:
-        """End all jobs."""
-        for handle in self.running.values():
-            if self.is_local:
-                os.kill(int(handle.job_id), signal.SIGTERM)  # its number is that of its process
-            else:
-                handle.cancel(check=False)
-
-
-def submit(executor: submitit.AutoExecutor, what: Work) -> submitit.Job:
-    """Submit, with Ctrl-C ignored: a terminal sends it to every process, and it is meant for this one alone."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return executor.submit(what)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def ended(self) -> dict[Job, str]:
+        """Wait for a job's end, not for long; take out those that have ended, and return them with where to look."""
+        jobs = self.executor.ended(POLL_S)
+        for job in jobs:
+            del self.running[job]
+        return jobs
 
 
 def visible_gpus() -> list[str]:

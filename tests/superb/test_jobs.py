@@ -19,7 +19,8 @@ import torch
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.jobs import Job
 from mmpt.superb.options import Options
-from mmpt.superb.worker import end_of_log, work
+from mmpt.superb.phases import end_of_log
+from mmpt.superb.worker import work
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 from mmpt.upstream.s3prl_runner.launcher import read_checkpoint
