@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mmpt.pretrain.clips import ClipDataset, read_clips, sampling_of
+from mmpt.pretrain.clips import ClipDataset, read_clips, sampling_of, training_part
 from mmpt.pretrain.settings import PretrainSettings
 from mmpt.training.epochs import epoch_order
 from mmpt.training.media import MediaError
@@ -29,7 +29,7 @@ def training_clips(settings: PretrainSettings, manifest: Path) -> ClipDataset:
     Raises:
         InputError: the manifest or the folder of shards does not fit, or has no training clip.
     """
-    clips = [clip for clip in read_clips(manifest) if clip.split == "train"]
+    clips = training_part(read_clips(manifest), settings.data.sets, manifest)
     if not clips:
         raise InputError(f"{manifest}: lists no training clip")
     return ClipDataset(clips, sampling_of(settings), settings.seed, memory_gb=0)

@@ -24,6 +24,7 @@ from mmpt.pretrain.shard_reader import ShardReader
 from mmpt.pretrain.tubelets import mean_tubelets
 from mmpt.training.draws import named_generator
 from mmpt.training.media import SAME_S, MediaError
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.progress import Progress
 
@@ -31,6 +32,22 @@ from mmpt.upstream.progress import Progress
 def read_clips(manifest: Path) -> Sequence[Clip | ShardClip]:
     """Return the clips of a manifest, or of a folder of shards (InputError if it does not fit)."""
     return read_index(manifest) if manifest.is_dir() else read_manifest(manifest)
+
+
+def training_part(clips: Sequence[Clip | ShardClip], sets: Sequence[str], manifest: Path) -> list[Clip | ShardClip]:
+    """Return the training clips of these sets; of all, if none is named.
+
+    Raises:
+        InputError: a set has no training clip in `manifest`.
+    """
+    train = [clip for clip in clips if clip.split == "train"]
+    names = sorted({clip.set for clip in train})
+    for name in sets:
+        if name not in names:
+            raise InputError(
+                f"data.sets: {manifest} has no training clip of the set {name}; it has {', '.join(names) or 'none'}"
+            )
+    return [clip for clip in train if clip.set in sets] if sets else train
 
 
 def open_clip(clip: Clip | ShardClip) -> ClipReader:

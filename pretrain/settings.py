@@ -12,6 +12,7 @@ class DataSettings:
     """Which clips, and how they are read."""
 
     manifest: str | None = None  # a manifest, or a folder of shards; None: the sample clips
+    sets: tuple[str, ...] = ()  # training takes the clips of these sets alone; none named: all. Dev stays as it is
     sound: str = "clip"  # all of a clip's sound, up to 10 s; or pictures: the stretch that the pictures cover
     batch_size: int = 64  # clips of an update, over all GPUs
     workers: int = 4  # processes that decode clips, for each GPU

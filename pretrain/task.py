@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from mmpt.pretrain import shared_memory
 from mmpt.pretrain.batch_statistics import use_whole_clips
 from mmpt.pretrain.clip_batch import ClipBatch, ClipItem, SkippedClip, collate, stack_video
-from mmpt.pretrain.clips import ClipDataset, decoded_items, read_clips, sampling_of
+from mmpt.pretrain.clips import ClipDataset, decoded_items, read_clips, sampling_of, training_part
 from mmpt.pretrain.contrast_in_parts import PartOfContrast, contrast_parts
 from mmpt.pretrain.jpeg_pictures import require_decoder
 from mmpt.pretrain.manifest import Clip
@@ -102,8 +102,9 @@ class AudioVisualTask:
             )
             require_decoder(self.device)
         clips = read_clips(manifest)
-        self.corpus = "+".join(sorted({clip.set for clip in clips}))
-        train, dev = ([clip for clip in clips if clip.split == name] for name in ("train", "dev"))
+        train = training_part(clips, settings.data.sets, manifest)
+        dev = [clip for clip in clips if clip.split == "dev"]
+        self.corpus = "+".join(sorted({clip.set for clip in train}))
         self.check_batch_size(manifest, len(train), len(dev))
         self.train, self.dev = self.dataset(train), self.dataset(choose_dev(dev, settings.data.dev_clips))
         self.updates_per_epoch = len(train) // settings.data.batch_size

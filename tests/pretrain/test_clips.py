@@ -9,11 +9,12 @@ from torch.utils.data import DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from mmpt.pretrain.clip_batch import SkippedClip, collate
-from mmpt.pretrain.clips import ClipDataset, Sampling
+from mmpt.pretrain.clips import ClipDataset, Sampling, training_part
 from mmpt.pretrain.manifest import read_manifest
 from mmpt.training.media import MediaError
 from mmpt.training.media_pictures import VideoFile
 from mmpt.training.media_sound import decode_audio
+from mmpt.upstream.errors import InputError
 
 from helpers.clip_files import write_manifest
 
@@ -139,3 +140,11 @@ def test_sound_can_be_cut_to_what_the_pictures_cover(manifest):
         assert torch.equal(cut[None, 0].wav, whole[None, 0].wav[start : start + round(64 / 25 * 16000)])
         assert torch.equal(cut[0, 1].wav, whole[0, 1].wav)  # shorter than its 16 pictures at their stride: all of it
         assert torch.equal(cut[0, 0].video, whole[0, 0].video)
+
+
+def test_training_takes_the_named_sets_alone(manifest):
+    clips = [dataclasses.replace(clip, set=f"set {clip.id}") for clip in read_manifest(manifest)]
+    assert training_part(clips, (), manifest) == clips[:2]
+    assert training_part(clips, ("set short",), manifest) == clips[1:2]
+    with pytest.raises(InputError, match=r"no training clip of the set held; it has set long, set short"):
+        training_part(clips, ("set long", "held"), manifest)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mmpt.pretrain.batch_statistics import training_clips
 from mmpt.pretrain.run import CONFIGS
 from mmpt.pretrain.settings import PretrainSettings
 from mmpt.pretrain.task import AudioVisualTask
@@ -49,3 +50,19 @@ def test_a_micro_batch_without_a_readable_clip_gets_another(tmp_path):
     batches = list(task.batches(0, 0))
     assert len(batches) == 4 and all(len(batch.clips) == 1 and batch.masks for batch in batches)
     assert [name for name, _ in task.skipped.drain()] == ["t2"]
+
+
+def test_only_the_named_sets_train_and_are_in_the_provenance(tmp_path):
+    manifest = write_manifest(
+        tmp_path / "clips",
+        [(f"t{i}", 1.0, "train", "a") for i in range(4)] + [(f"d{i}", 1.0, "dev", "a") for i in range(2)],
+    )
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line.replace("mock", "other") if line[:2] in ("t0", "t1") else line for line in lines))
+    options = ["data.batch_size=2", "data.sets=[other]"]
+    settings = load_settings(PretrainSettings, CONFIGS / "samples.yaml", [*SMALL[2:], *options])
+    task = AudioVisualTask(settings, manifest, RunFolder(tmp_path), World())
+    assert [clip.id for clip in task.train.clips] == ["t0", "t1"]
+    assert [clip.id for clip in task.dev.clips] == ["d0", "d1"]
+    assert task.provenance(0)["stages"][0]["data"] == "other"
+    assert [clip.id for clip in training_clips(settings, manifest).clips] == ["t0", "t1"]
