@@ -1,5 +1,9 @@
-"""Write audio-visual clips: every recording with a rendered mouth, av/SPLIT/SPEAKER/CLIP.mp4, and av/manifest.tsv."""
+"""Write audio-visual clips: recordings with a rendered mouth, av/SPLIT/SPEAKER/CLIP.mp4, and av/manifest.tsv.
 
+All training recordings are there, and as many of dev and test as a validation needs.
+"""
+
+from collections import Counter
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -8,7 +12,7 @@ import av
 import numpy as np
 
 from mmpt.pretrain.manifest import COLUMNS, Clip, write_manifest
-from mmpt.scripts.samples import mouths
+from mmpt.scripts.samples import mouths, pack_tables, split
 from mmpt.scripts.samples.motion import FPS, motion
 from mmpt.scripts.samples.provenance import BuiltFile
 from mmpt.scripts.samples.recordings import CHANNELS, Store
@@ -17,7 +21,23 @@ from mmpt.scripts.samples.workers import Workers
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
-SET = "samples-rendered"
+# The column `set` of the manifest, by which training takes a part of the clips (data.sets).
+GAMES, SPANISH, READ, SYNTHETIC, SOUNDS = (
+    "speech-games",
+    "speech-spanish",
+    "speech-prompts",
+    "synthetic-commands",
+    "sounds",
+)
+SETS = {
+    GAMES: "acted English lines of the three games",
+    SPANISH: "acted Spanish lines of Drascula",
+    READ: "telephone prompts in four languages, rhyme test and readers: what was recorded word by word",
+    SYNTHETIC: "synthetic voices, which speak commands and single words",
+    SOUNDS: "noises and music without speech",
+}
+HELD_OUT = {"dev": 300, "test": 150}  # clips
+
 NOTICE = "rendered mouth driven by audio energy and spectrum; not a recording of a face"
 
 KEY_FRAME_EVERY = 2 * FPS
@@ -32,17 +52,53 @@ AUDIO_BITS_PER_SECOND = 48000
 
 
 def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[BuiltFile]:
-    """Write every recording's clip and the manifest into root/av."""
-    workers.run("mouths (mp4)", partial(write_clip, root, store), recordings)
-    write_manifest(root / "av/manifest.tsv", (clip_of(recording, root, store) for recording in recordings))
-    return [BuiltFile("av", item.split, f"av/{clip_path(item)}", (item.source,)) for item in recordings]
+    """Write the clips and the manifest into root/av."""
+    chosen = choose(recordings)
+    durations = workers.run("mouths (mp4)", partial(write_clip, root, store), chosen)
+    clips = (clip_of(item, root, seconds) for item, seconds in zip(chosen, durations, strict=True))
+    write_manifest(root / "av/manifest.tsv", clips)
+    return [BuiltFile("av", item.split, f"av/{clip_path(item)}", (item.source,)) for item in chosen]
 
 
 def about(root: Path, recordings: list[Recording]) -> str:
     """Describe the corpus for the README of the built folder."""
+    counts = Counter((set_of(item), item.split) for item in choose(recordings))
+    rows = "\n".join(
+        f"  | {name} | {' | '.join(str(counts[name, side]) for side in split.SPLITS)} | {what} |"
+        for name, what in SETS.items()
+    )
     return f"""\
-- `av/`: every clip, H.264 ({mouths.SIZE} × {mouths.SIZE} pixels, {FPS} frames a second, key frame every 2 s) and AAC in
-  one mp4; `manifest.tsv` has the columns {", ".join(COLUMNS)} (paths from its own folder)."""
+- `av/`: clips, H.264 ({mouths.SIZE} × {mouths.SIZE} pixels, {FPS} frames a second, key frame every 2 s) and AAC in one
+  mp4; `manifest.tsv` has the columns {", ".join(COLUMNS)} (paths from its own folder).
+  Training has all recordings of the other corpora's training; dev and test are a part of theirs, the same in all
+  builds. Stage 1 trains on some of the sets alone with `data.sets=[...]`:
+
+  | set | train | dev | test | holds |
+  |---|---|---|---|---|
+{rows}
+"""
+
+
+def choose(recordings: list[Recording]) -> list[Recording]:
+    """Return the recordings that become clips: of dev and test, those that a hash of their names puts first."""
+    chosen = {
+        item.source
+        for name, most in HELD_OUT.items()
+        for item in sorted((item for item in recordings if item.split == name), key=place)[:most]
+    }
+    return [item for item in recordings if item.split not in HELD_OUT or item.source in chosen]
+
+
+def place(item: Recording) -> float:
+    """Return where a recording stands among those that may be chosen: the same place in every build."""
+    return split.percent(f"clip {item.source}")
+
+
+def set_of(item: Recording) -> str:
+    """Return the set of a recording's clip."""
+    if item.kind in pack_tables.GAMES:
+        return GAMES if item.language == "en" else SPANISH
+    return {"intent": SYNTHETIC, "word": SYNTHETIC, "sound": SOUNDS}.get(item.kind, READ)
 
 
 def clip_path(recording: Recording) -> str:
@@ -50,15 +106,14 @@ def clip_path(recording: Recording) -> str:
     return f"{recording.split}/{recording.speaker}/{recording.clip}.mp4"
 
 
-def clip_of(recording: Recording, root: Path, store: Store) -> Clip:
+def clip_of(recording: Recording, root: Path, duration_s: float) -> Clip:
     """Return a recording as a clip of the manifest."""
     path = root / "av" / clip_path(recording)
-    duration_s = len(store.load(recording.source)) / SAMPLE_RATE
-    return Clip(recording.key, path, path, 0.0, duration_s, recording.split, SET, recording.speaker)
+    return Clip(recording.key, path, path, 0.0, duration_s, recording.split, set_of(recording), recording.speaker)
 
 
-def write_clip(root: Path, store: Store, recording: Recording) -> None:
-    """Render and encode one recording.
+def write_clip(root: Path, store: Store, recording: Recording) -> float:
+    """Render and encode one recording; return its length in seconds.
 
     Every clip has a look of its own: if a speaker had one, sound and picture would match without any motion.
     """
@@ -67,6 +122,7 @@ def write_clip(root: Path, store: Store, recording: Recording) -> None:
     path = root / "av" / clip_path(recording)
     path.parent.mkdir(parents=True, exist_ok=True)
     encode(path, pictures, wav)
+    return len(wav) / SAMPLE_RATE
 
 
 def encode(path: Path, pictures: np.ndarray, wav: np.ndarray) -> None:

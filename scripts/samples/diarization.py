@@ -1,15 +1,12 @@
-"""Write two-speaker mixtures as Kaldi folders: diarization/{train,dev,test}/ with wav.scp, segments, rttm and others.
+"""Write two-speaker mixtures as Kaldi folders: diarization/{train,dev,test}/ with wav.scp, segments, rttm and more."""
 
-Two voices of one split take turns, with pauses and overlaps. Recordings are trimmed to their speech first, so that the
-silence at their ends does not count as speech. Pauses inside an utterance do, as in LibriMix.
-"""
-
-from dataclasses import dataclass
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from mmpt.scripts.samples.mixtures import LARGEST_SHARE, Mixture, low_pass, plan_mixtures
 from mmpt.scripts.samples.provenance import BuiltFile
 from mmpt.scripts.samples.recordings import Store, write_sound
 from mmpt.scripts.samples.split import SPLITS
@@ -18,156 +15,68 @@ from mmpt.scripts.samples.workers import Workers
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 ROOT = "diarization"
-MIXTURES = {"train": 60, "dev": 12, "test": 12}
-SEED = 20240607
-
-GRID = 16  # samples: all times are whole milliseconds, as the tables write them
-SHORTEST_S = 10.0
-TARGET_S = (10.0, 14.0)  # a mixture ends with the utterance that passes its target, drawn from here
-LONGEST_UTTERANCE_S = 6.0  # keeps a mixture below 20 s, and gives both voices several turns
-OVERLAP_CHANCE = 0.6
-OVERLAP_S = (0.4, 1.5)
-PAUSE_S = (0.1, 0.9)
-LEVEL_RMS = 0.05
-LEVEL_SPREAD_DB = 3.0
-
-TRIM_FRAME = 160
-TRIM_DB = 35.0  # below the loudest frame
-TRIM_MARGIN = 480  # samples kept on either side: 30 ms
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One utterance in a mixture."""
-
-    source: str  # path of the recording in samples/
-    speaker: str
-    start: int  # in the mixture, in samples
-    skip: int  # samples trimmed from the recording's beginning
-    samples: int
-    gain: float
-
-    @property
-    def end(self) -> int:
-        return self.start + self.samples
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """A recording of two voices."""
-
-    name: str
-    split: str
-    turns: tuple[Turn, ...]
-    samples: int
-
-    @property
-    def path(self) -> str:
-        """Path of the wav in the built folder."""
-        return f"{ROOT}/{self.split}/wav/{self.name}.wav"
 
 
 def build(recordings: list[Recording], root: Path, store: Store, workers: Workers, final_root: Path) -> list[BuiltFile]:
     """Write the mixtures and their tables; wav.scp names the wavs as they will lie in `final_root`."""
-    mixtures = [mixture for name in SPLITS for mixture in plan_mixtures(name, recordings, store)]
+    mixtures = plan_mixtures(recordings, store, workers)
     workers.run("diarization (wav)", partial(write_mixture, root, store), mixtures)
     for name in SPLITS:
         write_tables(root / ROOT / name, [mixture for mixture in mixtures if mixture.split == name])
     write_wav_scp(root, final_root)
     return [
-        BuiltFile(ROOT, mixture.split, mixture.path, tuple(turn.source for turn in mixture.turns))
+        BuiltFile(ROOT, mixture.split, wav_path(mixture), tuple(turn.utterance.source for turn in mixture.turns))
         for mixture in mixtures
     ]
 
 
 def about(root: Path, recordings: list[Recording]) -> str:
     """Describe the corpus for the README of the built folder."""
-    overlaps = ", ".join(f"{overlap_share(root / ROOT / name):.0%}" for name in SPLITS)
+    rows = "\n".join(f"  | {name} | {describe(root / ROOT / name)} |" for name in SPLITS)
     return f"""\
-- `{ROOT}/`: mixtures of two voices of the same split, all languages. Both speak in {overlaps} of the speech time
-  (train, dev, test). `wav.scp` holds absolute paths, as Kaldi's does: if you move this folder, run build.py on it
-  again, which corrects them. Segments are trimmed to speech by energy; short pauses in an utterance count as speech."""
+- `{ROOT}/`: mixtures of two roles of Flight of the Amazon Queen, both of one split; those of dev and test are in no
+  training. All sound is cut off at 4 kHz and brought to one level (each voice then varies by up to 3 dB), so that the
+  channel does not tell voices apart. No line is heard twice in dev or test, and at most twice in training, where a
+  voice is in {LARGEST_SHARE:.0%} of the mixtures at most. An actor may have spoken several roles: a pair of one voice
+  cannot be ruled out. `wav.scp` holds absolute paths, as Kaldi's does: if you move this folder, run build.py on it
+  again, which corrects them. Segments are trimmed to speech by energy; short pauses in an utterance count as speech.
+
+  | split | mixtures | minutes | roles | pairs of roles | largest share of a role | both speak, of the speech time |
+  |---|---|---|---|---|---|---|
+{rows}
+"""
 
 
-def plan_mixtures(name: str, recordings: list[Recording], store: Store) -> list[Mixture]:
-    """Plan the mixtures of one split, from its own recordings and its own random numbers."""
-    voices = group_by_speaker([item for item in recordings if item.split == name])
-    draw = np.random.default_rng([SEED, SPLITS.index(name)])
-    mixtures: list[Mixture] = []
-    while len(mixtures) < MIXTURES[name]:
-        mixture = plan_mixture(f"{name}_{len(mixtures):03d}", name, voices, store, draw)
-        # Voices with few clips may run out of them early: another pair is drawn, so that no clip is heard twice.
-        if mixture.samples >= SHORTEST_S * SAMPLE_RATE:
-            mixtures.append(mixture)
-    return mixtures
+def describe(folder: Path) -> str:
+    """Return the figures of a built split as cells of a table."""
+    minutes = (
+        sum(float(line.split()[1]) for line in (folder / "reco2dur").read_text(encoding="utf-8").splitlines()) / 60
+    )
+    voices: dict[str, set[str]] = {}
+    for line in (folder / "rttm").read_text(encoding="utf-8").splitlines():
+        voices.setdefault(line.split()[1], set()).add(line.split()[7])
+    roles = Counter(role for pair in voices.values() for role in pair)
+    pairs = {tuple(sorted(pair)) for pair in voices.values()}
+    share = max(roles.values()) / len(voices)
+    figures = (len(voices), f"{minutes:.0f}", len(roles), len(pairs), f"{share:.0%}", f"{overlap_share(folder):.0%}")
+    return " | ".join(map(str, figures))
 
 
-def group_by_speaker(recordings: list[Recording]) -> dict[str, list[Recording]]:
-    """Return the recordings of each speaker, in order."""
-    voices: dict[str, list[Recording]] = {}
-    for item in recordings:
-        voices.setdefault(item.speaker, []).append(item)
-    return voices
-
-
-def plan_mixture(
-    name: str, split: str, voices: dict[str, list[Recording]], store: Store, draw: np.random.Generator
-) -> Mixture:
-    """Draw two voices and alternate their utterances until the mixture is long enough."""
-    pair = draw.choice(sorted(voices), size=2, replace=False)
-    gains = {voice: 10 ** (draw.uniform(-LEVEL_SPREAD_DB, LEVEL_SPREAD_DB) / 20) for voice in pair}
-    queues = {voice: list(draw.permutation(len(voices[voice]))) for voice in pair}
-    target = draw.uniform(*TARGET_S) * SAMPLE_RATE
-    turns: list[Turn] = []
-    free_from = dict.fromkeys(pair, 0)  # where each voice has ended: no voice overlaps itself
-    position = on_grid(draw.uniform(*PAUSE_S) * SAMPLE_RATE)
-    while position < target:
-        voice = pair[len(turns) % 2]
-        if not queues[voice]:
-            break
-        recording = voices[voice][queues[voice].pop()]
-        wav = store.load(recording.source)
-        skip, samples = speech_span(wav)
-        if samples > LONGEST_UTTERANCE_S * SAMPLE_RATE:
-            continue
-        loudness = float(np.sqrt(np.mean(wav[skip : skip + samples] ** 2)))
-        start = max(position, free_from[voice])
-        turn = Turn(recording.source, str(voice), start, skip, samples, gains[voice] * LEVEL_RMS / loudness)
-        turns.append(turn)
-        free_from[voice] = turn.end
-        ends = max(free_from.values())
-        if draw.random() < OVERLAP_CHANCE:
-            position = max(turn.start, ends - on_grid(draw.uniform(*OVERLAP_S) * SAMPLE_RATE))
-        else:
-            position = ends + on_grid(draw.uniform(*PAUSE_S) * SAMPLE_RATE)
-    total = max(turn.end for turn in turns) + on_grid(PAUSE_S[0] * SAMPLE_RATE)
-    return Mixture(name, split, tuple(turns), total)
-
-
-def on_grid(samples: float) -> int:
-    """Round a time in samples to whole milliseconds."""
-    return round(samples / GRID) * GRID
-
-
-def speech_span(wav: np.ndarray) -> tuple[int, int]:
-    """Return the first sample and the number of samples (on the grid) of a recording without silence at its ends."""
-    frames = len(wav) // TRIM_FRAME
-    power = np.mean(wav[: frames * TRIM_FRAME].reshape(frames, TRIM_FRAME) ** 2, axis=1)
-    loud = np.flatnonzero(power >= power.max() * 10 ** (-TRIM_DB / 10))
-    first = max(0, loud[0] * TRIM_FRAME - TRIM_MARGIN)
-    last = min(len(wav), (loud[-1] + 1) * TRIM_FRAME + TRIM_MARGIN)
-    return int(first), int((last - first) // GRID * GRID)
+def wav_path(mixture: Mixture) -> str:
+    """Return the path of a mixture's wav in the built folder."""
+    return f"{ROOT}/{mixture.split}/wav/{mixture.name}.wav"
 
 
 def write_mixture(root: Path, store: Store, mixture: Mixture) -> None:
     """Mix one wav and write it."""
     wav = np.zeros(mixture.samples, dtype=np.float32)
     for turn in mixture.turns:
-        speech = store.load(turn.source)[turn.skip : turn.skip + turn.samples]
+        said = turn.utterance
+        speech = low_pass(store.load(said.source))[said.skip : said.skip + said.samples]
         wav[turn.start : turn.end] += np.float32(turn.gain) * speech
     # Peaks of two voices may add up past full scale: the whole mixture is then made quieter, not clipped.
     peak = float(np.abs(wav).max())
-    write_sound(root / mixture.path, wav * min(1.0, 0.99 / peak))
+    write_sound(root / wav_path(mixture), wav * min(1.0, 0.99 / peak))
 
 
 def write_tables(folder: Path, mixtures: list[Mixture]) -> None:

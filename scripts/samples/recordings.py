@@ -1,7 +1,7 @@
 """Read recordings of any format as 16 kHz mono float32, and write 16-bit WAV and FLAC.
 
 Every recording is decoded once, into a store of .npy files that all builders read and that the build deletes at its
-end: four corpora use each clip, and decoding Opus is the slow part.
+end: several corpora use each clip. The store keeps 16 bits a sample, as the corpora do: 115 MB for an hour.
 """
 
 import io
@@ -11,7 +11,7 @@ import av
 import numpy as np
 import soundfile
 
-from mmpt.scripts.prepare.pcm import to_int16
+from mmpt.scripts.prepare.pcm import PEAK, to_int16
 from mmpt.scripts.samples.packs import is_packed, read_packed
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
@@ -70,8 +70,8 @@ class Store:
 
     def add(self, source: str) -> None:
         """Decode a recording into the store."""
-        np.save(self.path(source), decode(self.samples, source))
+        np.save(self.path(source), to_int16(decode(self.samples, source)))
 
     def load(self, source: str) -> np.ndarray:
         """Return a recording that was added, (samples,) float32 in [−1, 1], 16 kHz."""
-        return np.load(self.path(source))
+        return np.load(self.path(source)) / np.float32(PEAK)
