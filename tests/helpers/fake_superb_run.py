@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+import yaml
 
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
@@ -90,6 +91,8 @@ def _job(out: Path, corpora: Path, task: str, encoder: str, seed: int) -> dict:
     experiment = folder / "experiment"
     experiment.mkdir(parents=True)
     (PREDICT[task])(experiment, corpora)
+    settings = yaml.safe_dump({"downstream_expert": config(task, corpora)})
+    (experiment / "config_2026-01-01-00-00-00.yaml").write_text(settings)
     if task == "sd":
         dev = folder / "dev"
         _diarize(dev, corpora, "dev")

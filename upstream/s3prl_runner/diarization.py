@@ -16,22 +16,33 @@ import numpy as np
 
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
-from mmpt.upstream.s3prl_runner.data import read_yaml
+from mmpt.upstream.s3prl_runner.experiment import newest_config
 
 
 def diarization_score(expdir: Path) -> dict[str, Any]:
     """Return `der` and `acc` (fractions, mean over recordings) and `utterances`, the number of recordings."""
+    results = recording_scores(expdir)
+    der, accuracy = np.mean(list(results.values()), axis=0)
+    return {"der": float(der), "acc": float(accuracy), "utterances": len(results)}
+
+
+def recording_scores(expdir: Path) -> dict[str, tuple[float, float]]:
+    """Return recording → diarization error and accuracy, as fractions.
+
+    Raises:
+        InputError: there are no predictions, or the Kaldi folder that they belong to is not there.
+    """
     import h5py
 
     predictions = sorted((expdir / "scoring" / "predictions").glob("*.h5"))
-    configs = sorted(expdir.glob("config_*.yaml"))  # their names end in the time: the last is that of the evaluation
-    if not predictions or not configs:
+    config = newest_config(expdir)
+    if not predictions or not config:
         raise InputError(f"{expdir}: no diarization predictions; S3PRL writes them with -m evaluate")
-    settings = read_yaml(configs[-1])["downstream_expert"]
+    settings = config["downstream_expert"]
     test_dir, chunk = Path(settings["loaderrc"]["test_dir"]), settings["datarc"]["chunk_size"]
     frame_shift = int((expdir / "frame_shift").read_text())
     segments, seconds = _segments(test_dir), _durations(test_dir)
-    results = []
+    results = {}
     for file in predictions:
         with h5py.File(file) as content:
             probabilities = np.asarray(content["T_hat"], dtype=np.float64)  # (frames, speakers), the last chunk padded
@@ -40,9 +51,8 @@ def diarization_score(expdir: Path) -> dict[str, Any]:
         probabilities = probabilities[: int(seconds[file.stem] * SAMPLE_RATE / frame_shift)]
         frames, speakers = probabilities.shape
         labels = _labels(segments[file.stem], frames, speakers, frame_shift, chunk)
-        results.append(_recording_errors(probabilities, labels, chunk))
-    der, accuracy = np.mean(results, axis=0)
-    return {"der": float(der), "acc": float(accuracy), "utterances": len(results)}
+        results[file.stem] = _recording_errors(probabilities, labels, chunk)
+    return results
 
 
 def _segments(folder: Path) -> dict[str, list[tuple[str, float, float]]]:

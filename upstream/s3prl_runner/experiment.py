@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.s3prl_runner.data import read_yaml
 from mmpt.upstream.s3prl_runner.tasks import TASKS, find_task, superb_task
 from mmpt.upstream.s3prl_runner.watch import SCORES
 
@@ -119,10 +120,10 @@ def score(expdir: str | Path, task: str, split: str | None = None) -> dict[str, 
         raise InputError(f"'{task}' is none of the tasks {', '.join(item.name for item in TASKS)}")
     split = split or known.test_split
     if known.name in ("ks", "ic"):
-        suffix = "txt" if known.name == "ks" else "csv"
-        return _accuracy(folder / f"{split}_predict.{suffix}", folder / f"{split}_truth.{suffix}")
+        predicted, true = read_labels(folder, known.name, split)
+        return {"acc": sum(map(str.__eq__, predicted, true)) / len(true), "utterances": len(true)}
     if known.name == "pr":
-        references, hypotheses = _transcripts(folder, split)
+        _, references, hypotheses = read_transcripts(folder, split)
         return {"per": _word_error_rate(references, hypotheses), "utterances": len(references)}  # words are phones
     if known.name == "asr":
         return _recognition(folder, split)
@@ -131,44 +132,66 @@ def score(expdir: str | Path, task: str, split: str | None = None) -> dict[str, 
     return diarization_score(folder)
 
 
+def read_labels(folder: Path, task: str, split: str) -> tuple[list[str], list[str]]:
+    """Return the predicted lines and the true ones of KS or IC, clip by clip: its name, then the label.
+
+    Raises:
+        InputError: a file is missing, or they do not match.
+    """
+    suffix = "txt" if task == "ks" else "csv"
+    predict, truth = folder / f"{split}_predict.{suffix}", folder / f"{split}_truth.{suffix}"
+    predicted, true = _lines(predict), _lines(truth)
+    if len(predicted) != len(true) or not true:
+        raise InputError(f"{predict}: {len(predicted)} lines, but {len(true)} in {truth.name}")
+    return predicted, true
+
+
+def read_transcripts(folder: Path, name: str) -> tuple[list[str], list[str], list[str]]:
+    """Return the utterances of `name`-ref.ark, their texts there, and those of `name`-hyp.ark.
+
+    Raises:
+        InputError: a file is missing, or they do not match.
+    """
+    tables = []
+    for kind in ("ref", "hyp"):
+        lines = (line.partition(" ") for line in _lines(folder / f"{name}-{kind}.ark"))
+        tables.append([(utterance, text) for utterance, _, text in lines])
+    references, hypotheses = tables
+    utterances = [utterance for utterance, _ in references]
+    if utterances != [utterance for utterance, _ in hypotheses] or not references:
+        raise InputError(f"{folder / name}-hyp.ark and -ref.ark do not hold the same utterances")
+    return utterances, [text for _, text in references], [text for _, text in hypotheses]
+
+
+def decoders(folder: Path, split: str) -> dict[str, str]:
+    """Return ASR's decoders with predictions: what their metrics' names end in → the name of their files."""
+    names = {"": f"{split}-noLM", "_lm": f"{split}-LM"}
+    there = {suffix: name for suffix, name in names.items() if (folder / f"{name}-hyp.ark").is_file()}
+    return there or {"": names[""]}
+
+
+def newest_config(folder: Path) -> dict:
+    """Return the settings of the newest run of S3PRL in an experiment folder; empty if it kept none."""
+    configs = sorted(folder.glob("config_*.yaml"))  # their names end in the time
+    return read_yaml(configs[-1]) if configs else {}
+
+
 def _word_error_rate(references: list[str], hypotheses: list[str]) -> float:
     import jiwer
 
     return jiwer.wer(references, hypotheses)
 
 
-def _accuracy(predict: Path, truth: Path) -> dict[str, Any]:
-    predicted, true = _lines(predict), _lines(truth)
-    if len(predicted) != len(true) or not true:
-        raise InputError(f"{predict}: {len(predicted)} lines, but {len(true)} in {truth.name}")
-    return {"acc": sum(map(str.__eq__, predicted, true)) / len(true), "utterances": len(true)}
-
-
 def _recognition(folder: Path, split: str) -> dict[str, Any]:
     import jiwer
 
     scores = {}
-    for decoder, suffix in (("noLM", ""), ("LM", "_lm")):
-        name = f"{split}-{decoder}"
-        only_without = decoder == "noLM" and not (folder / f"{split}-LM-hyp.ark").is_file()
-        if only_without or (folder / f"{name}-hyp.ark").is_file():
-            references, hypotheses = _transcripts(folder, name)
-            scores[f"wer{suffix}"] = _word_error_rate(references, hypotheses)
-            scores[f"cer{suffix}"] = jiwer.cer(references, hypotheses)
-            scores["utterances"] = len(references)
+    for suffix, name in decoders(folder, split).items():
+        _, references, hypotheses = read_transcripts(folder, name)
+        scores[f"wer{suffix}"] = _word_error_rate(references, hypotheses)
+        scores[f"cer{suffix}"] = jiwer.cer(references, hypotheses)
+        scores["utterances"] = len(references)
     return scores
-
-
-def _transcripts(folder: Path, name: str) -> tuple[list[str], list[str]]:
-    """Return the texts of `name`-ref.ark and of `name`-hyp.ark, utterance by utterance."""
-    tables = []
-    for kind in ("ref", "hyp"):
-        lines = (line.partition(" ") for line in _lines(folder / f"{name}-{kind}.ark"))
-        tables.append([(utterance, text) for utterance, _, text in lines])
-    references, hypotheses = tables
-    if [utterance for utterance, _ in references] != [utterance for utterance, _ in hypotheses] or not references:
-        raise InputError(f"{folder / name}-hyp.ark and -ref.ark do not hold the same utterances")
-    return [text for _, text in references], [text for _, text in hypotheses]
 
 
 def _lines(file: Path) -> list[str]:
