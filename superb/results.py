@@ -1,6 +1,7 @@
 """results.json, the file that a SUPERB run ends with. This module alone writes, reads and changes it.
 
-`encoders`: hash, provenance, and once known cost and server_score. `summary`: means over seeds (`selection`). `jobs`:
+`encoders`: hash, provenance, and once known cost and server_score. `summary`: means over seeds (`selection`), with
+intervals (`statistics.summary`; older files have none). `comparisons`: of declared pairs (`statistics.pairs`). `jobs`:
 all that is known of each. `notes`: what to know before comparing. `command`, `software`: how it was made.
 """
 
@@ -11,6 +12,8 @@ from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.jobs import Job, read_json
 from mmpt.superb.selection import summaries
 from mmpt.superb.software import software_versions
+from mmpt.superb.statistics.encoder_in_run import EncoderInRun
+from mmpt.superb.statistics.summary import add_statistics
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
 
@@ -29,7 +32,7 @@ def write_results(jobs: list[Job], chosen: list[Job], folder: Path, command: str
     """
     old = (read_json(folder / FILE) or {}).get("encoders", [])
     costs = {entry["sha256"]: entry["cost"] for entry in old if entry.get("cost")}
-    content = {
+    content: dict = {
         "notes": notes,
         "command": command,
         "software": software_versions(),
@@ -37,6 +40,8 @@ def write_results(jobs: list[Job], chosen: list[Job], folder: Path, command: str
         "summary": summaries(chosen),
         "jobs": [_job_entry(job, job in chosen) for job in jobs],
     }
+    in_run = {entry["name"]: EncoderInRun(entry["name"], content, folder) for entry in content["encoders"]}
+    content["notes"] = [*notes, *add_statistics(content["summary"], in_run)]
     _write(folder, content)
     return content
 

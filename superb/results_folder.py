@@ -39,6 +39,14 @@ def input_path(path: Path) -> Path:
     return _taken_as(path, moved) if moved.exists() else path
 
 
+def moved(path: Path, folder: Path) -> Path:
+    """Return a path that results.json names, or where it lies now if the whole run was moved to `folder`."""
+    if path.exists():
+        return path
+    below = (folder.joinpath(*path.parts[first:]) for first in range(1, len(path.parts)))
+    return next((other for other in below if other.exists()), path)
+
+
 def _inside_code(path: Path) -> tuple[str, ...] | None:
     """Return the parts of `path` below this folder of code, empty for the folder itself, None for other paths."""
     absolute = path.expanduser().resolve()

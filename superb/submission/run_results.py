@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmpt.superb.jobs import JobFolder
 from mmpt.superb.results import read_results, submittable_encoders
+from mmpt.superb.results_folder import moved
 from mmpt.superb.scoring.board import FIVE
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import load_encoder
@@ -82,7 +83,7 @@ def read_encoder_results(results: Path, encoder: str, seed: int | None = None) -
     if about is None or not about["checkpoint"]:
         known = ", ".join(submittable_encoders(content)) or "none"
         raise InputError(f"{results}: no encoder of ours is called '{encoder}'; there are {known}")
-    checkpoint = _moved(Path(about["checkpoint"]), root)
+    checkpoint = moved(Path(about["checkpoint"]), root)
     if not checkpoint.is_file() or file_hash(checkpoint) != about["sha256"]:
         what = "is no longer the encoder that was scored" if checkpoint.is_file() else "is not there any more"
         raise InputError(f"{checkpoint}: {what}; score it again")
@@ -102,7 +103,7 @@ def read_encoder_results(results: Path, encoder: str, seed: int | None = None) -
 
 def _read_task(entry: dict, root: Path) -> TaskResult:
     """Read what a job's entry in results.json leads to."""
-    folder = _moved(Path(entry["folder"]), root)
+    folder = moved(Path(entry["folder"]), root)
     file = folder / "experiment" / entry["checkpoint"]
     content = read_checkpoint(file)
     if content["Step"] != entry["prediction_of_step"]:
@@ -134,11 +135,3 @@ def _common_hop(checkpoint: Path, asked: set[int | None]) -> int:
         several = " and ".join(map(str, sorted(hops)))
         raise InputError(f"{checkpoint}: tasks were run with hops of {several} samples; a submission has one")
     return hops.pop()
-
-
-def _moved(path: Path, root: Path) -> Path:
-    """Return the path, or where it lies now if the whole run was moved to `root`."""
-    if path.exists():
-        return path
-    below = (root.joinpath(*path.parts[first:]) for first in range(1, len(path.parts)))
-    return next((other for other in below if other.exists()), path)
