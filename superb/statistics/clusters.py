@@ -30,7 +30,7 @@ class Clusters:
             self._speakers[cell, : len(places)] = places
             self._membership[cell, places] = 1
         self.units = self.sums(units)
-        self.sizes = self.units @ self._membership
+        self.sizes = self.of_clusters(self.units)
 
     @property
     def can_be_left_out(self) -> bool:
@@ -46,6 +46,11 @@ class Clusters:
         """Add up the items (..., items) of each cell (..., cells)."""
         return np.add.reduceat(values[..., self._order], self._starts, axis=-1)
 
+    def of_clusters(self, values: np.ndarray) -> np.ndarray:
+        """Add up the cells (..., cells) of each cluster (..., clusters)."""
+        # Names are in the same order as cells: a product with the identity would take nearly all the time.
+        return values if self._speakers.shape == (self.number, 1) else values @ self._membership
+
     def variance(self, counts: np.ndarray) -> float:
         """Return the jackknife's variance of the score of counts (cells,): each cluster is left out in turn."""
         return float(self.jackknife(counts, np.ones((1, self.number)))[1][0])
@@ -60,18 +65,22 @@ class Clusters:
             counts: (cells,).
             times: how often each cluster was drawn (resamples, clusters).
         """
-        padded = np.concatenate([times, np.ones((len(times), 1))], axis=1)
-        weights = padded[:, self._speakers].prod(axis=2)
+        weights = self.weights(times)
         with np.errstate(invalid="ignore", divide="ignore"):
             total = weights @ self.units
             score = (weights @ counts) / total
             residuals = weights * (counts - score[:, None] * self.units)
             # All copies of a cluster move the score alike: work out one, and count it as often as it was drawn.
             copies = np.maximum(times, 1)
-            moved = (residuals @ self._membership) / copies
-            left = total[:, None] - (weights * self.units) @ self._membership / copies
+            moved = self.of_clusters(residuals) / copies
+            left = total[:, None] - self.of_clusters(weights * self.units) / copies
             squares = np.where(times > 0, times * (moved / left) ** 2, 0).sum(axis=1)
         return score, squares * (self.number - 1) / self.number
+
+    def weights(self, times: np.ndarray) -> np.ndarray:
+        """Return how often each cell comes (resamples, cells): the product over its speakers."""
+        padded = np.concatenate([times, np.ones((len(times), 1))], axis=1)
+        return padded[:, self._speakers].prod(axis=2)
 
     def draws(self, resamples: int, random: np.random.Generator) -> Iterator[np.ndarray]:
         """Draw clusters with replacement, as many as there are; yield how often each came, in batches."""

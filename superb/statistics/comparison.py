@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import bdtr
 
 from mmpt.superb.statistics.items import Items
-from mmpt.superb.statistics.spread import RESAMPLES, Spread, spread
+from mmpt.superb.statistics.spread import RESAMPLES, spread
 from mmpt.upstream.errors import InputError
 
 
@@ -59,7 +59,7 @@ def compare(first: Items, second: Items, resamples: int = RESAMPLES) -> Differen
         p=found.p_value(difference),
         method=found.method,
         clusters=found.clusters,
-        smallest=_smallest(found),
+        smallest=found.smallest(level=0.05, power=0.8) or None,
         mcnemar_p=_mcnemar(first, second),
     )
 
@@ -80,12 +80,6 @@ def _in_the_order_of(first: Items, second: Items) -> Items:
     if first.clusters != second.clusters or not np.allclose(first.units, second.units):
         raise InputError("two encoders: clusters or reference lengths differ for the same ids: score both again")
     return second
-
-
-def _smallest(found: Spread) -> float | None:
-    # |t| exceeds its critical value in 80 % of cases if the true difference is this much farther from 0 than that
-    # value: 80 % of a symmetric law lie below the quantile that |t| exceeds in 40 %.
-    return (found.law.quantile(0.95) + found.law.quantile(0.6)) * found.error or None
 
 
 def _mcnemar(first: Items, second: Items) -> float | None:

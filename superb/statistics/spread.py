@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import gammaln, nctdtrinc, stdtr, stdtrit
 
 from mmpt.superb.statistics.clusters import Clusters
 from mmpt.upstream.errors import InputError
 
+# Below either, Student's t: the bootstrap's intervals are too narrow.
 FEWEST_TO_RESAMPLE = 10  # clusters
+FEWEST_EFFECTIVE = 7.0  # clusters of one size that would tell as much
 RESAMPLES = 9_999
 SEED = 19
 
@@ -62,12 +64,14 @@ class Spread:
     Args:
         error: as a share, like the score.
         law: of the distance from the truth, in standard errors.
+        freedom: Satterthwaite's degrees of freedom of the error.
         method: in plain words.
         clusters: in the test set.
     """
 
     error: float
     law: Student | Resampled
+    freedom: float
     method: str
     clusters: int
 
@@ -80,6 +84,14 @@ class Spread:
         if not difference:
             return 1.0
         return self.law.p_value(abs(difference) / self.error if self.error else np.inf)
+
+    def smallest(self, level: float, power: float) -> float:
+        """Return the true difference that the test finds in a share `power` of cases, by the noncentral t."""
+        shift = nctdtrinc(self.freedom, 1 - power, self.law.quantile(1 - level))
+        # An error that is estimated from few clusters is on average too small: by c4 of control charts.
+        half = self.freedom / 2
+        too_small = np.exp(gammaln(half + 0.5) - gammaln(half)) / np.sqrt(half)
+        return float(shift * self.error / too_small)
 
 
 @dataclass(frozen=True)
@@ -119,17 +131,20 @@ def spread(runs: Sequence[np.ndarray], units: np.ndarray, names: Sequence[str], 
     # Whole numbers have a smallest step: a test set without any error does not prove that there is none.
     whole = all((run == np.round(run)).all() for run in runs)
     least = (1 / units.sum()) ** 2 if whole else 0.0
-    variance = max(clusters.variance(mean), least)
+    seen = clusters.variance(mean)
+    variance = max(seen, least)
     seeds = seed_parts(cells, clusters)
     added = max(0.0, sum(part.variance - part.noise for part in seeds))
     error = float(np.sqrt(variance + added))
+    free = freedom(variance, added, seeds, clusters)
     law: Student | Resampled
-    if clusters.number < FEWEST_TO_RESAMPLE or not error:
-        law, name = Student(freedom(variance, added, seeds, clusters)), "Student's t"
+    too_few = clusters.number < FEWEST_TO_RESAMPLE or clusters.effective < FEWEST_EFFECTIVE
+    if too_few or not seen:
+        law, name = Student(free), "Student's t"
     else:
         law, name = Resampled(resampled_ratios(mean, clusters, seeds, least, resamples)), "bootstrap"
     method = f"{name} over {clusters.number} {over}{seeds_in_words([len(run) for run in runs])}"
-    return Spread(error, law, method, Clusters(names, units).number)
+    return Spread(error, law, free, method, Clusters(names, units).number)
 
 
 def seed_parts(cells: Sequence[np.ndarray], clusters: Clusters) -> list[SeedPart]:
@@ -150,11 +165,13 @@ def seed_parts(cells: Sequence[np.ndarray], clusters: Clusters) -> list[SeedPart
 
 def freedom(variance: float, added: float, seeds: Sequence[SeedPart], clusters: Clusters) -> float:
     """Return Satterthwaite's degrees of freedom of the sum of the clusters' variance and what seeds add."""
-    of_clusters = clusters.effective - 1
+    of_clusters = max(1.0, clusters.effective - 1)
     if not added:
         return of_clusters
     parts = [part.variance**2 / part.freedom + part.noise**2 / (part.freedom * of_clusters) for part in seeds]
-    return float((variance + added) ** 2 / (variance**2 / of_clusters + sum(parts)))
+    found = (variance + added) ** 2 / (variance**2 / of_clusters + sum(parts))
+    # A sum has at least the freedom of its weakest part; the noise, which is taken off, can make it seem less.
+    return float(max(found, min(of_clusters, *(part.freedom for part in seeds))))
 
 
 def resampled_ratios(
