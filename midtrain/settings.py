@@ -97,7 +97,7 @@ class MidtrainSettings(TrainSettings):
     freeze_encoder_steps: int = 0  # updates at the start that train the decoder alone
     label_smoothing: float = 0.1
     export: str = "average"
-    keep_checkpoints: int = 10  # the exported encoder is their mean
+    keep_checkpoints: int = 10  # the exported encoder is the mean of so many
     data: DataSettings = field(default_factory=DataSettings)
     decoder: DecoderSettings = field(default_factory=DecoderSettings)
     ctc: CtcSettings = field(default_factory=CtcSettings)

@@ -112,8 +112,8 @@ def export(source: Path, which: str | None, out: Path, frame_hop: int | None, da
 
     if source.is_dir():
         checkpoints = Checkpoints(source)
-        settings = read_checkpoint(checkpoints.select("last", keep=1)[0])["settings"]
-        files = checkpoints.select(which or settings["export"], settings["keep_checkpoints"])
+        settings = read_checkpoint(checkpoints.select("last")[0])["settings"]
+        files = checkpoints.select(which or settings["export"], settings["keep_checkpoints"], settings["patience"])
         export_encoder(files, out, frame_hop, finish_of(files[-1], data))
     elif is_encoder(source):
         require_no_data(data, source)

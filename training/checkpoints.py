@@ -15,7 +15,10 @@ VERSION = 3
 
 
 class Checkpoints:
-    """The folder `checkpoints/` of a run: the last k of the schedule, and links to them, `latest.pt` and `best.pt`."""
+    """The folder `checkpoints/` of a run, and links to two of them, `latest.pt` and `best.pt`.
+
+    It holds the last k of the schedule and those that the exported mean is taken of.
+    """
 
     def __init__(self, run: Path):
         self.run = run
@@ -29,19 +32,35 @@ class Checkpoints:
         """Return those off the schedule: the best one, or one where a run was stopped."""
         return list(self.path.glob("extra_*.pt"))
 
-    def save(self, step: int, content: dict, is_best: bool, is_scheduled: bool, keep: int) -> None:
-        """Write a checkpoint, move `latest` (and `best`) to it, and delete all but the last `keep`.
+    def averaged(self, keep: int, patience: int) -> list[Path]:
+        """Return the checkpoints that the mean is taken of, oldest first: the last `keep` of the schedule.
 
-        Checkpoints off the schedule are neither counted nor averaged: an interrupted run then leaves the same encoder
-        as an unbroken one.
+        A run with patience ends some validations after its best one. There they are the last `keep` up to the best
+        checkpoint, which counts even if it is off the schedule. fairseq's average_checkpoints.py does the same with
+        --num-epoch-checkpoints and --checkpoint-upper-bound.
+
+        A checkpoint where a run was stopped is no part of the mean: an interrupted run then leaves the same encoder as
+        an unbroken one.
+        """
+        scheduled, best = self.scheduled(), self.path / "best.pt"
+        if not patience or not best.is_file():
+            return scheduled[-keep:]
+        best = best.resolve()
+        return [*(file for file in scheduled if step_of(file) < step_of(best)), best][-keep:]
+
+    def save(self, step: int, content: dict, is_best: bool, is_scheduled: bool, keep: int, patience: int) -> None:
+        """Write a checkpoint, move `latest` (and `best`) to it, and delete those that are no longer needed.
+
+        Needed are the last `keep` of the schedule, since the next one may be the best, and the averaged ones.
         """
         file = self.path / (f"step_{step:08d}.pt" if is_scheduled else f"extra_{step:08d}.pt")
         write_atomically({"format": FORMAT, "version": VERSION, "step": step, **content}, file)
         for name in ("latest", "best") if is_best else ("latest",):
             self.link(name, file)
         linked = {(self.path / f"{name}.pt").resolve() for name in ("best", "latest")}
-        for old in [*self.scheduled()[:-keep], *self.extra()]:
-            if old.resolve() not in linked:
+        needed = linked | {old.resolve() for old in [*self.scheduled()[-keep:], *self.averaged(keep, patience)]}
+        for old in [*self.scheduled(), *self.extra()]:
+            if old.resolve() not in needed:
                 old.unlink()
 
     def link(self, name: str, file: Path) -> None:
@@ -56,7 +75,7 @@ class Checkpoints:
             InputError: there are some, but none can be read.
         """
         found = [*self.scheduled(), *self.extra()]
-        for file in sorted(found, key=lambda file: file.stem.split("_")[1], reverse=True):
+        for file in sorted(found, key=step_of, reverse=True):
             try:
                 return read_checkpoint(file)
             except CheckpointError as error:
@@ -75,20 +94,31 @@ class Checkpoints:
             files = [self.path / f"{kind}_{step:08d}.pt" for kind in ("step", "extra")]
             self.link("best", next(file for file in files if file.is_file()))
 
-    def select(self, export: str, keep: int) -> list[Path]:
+    def select(self, export: str, keep: int = 1, patience: int = 0) -> list[Path]:
         """Return the checkpoints that an encoder is exported from.
 
         Args:
-            export: "last", "best", or "average" for the last `keep`.
-            keep: how many are averaged.
+            export: "last", "best" or "average".
+            keep: how many are averaged, at most (see `averaged`).
+            patience: of the run.
 
         Raises:
             InputError: the run has written none yet.
         """
-        files = {"last": self.scheduled()[-1:], "average": self.scheduled()[-keep:], "best": [self.path / "best.pt"]}
+        files = {
+            "last": self.scheduled()[-1:],
+            "average": self.averaged(keep, patience),
+            "best": [self.path / "best.pt"],
+        }
         if not files[export] or not files[export][0].is_file():
-            raise InputError(f"{self.run}: no checkpoint for `{export}` here; has the run been trained?")
+            why = "no validation has had a finite loss yet" if self.scheduled() else "has the run been trained?"
+            raise InputError(f"{self.run}: no checkpoint for `{export}` here; {why}")
         return files[export]
+
+
+def step_of(file: Path) -> int:
+    """Return the step that a checkpoint's name has."""
+    return int(file.stem.split("_")[1])
 
 
 def read_checkpoint(path: Path) -> dict:

@@ -66,7 +66,7 @@ class TrainSettings:
     patience: int = 0  # the run ends after so many validations in a row without a better one; 0: it never ends early
     checkpoint_every: int = 500
     keep_checkpoints: int = 3
-    export: str = "last"  # or best, average
+    export: str = "last"  # or best, or average: the last keep_checkpoints; in a run with patience, up to the best one
 
     def __post_init__(self):
         require(0 <= self.seed < 2**63, "seed must be a whole number from 0")

@@ -45,7 +45,7 @@ def train(task: TrainingTask, settings: TrainSettings, folder: RunFolder, resume
     folder.open_board(trainer.step)
     trainer.run()
     if world.is_main:
-        selected = trainer.checkpoints.select(settings.export, settings.keep_checkpoints)
+        selected = trainer.checkpoints.select(settings.export, settings.keep_checkpoints, settings.patience)
         export_encoder(selected, folder.encoder_file, finish=task.finish_encoder)
         folder.board.close()
         print(f"Encoder ({settings.export}): {folder.encoder_file}")
@@ -258,7 +258,8 @@ class Trainer:
             "provenance": self.task.provenance(self.step),
         }
         if self.world.is_main:
-            self.checkpoints.save(self.step, content, is_best, is_scheduled, self.settings.keep_checkpoints)
+            keep, patience = self.settings.keep_checkpoints, self.settings.patience
+            self.checkpoints.save(self.step, content, is_best, is_scheduled, keep, patience)
         self.saved_step = self.step
 
     def save_and_exit(self, signal_number: int) -> None:

@@ -46,6 +46,10 @@ def midtrain(*arguments, out="run"):
     return run.main([*options, *arguments])
 
 
+def averaged_steps(out) -> list[int]:
+    return load_encoder(f"{out}/encoder.pt").provenance["stages"][-1]["averaged_steps"]
+
+
 @pytest.mark.slow
 def test_a_run_exports_the_mean_of_its_last_checkpoints(place, capsys):
     parent = file_hash(place / "stage1" / "encoder.pt")
@@ -166,7 +170,7 @@ def test_patience_ends_a_run_and_more_patience_resumes_it(place, monkeypatch, ca
     assert "step 4: 2 validations without a better dev loss than 3: training ends" in capsys.readouterr().out
     state = read_checkpoint(place / "run/checkpoints/latest.pt")
     assert state["step"] == 4 and read_checkpoint(place / "run/checkpoints/best.pt")["step"] == 2
-    assert load_encoder("run/encoder.pt").provenance["stages"][-1]["averaged_steps"] == [3, 4]
+    assert averaged_steps("run") == [2]
     assert run.main(["--out", "run", "--resume"]) == 0  # it has ended, and does nothing
     assert read_checkpoint(place / "run/checkpoints/latest.pt")["step"] == 4
     assert run.main(["--out", "run", "--resume", "patience=3"]) == 0
@@ -174,6 +178,36 @@ def test_patience_ends_a_run_and_more_patience_resumes_it(place, monkeypatch, ca
     assert run.main(["--out", "run", "--resume", "patience=4"]) == 0
     assert read_checkpoint(place / "run/checkpoints/latest.pt")["step"] == 8
     assert read_checkpoint(place / "run/checkpoints/best.pt")["step"] == 6
+    assert averaged_steps("run") == [5, 6]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps, patience", [(8, 2), (5, 3)])  # ended by patience, and by its steps
+def test_the_mean_of_a_run_with_patience_holds_the_best_checkpoint(place, monkeypatch, steps, patience):
+    """Also if it was stopped after the best checkpoint, and resumed."""
+    losses, stops = [5.0, 4.0, 3.0, 4.0, 4.0], []
+
+    def validate(task, step):
+        if stops and step == stops[0]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            stops.clear()
+        return {"loss": losses[step - 1]}
+
+    monkeypatch.setattr(TranslationTask, "validate", validate)
+    options = (f"optim.steps={steps}", "validate_every=1", f"patience={patience}")
+    assert midtrain(*options, out="whole") == 0
+    stops.append(4)
+    with pytest.raises(SystemExit):
+        midtrain(*options, out="broken")
+    assert run.main(["--out", "broken", "--resume"]) == 0
+    for out in ("whole", "broken"):
+        assert read_checkpoint(place / out / "checkpoints/latest.pt")["step"] == 5
+        assert averaged_steps(out) == [2, 3]
+    states = [read_checkpoint(place / f"whole/checkpoints/step_0000000{n}.pt")["model"] for n in (2, 3)]
+    encoders = [load_encoder(f"{out}/encoder.pt").state_dict() for out in ("whole", "broken")]
+    name = "blocks.0.ffn1.1.weight"
+    assert torch.allclose(encoders[0][name], sum(s["encoder." + name] for s in states) / 2)
+    assert all(torch.equal(value, encoders[1][name]) for name, value in encoders[0].items())
 
 
 @pytest.mark.slow
