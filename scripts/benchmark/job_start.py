@@ -1,0 +1,141 @@
+"""Time stage 3 with jobs forked from one server against jobs that import everything anew, and compare their figures.
+
+Both run the same encoders and tasks from the start to the test scores, one way after the other. The forks go first, so
+that the other way has the recordings in the system's memory. Each way's time includes that of its own start.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmpt.scripts.samples.locate import built_samples
+from mmpt.superb.encoders import ScoredEncoder, read_encoders
+from mmpt.superb.options import Options, read_tasks
+from mmpt.upstream.command import clean_exit
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.repository import REPOSITORY
+from mmpt.upstream.s3prl_runner.registration import UPSTREAM
+from mmpt.upstream.s3prl_runner.tasks import TASKS
+
+if TYPE_CHECKING:
+    from mmpt.superb.executor import Executor
+    from mmpt.superb.jobs import Job
+
+EXAMPLES = """\
+examples:
+  python scripts/benchmark/job_start.py                            four encoders, five tasks, the samples' settings
+  python scripts/benchmark/job_start.py --tasks ks,sd --steps 20 --upstream fbank          a minute on two cores
+  python scripts/benchmark/job_start.py --ckpt a/encoder.pt --ckpt b/encoder.pt --upstream fbank
+"""
+UNTRAINED = 3  # encoders that are made if none is named
+PREDICTIONS = ("experiment/*_predict.*", "*/scoring/predictions/*.h5", "experiment/*.ark")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--ckpt", action="append", default=[], metavar="[NAME=]FILE", help="an encoder; may be given again")
+    p.add_argument(
+        "--upstream", action="append", default=[], metavar="NAME", help="an upstream of S3PRL's, such as fbank"
+    )
+    p.add_argument(
+        "--tasks",
+        default=",".join(task.name for task in TASKS),
+        metavar="LIST",
+        help="tasks of SUPERB (default: %(default)s)",
+    )
+    p.add_argument("--steps", type=int, metavar="N", help="of each training (default: those of the samples' settings)")
+    p.add_argument("--data-root", type=Path, metavar="DIR", help="corpora; default: the built samples")
+    p.add_argument(
+        "--jobs",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        help="at a time, each with one thread (default: %(default)s)",
+    )
+    p.add_argument(
+        "--out",
+        type=Path,
+        default=REPOSITORY / "runs" / "benchmark" / "job_start",
+        metavar="DIR",
+        help="a folder for the jobs, emptied first (default: runs/benchmark/job_start)",
+    )
+    return p
+
+
+@clean_exit
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark; return the exit status, 1 if jobs failed or figures differ."""
+    options = parser().parse_args(argv)
+    tasks = read_tasks(options.tasks)
+    if options.jobs < 1 or (options.steps is not None and options.steps < 1):
+        raise InputError("--jobs and --steps must be at least 1")
+    if options.data_root is not None and not options.data_root.is_dir():
+        raise InputError(f"--data-root {options.data_root}: no such folder")
+    out = options.out.absolute()
+    encoders = read_encoders(options.ckpt, options.upstream) if options.ckpt or options.upstream else None
+    data_root = str(options.data_root.absolute()) if options.data_root else None
+
+    from mmpt.superb.executor import executor_for
+    from mmpt.superb.jobs import make_jobs
+    from mmpt.superb.submitted_jobs import jobs_in_new_processes
+
+    shutil.rmtree(out, ignore_errors=True)
+    encoders = encoders or make_encoders(out)
+    common = Options(data_root=data_root, limit=options.steps, samples=built_samples)
+    forked, alone = (make_jobs(tasks, encoders, [None], [1337], out / way, common) for way in ("forked", "alone"))
+    print(f"{len(encoders)} encoders × {len(tasks)} tasks, {options.jobs} jobs at a time", flush=True)
+    forked_s = run(forked, executor_for("local", out, {}, cpus=1, gpus=0), options.jobs, "forks of one server")
+    alone_s = run(alone, jobs_in_new_processes(out), options.jobs, "new processes")
+    print(f"forks of one server {forked_s:.0f} s, new processes {alone_s:.0f} s: {forked_s / alone_s:.0%} of the time")
+    differing = [job.name for job, other in zip(forked, alone, strict=True) if not same(job, other)]
+    for name in differing:
+        print(f"{name}: figures or predictions differ")
+    if not differing:
+        print(f"figures and predictions of all {len(forked)} jobs are equal")
+    return int(bool(differing))
+
+
+def make_encoders(out: Path) -> list[ScoredEncoder]:
+    """Return log-mel features and untrained encoders: weights change no time."""
+    from mmpt.scripts.export import write_untrained
+
+    names = [f"untrained{seed}" for seed in range(UNTRAINED)]
+    for seed, name in enumerate(names):
+        write_untrained("tiny", seed, out / "encoders" / f"{name}.pt", None)
+    files = [out / "encoders" / f"{name}.pt" for name in names]
+    return [ScoredEncoder("fbank", "fbank"), *(ScoredEncoder(file.stem, UPSTREAM, file) for file in files)]
+
+
+def run(jobs: list["Job"], executor: "Executor", at_a_time: int, title: str) -> float:
+    """Return the seconds that all jobs take. Raises InputError if one fails."""
+    from mmpt.superb.executor import execute
+
+    for job in jobs:
+        job.prepare()
+    started = time.perf_counter()
+    failed = execute(jobs, True, executor, at_a_time, title)
+    spent = time.perf_counter() - started
+    if failed:
+        raise InputError(f"{', '.join(job.name for job in failed)} failed, see above")
+    return spent
+
+
+def same(job: "Job", other: "Job") -> bool:
+    """Return True if dev curve, layer weights, scores and every byte of the predictions are equal."""
+    return (job.trained(), job.result(), predictions(job)) == (other.trained(), other.result(), predictions(other))
+
+
+def predictions(job: "Job") -> dict[str, bytes]:
+    """Return the content of the files of predictions, by their names in the job's folder."""
+    files = [file for pattern in PREDICTIONS for file in job.folder.glob(pattern)]
+    return {str(file.relative_to(job.folder)): file.read_bytes() for file in files}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
