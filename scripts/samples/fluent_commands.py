@@ -9,6 +9,7 @@ from mmpt.scripts.samples import split
 from mmpt.scripts.samples.provenance import BuiltFile
 from mmpt.scripts.samples.recordings import Store, write_sound
 from mmpt.scripts.samples.tables import Recording
+from mmpt.scripts.samples.texts import unseen_phrases
 from mmpt.scripts.samples.workers import Workers
 
 ROOT = "fluent_speech_commands_dataset"
@@ -23,30 +24,20 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
     """Write the sounds once, the tables of the main corpus, and those of the second test.
 
     The second root has the same training and dev tables, so that a head of the first can be tested on it; its sounds
-    are those of the first.
+    are those of the first. Of the unseen phrases, only those of test voices have been left (drop_repeated_texts).
     """
     clips = [recording for recording in recordings if recording.kind == "intent"]
     unseen = unseen_phrases(clips)
     seen = [clip for clip in clips if clip.text not in unseen]
-    tested = [clip for clip in clips if clip.text in unseen and clip.split == "test"]
-    workers.run("Fluent Speech Commands (wav)", partial(write_wav, root / ROOT, store), [*seen, *tested])
+    tested = [clip for clip in clips if clip.text in unseen]
+    workers.run("Fluent Speech Commands (wav)", partial(write_wav, root / ROOT, store), clips)
     for name, table in TABLES.items():
         main = [clip for clip in seen if clip.split == name]
         write_table(root / ROOT / "data" / table, ((wav_path(clip), clip, clip.intent) for clip in main))
         second = tested if name == "test" else main
         rows = ((f"../../{ROOT}/{wav_path(clip)}", clip, clip.intent) for clip in second)
         write_table(root / UNSEEN_ROOT / "data" / table, rows)
-    return [BuiltFile(ROOT, clip.split, f"{ROOT}/{wav_path(clip)}", (clip.source,)) for clip in [*seen, *tested]]
-
-
-def unseen_phrases(clips: Iterable[Recording]) -> set[str]:
-    """Return one phrase of each intent that has two or more, by hash: it is in no training."""
-    phrases: dict[tuple[str, str, str], set[str]] = {}
-    for clip in clips:
-        phrases.setdefault(clip.intent, set()).add(clip.text)
-    return {
-        min(texts, key=lambda text: split.percent(f"unseen {text}")) for texts in phrases.values() if len(texts) > 1
-    }
+    return [BuiltFile(ROOT, clip.split, f"{ROOT}/{wav_path(clip)}", (clip.source,)) for clip in clips]
 
 
 def about(root: Path, recordings: list[Recording]) -> str:
@@ -58,7 +49,7 @@ def about(root: Path, recordings: list[Recording]) -> str:
         f"{len({c.speaker for c in clips if c.split == name})} voices"
         for name in split.SPLITS
     )
-    second = sum(clip.split == "test" and clip.text in unseen for clip in clips)
+    second = sum(clip.text in unseen for clip in clips)
     return f"""\
 - `{ROOT}/`: **synthetic voices** say commands of {len({c.intent for c in clips})} intents (action, object, location),
   voices apart: {counts}.

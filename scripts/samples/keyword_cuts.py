@@ -11,7 +11,9 @@ import numpy as np
 
 from mmpt.scripts.samples import split
 from mmpt.scripts.samples.mixtures import speech_span
+from mmpt.scripts.samples.pack_tables import WORD_TIMES
 from mmpt.scripts.samples.recordings import Store, write_sound
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 # The recogniser's times start early. Chosen on dev among the three that the pack's README tries.
@@ -63,11 +65,17 @@ def write_word(path: Path, store: Store, word: Word) -> None:
 
 
 def cut(wav: np.ndarray, word: Word) -> np.ndarray:
-    """Return the samples of a word, at most one second."""
+    """Return the samples of a word, at most one second.
+
+    Raises:
+        InputError: the recording ends before the word.
+    """
     if word.start_s is None or word.end_s is None:
         start, length = speech_span(wav)
         return wav[start : start + length][:SAMPLE_RATE]
     start = round((word.start_s + AFTER_START_S) * SAMPLE_RATE)
+    if start >= len(wav):
+        raise InputError(f"{WORD_TIMES}: {word.folder} at {word.start_s} s lies behind the end of {word.source}")
     return wav[start : round((word.end_s + AFTER_END_S) * SAMPLE_RATE)][:SAMPLE_RATE]
 
 

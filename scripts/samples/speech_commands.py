@@ -31,7 +31,9 @@ CLASSES = (*COMMANDS, UNKNOWN, SILENCE)
 # At most so many words of a class. Some commands are rare: fewer than these, and all of them are taken.
 MOST = {"train": 150, "dev": 20, "test": 32}
 MOST_UNKNOWN_IN_TRAINING = 400
-LONGEST_NOISES = 20  # of training, in the background folder: S3PRL takes one second of each as dev's silence, too
+SOUND_ALIKE = ("know", "write")  # words that sound like a command: they are in no class
+NOISES = 40  # of training, in the background folder: S3PRL takes one second of each as dev's silence, too
+ALIASES = "aliases.tsv"
 
 # S3PRL's rule, which is Google's: a percentage below 10 is dev, below 20 is test and left out, the rest is training.
 MAX_PER_CLASS = 2**27 - 1
@@ -43,6 +45,7 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
     words = plan_words(recordings, store.samples)
     files = name_files(words)
     workers.run("Speech Commands (wav)", partial(write_file, root, store), list(files.items()))
+    write_aliases(root, words)
     noises = plan_noises(recordings, store)
     for file, (sound, seconds) in noises.items():
         wav = store.load(sound.source)
@@ -77,7 +80,7 @@ def real_words(recordings: Iterable[Recording], samples: Path) -> list[Word]:
     }
     words = []
     for time in read_word_times(samples):
-        if (line := lines.get(time.clip)) is not None:
+        if (line := lines.get(time.clip)) is not None and time.word not in SOUND_ALIKE:
             label = time.word if time.word in COMMANDS else UNKNOWN
             folder = UNKNOWN if label == UNKNOWN and line.split == "test" else time.word
             words.append(Word(line.source, line.speaker, label, folder, line.split, time.start_s, time.end_s))
@@ -111,18 +114,26 @@ def write_file(root: Path, store: Store, named: tuple[str, Word]) -> None:
     write_word(root / file, store, word)
 
 
+def write_aliases(root: Path, words: Iterable[Word]) -> None:
+    """Write who is behind each alias into both folders: columns alias, speaker."""
+    speakers = {(TEST_ROOT if word.split == "test" else TRAIN_ROOT, word.speaker, word.split) for word in words}
+    for corpus in (TRAIN_ROOT, TEST_ROOT):
+        rows = [f"{alias(name, side)}\t{name}\n" for folder, name, side in sorted(speakers) if folder == corpus]
+        (root / corpus / ALIASES).write_text("alias\tspeaker\n" + "".join(rows), encoding="utf-8")
+
+
 def plan_noises(recordings: Iterable[Recording], store: Store) -> dict[str, tuple[Recording, int]]:
-    """Return path → sound and how many of its seconds, 0 for all. The longest train; the first second of others tests.
+    """Return path → sound and how many of its seconds, 0 for all. Some train; the first second of others tests.
 
     Only sounds that small builds have are taken for training, since S3PRL's dev has them, too.
     """
-    sounds = [item for item in recordings if item.kind == "sound"]
-    usable = [item for item in sounds if item.split == "train" and is_small(item)]
-    longest = sorted(usable, key=lambda item: (-len(store.load(item.source)), item.clip))[:LONGEST_NOISES]
-    tests = [item for item in sounds if item.split == "test" and len(store.load(item.source)) >= SAMPLE_RATE]
-    tests = sorted(tests, key=lambda item: split.percent(f"silence {item.clip}"))[: MOST["test"]]
-    found = {f"{TRAIN_ROOT}/{BACKGROUND}/{item.clip}.wav": (item, 0) for item in longest}
-    return found | {f"{TEST_ROOT}/{SILENCE}/{item.clip}.wav": (item, 1) for item in tests}
+    usable: dict[str, list[Recording]] = {name: [] for name in split.SPLITS}
+    for item in sorted(recordings, key=lambda item: split.percent(f"silence {item.clip}")):
+        if item.kind == "sound" and len(store.load(item.source)) >= SAMPLE_RATE:
+            usable[item.split].append(item)
+    train = [item for item in usable["train"] if is_small(item)][:NOISES]
+    found = {f"{TRAIN_ROOT}/{BACKGROUND}/{item.clip}.wav": (item, 0) for item in train}
+    return found | {f"{TEST_ROOT}/{SILENCE}/{item.clip}.wav": (item, 1) for item in usable["test"][: MOST["test"]]}
 
 
 def about(root: Path, recordings: list[Recording]) -> str:
@@ -133,7 +144,7 @@ def about(root: Path, recordings: list[Recording]) -> str:
   recogniser gave (a word may be cut short, or hold a part of its neighbour), one second each. **Dev and test are real
   speech of unseen roles of queen**; training has synthetic voices, too. Loudness, fades and the noise around a word are
   the same for all. Silence is noise and music without speech; dev has the files of training, as in S3PRL. `left` and
-  `down` are rare. A file's name begins with an alias of the role.
+  `down` are rare. A file's name begins with an alias of the role, which {ALIASES} tells.
 
 | Speech Commands | training | of it synthetic | dev | test | of the test |
 |---|---|---|---|---|---|
