@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from mmpt.scripts.prepare.librispeech_lengths import write_lengths
-from mmpt.scripts.samples.librispeech_folders import FOLDERS, TRAIN, TRAIN_OTHER, Chosen, choose
+from mmpt.scripts.samples.librispeech_folders import FOLDERS, MOST_OF_A_ROLE, TRAIN, TRAIN_OTHER, Chosen, choose
 from mmpt.scripts.samples.provenance import BuiltFile
 from mmpt.scripts.samples.recordings import Store, write_sound
 from mmpt.scripts.samples.tables import Recording
@@ -46,7 +46,7 @@ class Utterance:
 def build(recordings: list[Recording], root: Path, store: Store, workers: Workers) -> list[BuiltFile]:
     """Write the utterances, transcripts, SPEAKERS.TXT, length tables and the lexicon."""
     lexicon = read_lexicon(store.samples)
-    chosen = choose(recordings, lexicon)
+    chosen = choose(recordings, lexicon, lambda source: len(store.load(source)))
     utterances = plan_utterances(chosen)
     workers.run("LibriSpeech (flac)", partial(write_flac, root, store), utterances)
     write_transcripts(root, utterances)
@@ -63,14 +63,20 @@ def build(recordings: list[Recording], root: Path, store: Store, workers: Worker
 def about(root: Path, recordings: list[Recording]) -> str:
     """Describe the corpus for the README of the built folder."""
     return f"""\
-- `{ROOT}/`: lines of the games, prompts, readers and half of the training speakers' MRT clips (F1 odd lists, M3 even).
-  `{TRAIN}`, `dev-clean` and `test-clean` hold no word that the lexicon lacks: phone recognition reads them alone.
-  Dev-clean and test-clean are roles of queen that train nothing. `{TRAIN_OTHER}` holds training lines with other words,
-  for ASR. In dev-other and test-other are speakers who train too (prompts), few lines (readers), words without phones,
-  lines whose speaker is not told (queen's cutscenes, dev), and drascula's other roles (test), **whose texts are not
-  verbatim**. A role is a reader; an actor may have spoken several roles. Roles, not persons, are unseen.
-  SPEAKERS.TXT maps readers to the names used in samples/. `len_for_bucket/` is for S3PRL's ASR, `lexicon/` (CMUdict,
-  no pronunciations made for the games) for its phone recognition. `{LEFT_OUT}` counts what was left out, and why.
+- `{ROOT}/`: the lines of the games in English, prompts, readers, and half of the training speakers' MRT clips (F1 reads
+  the odd lists, M3 the even ones). A role is a reader; SPEAKERS.TXT maps readers to the names used in samples/. Roles,
+  not persons, are unseen: an actor may have spoken several. Roles of bass are clusters of voices.
+  - `{TRAIN}`: training lines all of whose words are in the lexicon, for ASR and PR.
+  - `{TRAIN_OTHER}`: training lines with other words, for ASR if a configuration names it. PR leaves them out.
+  - `dev-clean`, `test-clean`: roles of queen that train nothing, words of the lexicon alone, at most
+    {MOST_OF_A_ROLE["dev-clean"]} and {MOST_OF_A_ROLE["test-clean"]} lines a role.
+  - `dev-other`, `test-other`: lines of the same roles with words outside the lexicon; readers (few lines); prompts
+    (their speaker trains, too); queen's cutscenes, whose speakers are not told (dev); drascula's other roles (test),
+    **whose texts are not verbatim**: its error rates are too high. At most {MOST_OF_A_ROLE["test-other"]} lines a role.
+
+  The lexicon is CMUdict's, without pronunciations made for the games: names and British spellings are missing, and a
+  word with several pronunciations has the first. `{LEFT_OUT}` counts what is in no folder, and why. Training has no
+  line that ASR's loss cannot align at 40 ms a state. `len_for_bucket/` is for S3PRL's ASR.
 
 {folder_table(root)}
 """
@@ -97,19 +103,22 @@ def folder_table(root: Path) -> str:
 
 
 def plan_utterances(chosen: Chosen) -> list[Utterance]:
-    """Number the readers from 1, by name; a chapter is one reader's recordings of one kind in one folder."""
-    speakers = sorted({item.speaker for items in chosen.folders.values() for item in items})
-    readers = {name: number for number, name in enumerate(speakers, start=1)}
+    """Number the readers from 1; a chapter is one reader's recordings of one kind in one folder.
+
+    Training comes last: names in dev and test are the same in small and full builds.
+    """
+    readers: dict[str, int] = {}
     chapters: dict[tuple, int] = {}
     utterances = []
-    for folder, items in chosen.folders.items():
+    for folder in sorted(FOLDERS, key=lambda name: name in (TRAIN, TRAIN_OTHER)):
         sizes: dict[int, int] = {}
-        for item in items:
+        for item in chosen.folders[folder]:
+            reader = readers.setdefault(item.speaker, 1 + len(readers))
             # 1001, 1002 …, so that no chapter has a reader's number.
             chapter = chapters.setdefault((folder, item.speaker, item.kind), 1001 + len(chapters))
             number = sizes.get(chapter, 0)
             sizes[chapter] = number + 1
-            utterances.append(Utterance(item, folder, readers[item.speaker], chapter, number))
+            utterances.append(Utterance(item, folder, reader, chapter, number))
     return utterances
 
 

@@ -2,18 +2,20 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mmpt.scripts.samples import split
 from mmpt.scripts.samples.tables import Recording
 from mmpt.scripts.samples.words import to_words
+from mmpt.superb.ctc_labels import characters, states_needed
 
 TRAIN, TRAIN_OTHER = "train-clean-100", "train-other-500"
 FOLDERS = (TRAIN, TRAIN_OTHER, "dev-clean", "dev-other", "test-clean", "test-other")
 # At most so many utterances of a role in a folder: roles weigh alike, and an evaluation is short.
 MOST_OF_A_ROLE = {"dev-clean": 40, "dev-other": 40, "test-clean": 60, "test-other": 40}
 UNTOLD = f"queen-{split.QUEEN_UNKNOWN}"
+PAPER_HOP = 640  # samples a state of the paper's encoder: 40 ms
 
 
 @dataclass
@@ -24,18 +26,20 @@ class Chosen:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def choose(recordings: Iterable[Recording], lexicon: dict[str, str]) -> Chosen:
-    """Return what LibriSpeech is built from."""
+def choose(recordings: Iterable[Recording], lexicon: dict[str, str], samples_of: Callable[[str], int]) -> Chosen:
+    """Return what LibriSpeech is built from, of all recordings of English by persons.
+
+    Args:
+        recordings: of all kinds and languages.
+        lexicon: phones by word.
+        samples_of: returns the length of a recording at 16 kHz, by its source.
+    """
     found = Chosen()
     for item in recordings:
-        if item.language != "en" or item.kind in ("intent", "word") or is_second_take(item):
+        if item.language != "en" or item.kind in ("intent", "word"):
             continue
-        if item.kind == "bass" and item.split != "train":
-            found.left_out["lines of dev and test without a known speaker: for translation alone"] += 1
-        elif item.kind == "mrt" and item.split != "train":
-            found.left_out["carrier sentences of dev and test"] += 1
-        elif not is_spelt(item.text):
-            found.left_out["texts with digits or foreign letters"] += 1
+        if reason := reason_to_leave_out(item, samples_of):
+            found.left_out[reason] += 1
         else:
             found.folders[folder_of(item, lexicon)].append(item)
     for name, most in MOST_OF_A_ROLE.items():
@@ -43,6 +47,21 @@ def choose(recordings: Iterable[Recording], lexicon: dict[str, str]) -> Chosen:
         found.left_out[f"lines of {name} beyond {most} a role"] += len(found.folders[name]) - len(kept)
         found.folders[name] = kept
     return found
+
+
+def reason_to_leave_out(item: Recording, samples_of: Callable[[str], int]) -> str:
+    """Return why a recording is in no folder; empty if it is in one."""
+    if item.kind == "bass" and item.split != "train":
+        return "lines of bass in dev and test: its roles are clusters of voices, so these are for translation alone"
+    if item.kind == "mrt" and item.split != "train":
+        return "carrier sentences of dev and test"
+    if is_second_take(item):
+        return "carrier sentences that the other training speaker says"
+    if not is_spelt(item.text):
+        return "texts with digits or foreign letters"
+    if item.split == "train" and not is_alignable(item, samples_of):
+        return "training lines with more characters than states of 40 ms, which CTC cannot align"
+    return ""
 
 
 def folder_of(item: Recording, lexicon: dict[str, str]) -> str:
@@ -61,6 +80,15 @@ def folder_of(item: Recording, lexicon: dict[str, str]) -> str:
 def is_spelt(text: str) -> bool:
     """Return True if a text has words, and its letters are those that a transcript may have."""
     return bool(to_words(text)) and not re.search(r"[^\W_A-Za-z]", text)
+
+
+def is_alignable(item: Recording, samples_of: Callable[[str], int]) -> bool:
+    """Return True if ASR's loss can align a recording at the paper's frame rate.
+
+    Encoders with more states could learn from the others, and would train on more lines than the paper's.
+    """
+    labels = characters(to_words(item.text).split())
+    return states_needed(labels) <= round(samples_of(item.source) / PAPER_HOP)
 
 
 def is_second_take(item: Recording) -> bool:

@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from pathlib import Path
 
+from mmpt.superb.ctc_labels import characters
 from mmpt.superb.data_checks.findings import ERROR, NOTE, Finding, several
 from mmpt.superb.data_checks.librispeech import Utterance, librispeech_texts, split_names
 from mmpt.superb.data_checks.published import check_counts
@@ -33,7 +34,7 @@ def check(config: dict, hop: int | None) -> list[Finding]:
         headers = read_headers([file for file, _ in utterances], f"headers of {split}")
         found += check_readable("asr", headers) + check_format("asr", headers)
         found += check_counts("asr", {split: len(utterances)})
-        labels = {file: [*"|".join(words).upper(), "|"] for file, words in utterances}
+        labels = {file: characters(words) for file, words in utterances}
         found += check_ctc("asr", split, labels, headers, hop)
         n_train += len(utterances) if split in data["train"] else 0
     return found + _check_batches(n_train, data["batch_size"], root)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import soundfile
 
+from mmpt.superb.ctc_labels import states_needed
 from mmpt.superb.data_checks.findings import ERROR, NOTE, Finding, several
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.progress import Progress
@@ -68,17 +69,13 @@ def check_format(task: str, headers: dict[Path, Header]) -> list[Finding]:
 def check_ctc(
     task: str, split: str, labels: dict[Path, list[str]], headers: dict[Path, Header], hop: int | None
 ) -> list[Finding]:
-    """Count utterances with too few states for CTC: it needs one for each label, one more between equal neighbours.
-
-    Such utterances add nothing to S3PRL's loss (`zero_infinity`).
-    """
+    """Count utterances with too few states for CTC. They add nothing to S3PRL's loss (`zero_infinity`)."""
     if hop is None or not labels:
         return []
     fast = [
         file
         for file, items in labels.items()
-        if (samples := headers[file].samples)
-        and len(items) + sum(a == b for a, b in zip(items, items[1:])) > round(samples / hop)
+        if (samples := headers[file].samples) and states_needed(items) > round(samples / hop)
     ]
     if not fast:
         return []
