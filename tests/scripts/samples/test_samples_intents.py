@@ -125,7 +125,7 @@ class TestBuilt:
         frames = {name: pandas.read_csv(root / f"data/{name}_data.csv") for name in ("train", "valid", "test")}
         # As S3PRL builds it: labels come from training, a value that is unseen there is a KeyError.
         labels = {slot: {name: i for i, name in enumerate(dict.fromkeys(frames["train"][slot]))} for slot in SLOTS}
-        assert [len(labels[slot]) for slot in SLOTS] == [6, 13, 4]
+        assert [len(labels[slot]) for slot in SLOTS] == [6, 14, 4]
         for frame in frames.values():
             assert not frame[list(SLOTS)].isna().any().any()
             dataset = FluentCommandsDataset(frame, str(root), labels)

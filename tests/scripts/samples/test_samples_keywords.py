@@ -238,7 +238,7 @@ class TestBuilt:
                 (np.sqrt(np.max(np.convolve(wav**2, np.ones(1600) / 1600, "valid"))), np.std(wav[:800]))
             )
         loud, faint = (np.array([np.median(values, axis=0)[part] for values in levels.values()]) for part in (0, 1))
-        assert len(levels) == 6 and loud.max() / loud.min() < 1.3 and faint.max() / faint.min() < 1.1
+        assert len(levels) == 8 and loud.max() / loud.min() < 1.6 and faint.max() / faint.min() < 1.1
 
     def test_words_are_those_of_their_sources(self, built_samples):
         """The built second correlates with its source at the stated times."""
