@@ -54,8 +54,9 @@ def about(root: Path, recordings: list[Recording]) -> str:
 - `{ROOT}/`: **synthetic voices** say commands of {len({c.intent for c in clips})} intents (action, object, location),
   voices apart: {counts}.
   One synthesiser made them all: figures tell how well a task can be learned, not how it would go with people.
-  `{UNSEEN_ROOT}/` (`--data-root unseen_phrases`) has the same training and dev tables; its test ({second} clips) holds
-  one phrase of each intent that has two or more, which nobody says in training: {len(unseen)} phrases."""
+  `{UNSEEN_ROOT}/` (`--data-root unseen_phrases`) has the same training and
+  dev tables. Its test ({second} clips) holds one phrase of each intent that has two or more: {len(unseen)} phrases,
+  which nobody says in any stage's training."""
 
 
 def wav_path(clip: Recording) -> str:

@@ -140,14 +140,17 @@ def about(root: Path, recordings: list[Recording]) -> str:
     """Describe the corpus for the README of the built folder."""
     rows = "\n".join(class_rows(root))
     return f"""\
-- `{TRAIN_ROOT}/`, `{TEST_ROOT}/`: the ten commands and other words, cut from the lines of games at times that a
-  recogniser gave (a word may be cut short, or hold a part of its neighbour), one second each. **Dev and test are real
-  speech of unseen roles of queen**; training has synthetic voices, too. Loudness, fades and the noise around a word are
-  the same for all. Silence is noise and music without speech; dev has the files of training, as in S3PRL. `left` and
-  `down` are rare. A file's name begins with an alias of the role, which {ALIASES} tells.
+- `{TRAIN_ROOT}/`, `{TEST_ROOT}/`: the ten commands and other words,
+  cut from the lines of games at times that a recogniser gave (a word may be cut short, or hold a part of its
+  neighbour), one second each. **Dev and test are real speech of unseen roles of queen**; training has lines of bass and
+  synthetic voices, too. Loudness, fades and the noise around a word are the same for all. Words that sound like a
+  command ({", ".join(SOUND_ALIKE)}) are left out. Silence is noise and music without speech; dev has the files of
+  training, as in S3PRL. A file's name begins with an alias of the role, which {ALIASES} tells.
+  `down` and `left` are rare. S3PRL draws dev by class, with replacement: its score is about a mean over classes, of
+  which the only clips of `down` and `off` are a twelfth each. Test is counted by clip.
 
-| Speech Commands | training | of it synthetic | dev | test | of the test |
-|---|---|---|---|---|---|
+  | class | training | of it synthetic | dev | test | of the test |
+  |---|---|---|---|---|---|
 {rows}
 """
 
@@ -172,7 +175,7 @@ def class_rows(root: Path) -> list[str]:
     for name in columns:
         counts["all", name] = sum(counts[label, name] for label in CLASSES)
     return [
-        f"| {label} | {' | '.join(str(counts[label, name]) for name in columns)} "
+        f"  | {label} | {' | '.join(str(counts[label, name]) for name in columns)} "
         f"| {counts[label, 'test'] / counts['all', 'test']:.1%} |"
         for label in (*CLASSES, "all")
     ]

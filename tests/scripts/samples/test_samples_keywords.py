@@ -218,7 +218,7 @@ class TestBuilt:
         readme = (built_samples / "README.md").read_text()
         for label, count in TEST_COUNTS.items():
             assert re.search(
-                rf"^\| {label} \| .*\| {count} \| {count / sum(TEST_COUNTS.values()):.1%} \|$", readme, re.M
+                rf"^ *\| {label} \| .*\| {count} \| {count / sum(TEST_COUNTS.values()):.1%} \|$", readme, re.M
             )
 
     def test_items_are_one_second(self, stock):
