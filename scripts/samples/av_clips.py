@@ -22,17 +22,15 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 # The column `set` of the manifest, by which training takes a part of the clips (data.sets).
-GAMES, SPANISH, READ, SYNTHETIC, SOUNDS = (
-    "speech-games",
-    "speech-spanish",
-    "speech-prompts",
-    "synthetic-commands",
-    "sounds",
-)
+GAMES = "speech-games"
+SPANISH = "speech-spanish"
+PROMPTS = "speech-prompts"
+SYNTHETIC = "synthetic-commands"
+SOUNDS = "sounds"
 SETS = {
     GAMES: "acted English lines of the three games",
     SPANISH: "acted Spanish lines of Drascula",
-    READ: "telephone prompts in four languages, rhyme test and readers: what was recorded word by word",
+    PROMPTS: "telephone prompts in four languages, the rhyme test and readers",
     SYNTHETIC: "synthetic voices, which speak commands and single words",
     SOUNDS: "noises and music without speech",
 }
@@ -70,8 +68,8 @@ def about(root: Path, recordings: list[Recording]) -> str:
     return f"""\
 - `av/`: clips, H.264 ({mouths.SIZE} × {mouths.SIZE} pixels, {FPS} frames a second, key frame every 2 s) and AAC in one
   mp4; `manifest.tsv` has the columns {", ".join(COLUMNS)} (paths from its own folder).
-  Training has all recordings of the other corpora's training; dev and test are a part of theirs, the same in all
-  builds. Stage 1 trains on some of the sets alone with `data.sets=[...]`:
+  Training has every training recording; dev and test are a part of theirs, the same in all builds.
+  Stage 1 trains on some of the sets alone with `data.sets=[...]`:
 
   | set | train | dev | test | holds |
   |---|---|---|---|---|
@@ -98,7 +96,7 @@ def set_of(item: Recording) -> str:
     """Return the set of a recording's clip."""
     if item.kind in pack_tables.GAMES:
         return GAMES if item.language == "en" else SPANISH
-    return {"intent": SYNTHETIC, "word": SYNTHETIC, "sound": SOUNDS}.get(item.kind, READ)
+    return {"intent": SYNTHETIC, "word": SYNTHETIC, "sound": SOUNDS}.get(item.kind, PROMPTS)
 
 
 def clip_path(recording: Recording) -> str:

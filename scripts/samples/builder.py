@@ -124,12 +124,16 @@ def refuse_foreign(root: Path) -> None:
 
 
 def put_in_place(root: Path, final_root: Path, build_folder: Path, sources: str, size: str) -> None:
-    """Rename the finished folder to its place; move an old folder there into the build folder, to be deleted."""
+    """Rename the finished folder to its place; move an old folder there into the build folder, to be deleted.
+
+    Other builds may have finished first: a full one is as good as a small one, and is not replaced by it.
+    """
+    if size != FULL and is_built(final_root, sources, FULL):
+        return
     if final_root.is_dir():
         final_root.rename(build_folder / "replaced")
     try:
         root.rename(final_root)
     except OSError:
-        # Another build may have finished first; its result is the same.
-        if not is_built(final_root, sources, size):
+        if not any(is_built(final_root, sources, other) for other in (size, FULL)):
             raise InputError(f"{final_root}: appeared during the build; look at it, then start again") from None

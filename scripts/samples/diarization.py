@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpt.scripts.samples.mixtures import LARGEST_SHARE, Mixture, low_pass, plan_mixtures
+from mmpt.scripts.samples.mixtures import Mixture, low_pass, plan_mixtures
 from mmpt.scripts.samples.provenance import BuiltFile
 from mmpt.scripts.samples.recordings import Store, write_sound
 from mmpt.scripts.samples.split import SPLITS
@@ -36,9 +36,9 @@ def about(root: Path, recordings: list[Recording]) -> str:
     return f"""\
 - `{ROOT}/`: mixtures of two roles of Flight of the Amazon Queen, both of one split; those of dev and test are in no
   training. All sound is cut off at 4 kHz and brought to one level (each voice then varies by up to 3 dB), so that the
-  channel does not tell voices apart. No line is heard twice in dev or test, and at most twice in training, where a
-  voice is in {LARGEST_SHARE:.0%} of the mixtures at most. An actor may have spoken several roles: a pair of one voice
-  cannot be ruled out. `wav.scp` holds absolute paths, as Kaldi's does: if you move this folder, run build.py on it
+  channel does not tell voices apart. A line is heard once in dev and test, and at most twice in training. A role is in
+  about a third of a split's mixtures at most. An actor may have spoken several roles: a pair of one voice cannot be
+  ruled out. `wav.scp` holds absolute paths, as Kaldi's does: if you move this folder, run build.py on it
   again, which corrects them. Segments are trimmed to speech by energy; short pauses in an utterance count as speech.
 
   | split | mixtures | minutes | roles | pairs of roles | largest share of a role | both speak, of the speech time |

@@ -22,7 +22,7 @@ from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
 MIXTURES = {"train": 400, "dev": 40, "test": 120}  # at most
 PASSES = {"train": 2, "dev": 1, "test": 1}  # how often an utterance is heard, in different mixtures
-LARGEST_SHARE = 1 / 3  # of training mixtures that one voice is in: a single role has two thirds of the speech there
+LARGEST_SHARE = 1 / 3  # of a split's mixtures that one voice is in: a single role has most of the training speech
 SEED = 20240607
 
 CUTOFF_HZ = 3900
@@ -158,14 +158,12 @@ def plan_split(name: str, utterances: dict[str, list[Utterance]]) -> list[Mixtur
         ready = [speaker for speaker, voice in voices.items() if voice.mixtures < most and voice.is_ready()]
         if len(ready) < 2:
             break
-        pair = [str(speaker) for speaker in draw.choice(ready, size=2, replace=False)]
-        mixture = plan_mixture(
-            f"{name}_{len(mixtures):03d}", name, {speaker: voices[speaker] for speaker in pair}, draw
-        )
+        pair = {str(speaker): voices[speaker] for speaker in draw.choice(ready, size=2, replace=False)}
+        mixture = plan_mixture(f"{name}_{len(mixtures):03d}", name, pair, draw)
         if mixture.samples >= SHORTEST_S * SAMPLE_RATE:  # much overlap may use up a voice before
             mixtures.append(mixture)
-            for speaker in pair:
-                voices[speaker].mixtures += 1
+            for voice in pair.values():
+                voice.mixtures += 1
     return mixtures
 
 

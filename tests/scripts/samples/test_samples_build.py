@@ -8,18 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mmpt.scripts.samples import (
-    av_clips,
-    build_manifest,
-    builder,
-    diarization,
-    librispeech,
-    sample_must_c,
-    speech_commands,
-)
+from mmpt.scripts.samples import av_clips, build_manifest, builder, diarization, mrt_keywords
 from mmpt.scripts.samples.build_folder import open_build_folder
+from mmpt.scripts.samples.pack_tables import read_packs
 from mmpt.scripts.samples.recordings import Store
-from mmpt.scripts.samples.tables import read_recordings
+from mmpt.scripts.samples.tables import Recording, read_recordings
 from mmpt.scripts.samples.workers import Workers
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.repository import REPOSITORY
@@ -38,19 +31,26 @@ def only_error_line(result: subprocess.CompletedProcess) -> str:
     return result.stderr
 
 
+def some_recordings() -> list[Recording]:
+    """A few of every kind and split; of queen, two roles of each split, so that mixtures can be made."""
+    roles = {"queen-JOE", "queen-WITCH", "queen-ZOMBIE", "queen-TAM", "queen-BOB", "queen-FAYE"}
+    groups: dict[tuple, list[Recording]] = {}
+    for item in [*read_recordings(SAMPLES), *read_packs(SAMPLES)]:
+        if item.kind != "queen" or item.speaker in roles:
+            group = (item.kind, item.language, item.split, item.speaker if item.kind == "queen" else "")
+            groups.setdefault(group, []).append(item)
+    return [item for (kind, *_), items in groups.items() for item in items[: 16 if kind == "queen" else 4]]
+
+
 def build_subset(root: Path, jobs: int) -> None:
-    """Some of every corpus: a few audio-visual clips, and everything made of the prompts and readers."""
-    recordings = [item for item in read_recordings(SAMPLES) if item.kind != "mrt" or item.clip.endswith("b01_w1")]
-    prompts = [item for item in recordings if item.kind == "prompt" and item.language == "en"]
-    chosen = [item for item in recordings if item.kind != "prompt"] + [
-        item for name in ("train", "dev", "test") for item in [i for i in prompts if i.split == name][:9]
-    ]
+    """Build all corpora of some recordings, but of MRT words alone nothing: those need every word."""
+    chosen = some_recordings()
     store = Store(SAMPLES, root / ".decoded")
     with Workers(jobs) as workers:
         workers.run("decoding", store.add, [item.source for item in chosen])
-        av_clips.build(chosen[::6], root, store, workers)
-        sample_must_c.build(chosen, root, store, workers)
-        librispeech.build(chosen, root, store, workers)
+        for corpus in builder.CORPORA:
+            if corpus is not mrt_keywords:
+                corpus.build(chosen, root, store, workers)
         diarization.build(chosen, root, store, workers, Path("/final"))
 
 
@@ -64,12 +64,24 @@ def test_same_bytes_with_any_number_of_processes(tmp_path):
         build_subset(tmp_path / name, jobs)
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
     assert {Path(name).suffix for name in one} >= {".mp4", ".wav", ".flac", ".yaml", ".tsv"}
+    assert {Path(name).parts[0] for name in one} == {
+        ".decoded",
+        "LibriSpeech",
+        "av",
+        "diarization",
+        "fluent_speech_commands_dataset",
+        "mrt",
+        "must_c",
+        "speech_commands_test_set_v0.01",
+        "speech_commands_v0.01",
+        "unseen_phrases",
+    }
     assert one == two
 
 
 def test_a_clip_alone_has_the_bytes_of_the_whole_build(tmp_path, built_samples):
     """A clip's bytes depend on its recording alone."""
-    recording = next(item for item in read_recordings(SAMPLES) if item.clip == "M4_b10_w1")
+    recording = next(item for item in read_recordings(SAMPLES) if item.clip == "F1_b10_w1")
     store = Store(SAMPLES, tmp_path / "decoded")
     store.add(recording.source)
     av_clips.write_clip(tmp_path, store, recording)
@@ -93,23 +105,65 @@ def test_foreign_folder_is_refused_even_fresh(tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_build_of_another_version_is_rebuilt(tmp_path):
+def test_build_of_another_version_or_size_is_rebuilt(tmp_path):
     out = tmp_path / "samples"
     out.mkdir()
-    build_manifest.write_build_manifest(out, "other sources", out)
-    assert not builder.is_built(out, "sources")
+    build_manifest.write_build_manifest(out, "other sources", "small", out)
+    assert builder.is_built(out, "other sources", "small")
+    assert not builder.is_built(out, "sources", "small")
+    assert not builder.is_built(out, "other sources", "full")
     builder.refuse_foreign(out)
 
 
 def test_incomplete_folder_counts_as_not_built(tmp_path):
     (tmp_path / "a.wav").touch()
-    build_manifest.write_build_manifest(tmp_path, "sources", tmp_path)
-    assert builder.is_built(tmp_path, "sources")
+    build_manifest.write_build_manifest(tmp_path, "sources", "small", tmp_path)
+    assert builder.is_built(tmp_path, "sources", "small")
     (tmp_path / "cache").touch()
-    assert builder.is_built(tmp_path, "sources")
+    assert builder.is_built(tmp_path, "sources", "small")
     (tmp_path / "a.wav").unlink()
     (tmp_path / "cache").unlink()
-    assert not builder.is_built(tmp_path, "sources")
+    assert not builder.is_built(tmp_path, "sources", "small")
+
+
+@pytest.fixture
+def sizes_built(monkeypatch) -> list[str]:
+    """The sizes that were built: a file each takes the place of the corpora."""
+    sizes: list[str] = []
+
+    def build_corpora(recordings, dropped, root, samples, final_root, jobs, size):
+        sizes.append(size)
+        root.mkdir()
+        (root / f"{size}.wav").touch()
+
+    monkeypatch.setattr(builder, "build_corpora", build_corpora)
+    return sizes
+
+
+def test_a_full_folder_does_for_a_small_one_and_stays_full(tmp_path, sizes_built):
+    out = tmp_path / "samples"
+
+    def build(**options) -> str:
+        return builder.build_samples(out, SAMPLES, jobs=1, **options)
+
+    assert "(small)" in build() and "built already (small)" in build() and sizes_built == ["small"]
+    assert "(full)" in build(full=True) and sizes_built == ["small", "full"]
+    assert [path.name for path in out.glob("*.wav")] == ["full.wav"]
+    assert "built already (full)" in build() and "built already (full)" in build(full=True)
+    assert "(full)" in build(fresh=True) and sizes_built == ["small", "full", "full"]
+    (out / "full.wav").unlink()  # damaged, or of another version: what is built again is full
+    assert "(full)" in build() and sizes_built[3:] == ["full"]
+
+
+def test_a_full_folder_that_another_build_finished_first_stays(tmp_path):
+    """A full build ends while a small one is under way."""
+    building, final = tmp_path / "building", tmp_path / "samples"
+    for root, size in ((building / "samples", "small"), (final, "full")):
+        root.mkdir(parents=True)
+        (root / f"{size}.wav").touch()
+        build_manifest.write_build_manifest(root, "sources", size, final)
+    builder.put_in_place(building / "samples", final, building, "sources", "small")
+    assert (final / "full.wav").is_file() and builder.is_built(final, "sources", "full")
 
 
 def test_moved_folder_gets_new_absolute_paths(tmp_path):
@@ -118,8 +172,8 @@ def test_moved_folder_gets_new_absolute_paths(tmp_path):
         (root / f"diarization/{name}/wav").mkdir(parents=True)
         (root / f"diarization/{name}/wav/{name}_000.wav").touch()
     diarization.write_wav_scp(root, Path("/old/place"))
-    build_manifest.write_build_manifest(root, "sources", Path("/old/place"))
-    assert builder.is_built(root, "sources")
+    build_manifest.write_build_manifest(root, "sources", "small", Path("/old/place"))
+    assert builder.is_built(root, "sources", "small")
     table = (root / "diarization/dev/wav.scp").read_text()
     assert table == f"dev_000 {root}/diarization/dev/wav/dev_000.wav\n"
     assert build_manifest.read_build_manifest(root).root == str(root)
@@ -127,7 +181,8 @@ def test_moved_folder_gets_new_absolute_paths(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "missing", ["mrt/clips.tsv", "asterisk/prompts.tsv", "readers/clips.tsv", "lexicon.txt", "mrt/audio/F1_b01_w1.opus"]
+    "missing",
+    ["mrt/clips.tsv", "lexicon.txt", "mrt/audio/F1_b01_w1.opus", "packs/queen/lines.tsv", "packs/bass/audio.zip"],
 )
 def test_missing_source_is_one_line(tmp_path, missing):
     samples = tmp_path / "samples"
@@ -196,20 +251,4 @@ def test_bad_table_names_the_line(tmp_path, line, problem):
 def test_help_has_an_example():
     result = run("--help")
     assert result.returncode == 0
-    assert "example:" in result.stdout and "--fresh" in result.stdout
-
-
-def test_stand_in_words_can_be_told_apart():
-    """Each has two proven takes per speaker, and any two differ in at least two of onset, vowel and coda."""
-    from itertools import combinations
-
-    from mmpt.scripts.samples.words import onset_vowel_coda
-
-    unproven = {"dip", "sup", "seethe", "bat", "pub", "mat", "race", "buck", "sat", "bun"}
-    mrt = [item for item in read_recordings(SAMPLES) if item.kind == "mrt" and item.speaker == "F1"]
-    sounds = {item.word: onset_vowel_coda(item.arpabet) for item in mrt}
-    words = list(speech_commands.STAND_INS.values())
-    assert len(set(words)) == 10 and not unproven & set(words)
-    assert all(sum(item.word == word for item in mrt) == 2 for word in words)
-    for one, other in combinations(words, 2):
-        assert sum(a != b for a, b in zip(sounds[one], sounds[other], strict=True)) >= 2, (one, other)
+    assert "example:" in result.stdout and "--fresh" in result.stdout and "--full" in result.stdout

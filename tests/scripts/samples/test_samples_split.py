@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import os
+import re
 import zipfile
 from collections import defaultdict
 from functools import cache
@@ -254,3 +255,30 @@ def best_match(long: np.ndarray, short: np.ndarray) -> float:
 def mp4_sound(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
         return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+
+
+def written_texts(root: Path) -> dict[str, set[str]]:
+    """Split → the English texts of MuST-C and LibriSpeech, letters alone: each corpus has its own spelling."""
+    found = defaultdict(set)
+    for path in root.glob("must_c/en-*/data/*/txt/*.en"):
+        found[FOLDER_SPLITS[path.stem]].update(path.read_text(encoding="utf-8").splitlines())
+    for path in root.glob("LibriSpeech/*/*/*/*.trans.txt"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found[FOLDER_SPLITS[path.parts[-4]]].update(line.split(" ", 1)[1] for line in lines)
+    return {name: {re.sub(r"[^a-z]", "", text.lower()) for text in members} for name, members in found.items()}
+
+
+def test_no_written_text_of_must_c_and_librispeech_is_in_two_splits(built_samples):
+    written = written_texts(built_samples)
+    assert set(written) == {"train", "dev", "test"} and min(map(len, written.values())) > 400
+    assert crossing(written) == set()
+
+
+def test_lines_whose_speaker_is_not_told_are_in_no_mixture(provenance):
+    mixed = {
+        sources()[clip].speaker
+        for row in provenance.values()
+        if row.corpus == "diarization"
+        for clip in row.source_clips
+    }
+    assert len(mixed) >= 30 and f"queen-{split.QUEEN_UNKNOWN}" not in mixed
