@@ -96,7 +96,7 @@ def test_tables_without_a_build(tmp_path, monkeypatch, which, voices):
     assert Counter(row.split for row in built) == {"train": 71 * voices, "dev": 71 * 4, "test": 102 * 9}
     about = fluent_commands.about(tmp_path, chosen)
     assert f"train {71 * voices:,} clips of {voices} voices; dev 284 clips of 4 voices; test 639 clips of 9" in about
-    assert "its test (279 clips)" in about and "31 phrases" in about
+    assert "Its test (279 clips)" in about and "31 phrases" in about
 
 
 class TestBuilt:
