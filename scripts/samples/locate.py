@@ -31,7 +31,7 @@ def built_samples() -> Path:
 def _build(folder: Path) -> None:
     built = (folder / "README.md").is_file()
     if not built:
-        print(f"No data named: building the sample corpora in {folder}", file=sys.stderr)
+        print(f"No data named: building the sample corpora in {folder} (small; build.py --full: all)", file=sys.stderr)
     # The builder runs in any case: it alone knows whether the folder is complete and up to date.
     command = [sys.executable, str(BUILDER), "--out", str(folder)]
     if subprocess.run(command, check=False, stdout=subprocess.DEVNULL if built else None).returncode:
