@@ -1,5 +1,7 @@
 """What a SUPERB run prints: tables that line up in a terminal, and the lines around them."""
 
+import math
+import textwrap
 from collections.abc import Iterable
 
 from mmpt.superb.encoders import ScoredEncoder
@@ -7,9 +9,12 @@ from mmpt.superb.jobs import Job
 from mmpt.superb.options import Options
 from mmpt.superb.results import unalignable
 from mmpt.superb.selection import dev_score, mean_dev_score
-from mmpt.superb.text_table import ARROWS, NO_BEST, text_table
+from mmpt.superb.statistics.metrics import PRIMARY, shown_metrics, title
+from mmpt.superb.statistics.wording import listed, pair_lines
+from mmpt.superb.text_table import NO_BEST, text_table
 from mmpt.upstream.s3prl_runner.tasks import superb_task
 
+WIDTH = 100  # of a terminal
 SMOKE = "SMOKE RUN: other step counts or settings than the task's own; the figures compare with nothing published."
 
 
@@ -29,23 +34,34 @@ def job_line(job: Job) -> str:
     """Return a line about a job that is done."""
     trained, result = job.trained() or {}, job.result() or {"scores": {}}
     dev = "no dev score" if trained["dev_score"] is None else f"dev {100 * dev_score(job):.1f} %"
-    metric = superb_task(job.task).metric
-    tests = [f", {split} {metric} {100 * scores[metric]:.1f} %" for split, scores in result["scores"].items()]
+    tests = [
+        f", {split} {metric} {100 * scores[metric]:.1f} %"
+        for split, scores in result["scores"].items()
+        for metric in shown_metrics(job.task)
+        if metric in scores
+    ]
     return f"{job.name}: {dev} at step {trained['checkpoint_step']}" + "".join(tests)
 
 
 def results_table(content: dict, tasks: list[str], encoders: Iterable[ScoredEncoder]) -> str:
-    """Return encoder × task in per cent: mean ± standard deviation over the seeds. `content`: of results.json."""
-    columns = [(task, split, superb_task(task).metric) for task in tasks for split in _splits(content, task)]
+    """Return figure × encoder in per cent, in several tables if one were too wide. `content`: of results.json.
+
+    Each is the mean over seeds ± its standard deviation (95 % interval).
+    """
     by_key = {(entry["task"], entry["encoder"], entry["split"]): entry for entry in content["summary"]}
-    rows = [["test, %"]]
-    for task, split, metric in columns:
-        of_split = "" if split == "test" else " " + split.removeprefix("test-")
-        rows[0].append(f"{task.upper()}{of_split} {metric} {ARROWS[metric]}")
-    for encoder in encoders:
-        cells = [_cell(by_key.get((task, encoder.name, split)), metric) for task, split, metric in columns]
-        rows.append([encoder.name, *cells])
-    return text_table(rows)
+    cells = [
+        (task, split, metric) for task in tasks for split in _splits(content, task) for metric in shown_metrics(task)
+    ]
+    heads = ["test, %", *(title(*cell) for cell in cells)]
+    columns = [
+        [encoder.name, *(_cell(by_key.get((task, encoder.name, split)), metric) for task, split, metric in cells)]
+        for encoder in encoders
+    ]
+    # As few tables as fit in the terminal, with about as many encoders in each.
+    most = max(1, (WIDTH - 1 - _width(heads)) // max(map(_width, columns)))
+    size = math.ceil(len(columns) / math.ceil(len(columns) / most))
+    tables = [[heads, *columns[first : first + size]] for first in range(0, len(columns), size)]
+    return "\n\n".join(text_table([list(row) for row in zip(*table)]) for table in tables)
 
 
 def rates_table(jobs: list[Job], chosen: list[Job]) -> str:
@@ -69,6 +85,12 @@ def footnotes(content: dict, jobs: list[Job], chosen: list[Job], failed: list[Jo
         lines.append(f"* {NO_BEST}")
     if len({job.seed for job in jobs}) > 1:
         lines.append("± standard deviation over seeds")
+    lines += _interval_note(content)
+    compared = content.get("comparisons", [])
+    if compared:
+        count = f"{len(compared)} comparisons" if len(compared) > 1 else "one comparison"
+        lines.append(f"\nPaired tests, clustered by speaker, at 5 % by Holm over {count} (figures: results.json):")
+        lines += pair_lines(compared)
     if len({job.lr for job in jobs}) > 1:
         what = "mean over seeds of what S3PRL chooses by (KS, IC, SD accuracy, PR PER, ASR WER); < was tested"
         lines += [f"\nLearning rates by dev, %: {what}", rates_table(jobs, chosen)]
@@ -87,11 +109,29 @@ def footnotes(content: dict, jobs: list[Job], chosen: list[Job], failed: list[Jo
 
 
 def _cell(entry: dict | None, metric: str) -> str:
-    if entry is None:
+    if entry is None or metric not in entry:
         return "-"
-    figure = entry[metric]
+    figure, mark = entry[metric], "" if entry["best_on_dev"] else " *"
     spread = "" if figure["std"] is None else f" ± {100 * figure['std']:.1f}"
-    return f"{100 * figure['mean']:.1f}{spread}{'' if entry['best_on_dev'] else ' *'}"
+    found = figure.get("interval")
+    interval = f" ({100 * found['low']:.1f}–{100 * found['high']:.1f})" if found else ""
+    return f"{100 * figure['mean']:.1f}{spread}{interval}{mark}"
+
+
+def _interval_note(content: dict) -> list[str]:
+    """Return how the intervals were found, task by task; nothing if there are none."""
+    tasks: dict[str, dict[str, None]] = {}
+    for entry in content["summary"]:
+        found = entry.get(PRIMARY[entry["task"]], {}).get("interval")
+        if found:
+            tasks.setdefault(found["method"], {})[entry["task"].upper()] = None
+    methods = [f"{listed(names)} {method}" for method, names in tasks.items()]
+    return textwrap.wrap(f"In brackets: 95 % interval: {'; '.join(methods)}", WIDTH) if methods else []
+
+
+def _width(column: list[str]) -> int:
+    """Return what a column takes of the terminal's width."""
+    return max(map(len, column)) + 3
 
 
 def _splits(content: dict, task: str) -> list[str]:

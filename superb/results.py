@@ -6,6 +6,7 @@ all that is known of each. `notes`: what to know before comparing. `command`, `s
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmpt.superb.encoders import ScoredEncoder
@@ -13,6 +14,7 @@ from mmpt.superb.jobs import Job, read_json
 from mmpt.superb.selection import summaries
 from mmpt.superb.software import software_versions
 from mmpt.superb.statistics.encoder_in_run import EncoderInRun
+from mmpt.superb.statistics.pairs import compare_pairs
 from mmpt.superb.statistics.summary import add_statistics
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
@@ -21,7 +23,14 @@ FILE = "results.json"
 LISTS = ("encoders", "jobs", "summary", "notes")
 
 
-def write_results(jobs: list[Job], chosen: list[Job], folder: Path, command: str, notes: list[str]) -> dict:
+def write_results(
+    jobs: list[Job],
+    chosen: list[Job],
+    folder: Path,
+    command: str,
+    notes: list[str],
+    pairs: Sequence[tuple[str, str]] = (),
+) -> dict:
     """Write results.json of a run's folder, and return its content. Costs that it already holds are kept.
 
     Args:
@@ -29,6 +38,7 @@ def write_results(jobs: list[Job], chosen: list[Job], folder: Path, command: str
         chosen: those of the best learning rates.
         command: what made the results.
         notes: what a reader must know before comparing.
+        pairs: names of encoders to compare, each a baseline and another one.
     """
     old = (read_json(folder / FILE) or {}).get("encoders", [])
     costs = {entry["sha256"]: entry["cost"] for entry in old if entry.get("cost")}
@@ -41,7 +51,9 @@ def write_results(jobs: list[Job], chosen: list[Job], folder: Path, command: str
         "jobs": [_job_entry(job, job in chosen) for job in jobs],
     }
     in_run = {entry["name"]: EncoderInRun(entry["name"], content, folder) for entry in content["encoders"]}
-    content["notes"] = [*notes, *add_statistics(content["summary"], in_run)]
+    not_scored = add_statistics(content["summary"], in_run)
+    content["comparisons"], not_compared = compare_pairs([(in_run[first], in_run[second]) for first, second in pairs])
+    content["notes"] = [*notes, *not_scored, *not_compared]
     _write(folder, content)
     return content
 

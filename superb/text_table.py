@@ -1,6 +1,6 @@
 """Markdown tables that line up in a terminal. Imports nothing."""
 
-ARROWS = {"acc": "↑", "per": "↓", "der": "↓", "wer": "↓"}  # metric → which way is better
+ARROWS = {"acc": "↑", "per": "↓", "der": "↓", "wer": "↓", "cer": "↓"}  # metric → which way is better
 # Stands under a table with a mark "*".
 NO_BEST = "the last checkpoint: S3PRL wrote no best one (ASR: dev WER never under 100 %; KS, IC: no dev item right)"
 

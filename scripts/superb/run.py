@@ -27,8 +27,8 @@ examples:
       does everything run? (figures mean nothing)
 
 The same command resumes after an interruption: finished jobs are skipped, interrupted ones resumed, failed ones tried
-again. DIR holds results.json, report/report.html, bundles/ (scripts/superb/submit.py), and for each job
-task/encoder/lr-seed with S3PRL's experiment folder and the logs.
+again. Every encoder is compared with the first one. DIR holds results.json, report/report.html, bundles/
+(scripts/superb/submit.py), and for each job task/encoder/lr-seed with S3PRL's experiment folder and the logs.
 """
 
 
@@ -90,7 +90,8 @@ def main(argv: list[str] | None = None) -> int:
     if not one_rate:
         failed += execute(chosen, True, executor, arguments.jobs, "test")
     command = shlex.join(["python", "scripts/superb/run.py", *(sys.argv[1:] if argv is None else argv)])
-    content = write_results(jobs, chosen, out, command, notes)
+    pairs = [(encoders[0].name, other.name) for other in encoders[1:]]
+    content = write_results(jobs, chosen, out, command, notes, pairs)
     print("\n" + printout.results_table(content, tasks, encoders))
     for line in printout.footnotes(content, jobs, chosen, failed):
         print(line)

@@ -10,11 +10,6 @@ from mmpt.superb.statistics.items import Items
 from mmpt.superb.statistics.reading import merge_seeds, read_items
 from mmpt.upstream.errors import InputError
 
-# The one figure of each task that comparisons count. ASR's is the error in characters: while most words are wrong, the
-# one in words says little.
-PRIMARY = {"ks": "acc", "ic": "acc", "pr": "per", "sd": "der", "asr": "cer"}
-HIGHER_IS_BETTER = {"acc"}
-
 
 @dataclass(frozen=True)
 class EncoderInRun:
@@ -24,12 +19,17 @@ class EncoderInRun:
         name: in the run.
         content: of results.json.
         folder: that holds it; the jobs' folders are looked for there if they were moved with it.
+        label: what people read in place of its name, for encoders of two runs.
     """
 
     name: str
     content: dict
     folder: Path
+    label: str = ""
     _read: dict[tuple[str, str], dict[str, Items]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return self.label or self.name
 
     def summary(self, task: str, split: str) -> dict | None:
         """Return its entry in the summary, if it was tested there."""

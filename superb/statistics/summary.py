@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from mmpt.superb.statistics.encoder_in_run import PRIMARY, EncoderInRun
+from mmpt.superb.statistics.encoder_in_run import EncoderInRun
 from mmpt.superb.statistics.intervals import interval
+from mmpt.superb.statistics.metrics import shown_metrics
 from mmpt.superb.statistics.reading import by_speaker
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.s3prl_runner.tasks import superb_task
 
 
 def add_statistics(entries: Iterable[dict], encoders: dict[str, EncoderInRun]) -> list[str]:
@@ -32,7 +32,7 @@ def add_statistics(entries: Iterable[dict], encoders: dict[str, EncoderInRun]) -
         try:
             for metric, items in encoder.items(task, entry["split"]).items():
                 entry[metric]["interval"] = asdict(interval(items))
-                if metric in (PRIMARY[task], superb_task(task).metric):
+                if metric in shown_metrics(task):
                     entry[metric]["by_cluster"] = by_speaker(items)
         except InputError as error:
             problems.append(f"{task} {encoder.name}: no interval: {error}")

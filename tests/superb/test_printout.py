@@ -1,12 +1,17 @@
 """What a run prints."""
 
+import re
+
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.options import Options
 from mmpt.superb.printout import SMOKE, comparability_notes, footnotes, job_line, results_table
-from mmpt.superb.results import unalignable
+from mmpt.superb.results import read_results, unalignable
 from mmpt.superb.selection import summaries
+from mmpt.superb.statistics.encoder_in_run import EncoderInRun
+from mmpt.superb.statistics.pairs import compare_pairs
 from mmpt.superb.text_table import text_table
 
+from helpers import predicted_run
 from helpers.fake_job import FakeJob
 
 
@@ -16,13 +21,34 @@ def test_results_table():
         FakeJob("ks", "a", None, 2, 0.5, 0.35),
         FakeJob("asr", "b", None, 1, 1.0, 1.0, best=False, split="test-clean"),
     ]
-    lines = results_table(
-        {"summary": summaries(jobs)}, ["ks", "asr"], [ScoredEncoder("a", "a"), ScoredEncoder("b", "b")]
-    ).splitlines()
+    content = {"summary": summaries(jobs)}
+    lines = results_table(content, ["ks", "asr"], [ScoredEncoder("a", "a"), ScoredEncoder("b", "b")]).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[0] == ["test, %", "KS acc ↑", "ASR clean wer ↓"]
-    assert cells[2:] == [["a", "30.0 ± 7.1", "-"], ["b", "-", "100.0 *"]]
+    assert cells[0] == ["test, %", "a", "b"]
+    assert cells[2:] == [
+        ["KS accuracy ↑", "30.0 ± 7.1", "-"],
+        ["ASR clean CER ↓", "-", "-"],
+        ["ASR clean WER ↓", "-", "100.0 *"],
+    ]
     assert len({len(line) for line in lines}) == 1 and text_table([["x"], ["y"]]).count("\n") == 2
+
+
+def test_intervals_and_comparisons_fit_in_a_terminal(tmp_path):
+    wrong = {"ks": 0.5, "pr": 0.5, "asr": 0.6}
+    names = ["untrained", "a", "b", "midtrained"]
+    shares = {name: wrong | ({"pr": 0.2} if name == "midtrained" else {}) for name in names}
+    content = read_results(predicted_run.write(tmp_path, shares, seeds=(1, 2, 3)))
+    encoders = {name: EncoderInRun(name, content, tmp_path) for name in names}
+    content["comparisons"], _ = compare_pairs([(encoders["untrained"], encoders[name]) for name in names[1:]])
+    text = results_table(content, list(wrong), [ScoredEncoder(name, name) for name in names])
+    tables = [table.splitlines() for table in text.split("\n\n")]
+    assert [re.findall(r"\w+", table[0])[1:] for table in tables] == [["untrained", "a"], ["b", "midtrained"]]
+    assert max(len(line) for table in tables for line in table) <= 100
+    assert re.search(r"\| ASR clean CER ↓ \| \d+\.\d ± \d\.\d \(\d+\.\d–\d+\.\d\) +\|", text)
+    lines = footnotes(content, [], [], [])
+    assert lines[0] == "In brackets: 95 % interval: KS, PR and ASR bootstrap over 12 clusters and 3 head seeds"
+    assert "Holm over 9 comparisons" in lines[1]
+    assert lines[4] == "midtrained is better than untrained on PR; they cannot be told apart on KS and ASR"
 
 
 def test_shares_of_utterances_too_fast_for_ctc():
@@ -50,6 +76,10 @@ def test_a_job_that_is_done_is_one_line():
         job = FakeJob("ks", "a", None, 1, 0.5, 0.25)
         object.__setattr__(job, "_trained", {"dev_score": dev, "checkpoint_step": 40})
         assert job_line(job) == f"{job.name}: {figure} at step 40, test acc 25.0 %"
+    asr = FakeJob("asr", "a", None, 1, 0.5, 1.25, split="test-clean")
+    asr.trained()["checkpoint_step"] = 3
+    asr.result()["scores"]["test-clean"]["cer"] = 0.75
+    assert job_line(asr).endswith("dev 50.0 % at step 3, test-clean cer 75.0 %, test-clean wer 125.0 %")
 
 
 def test_footnotes_explain_the_marks_and_list_what_was_dropped():
