@@ -90,7 +90,7 @@ def test_the_commands_are_listed_with_a_line_each(capsys):
     }
     assert cli.main(["superb", "--help"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
-    assert listed == ["run", "check", "check-data", "submit", "score", "cost", "report"]
+    assert listed == ["run", "check", "check-data", "compare", "submit", "score", "cost", "report"]
 
 
 @pytest.mark.parametrize(
