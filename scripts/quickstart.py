@@ -1,10 +1,11 @@
-"""Run all stages on the sample corpora: pre-train, mid-train, then KS and ASR through S3PRL for four encoders."""
+"""Run all stages on the sample corpora: pre-train, mid-train, then KS, PR and ASR through S3PRL, four encoders."""
 
 import argparse
 import shutil
 import sys
 import time
 
+from mmpt.scripts.quickstart_report import write_report
 from mmpt.scripts.quickstart_stages import RUNS, make_encoders, run_command, score_encoders
 from mmpt.scripts.samples.locate import built_samples
 from mmpt.upstream.command import clean_exit
@@ -37,10 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     samples = built_samples()
     print(f"{samples} (real speech; the mouths of the audio-visual clips are rendered)")
 
-    score_encoders(make_encoders(samples), samples)
-    from mmpt.scripts.quickstart_report import write_report
-
-    print("\n" + write_report(RUNS, minutes=(time.time() - started) / 60))
+    results = score_encoders(make_encoders(samples), samples)
+    print("\n" + write_report(RUNS, results, minutes=(time.time() - started) / 60))
     return 0
 
 
