@@ -30,6 +30,7 @@ EXAMPLES = """\
 examples:
   python pretrain/run.py --objective clr                          the sample clips, some minutes on two cores
   python pretrain/run.py --objective mae+clr optim.steps=500 seed=1   settings of the config, changed
+  python pretrain/run.py --objective clr 'data.sets=[sounds]'     the training clips of some sets alone
   python pretrain/run.py --objective clr --resume                 continue an interrupted run
   python pretrain/run.py --objective mae --data clips.tsv data.batch_size=64 --out runs/pretrain/mine
   torchrun --nproc-per-node 8 pretrain/run.py --objective clr --data shards --config pretrain/configs/paper.yaml
