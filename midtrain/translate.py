@@ -19,10 +19,11 @@ examples:
   python midtrain/translate.py runs/midtrain/it-samples --split tst-COMMON     files in RUN/translate/tst-COMMON
   python midtrain/translate.py runs/midtrain/it-must_c --split dev --beam 1 --which best --out dev_greedy
   python midtrain/translate.py runs/midtrain/it-samples talk.wav another.mp3   prints FILE<TAB>translation for each file
-  sacrebleu references.txt -i hypotheses.txt -m bleu chrf                      the same scores by sacrebleu's command
+  sacrebleu references.txt -i hypotheses.txt -m bleu chrf --confidence         the same scores by sacrebleu's command
 
-OUT gets hypotheses.txt and references.txt (one line per segment, in the corpus's order), scores.json (with sacrebleu's
-signatures) and examples.md, a table of translations from the best to the worst.
+OUT gets hypotheses.txt and references.txt (one line per segment, in the corpus's order), scores.json (with 95 %
+intervals and sacrebleu's signatures) and examples.md, a table of translations from the best to the worst.
+midtrain/compare.py compares two such folders.
 """
 
 

@@ -56,13 +56,17 @@ def translate_split(
     started = time.monotonic()
     hypotheses = translate_segments(trained, split.segments, search, batch_frames)
     seconds = time.monotonic() - started
-    scores = score_translations(hypotheses, [s.target for s in split.segments], settings.language)
+    references = [s.target for s in split.segments]
+    scores = score_translations(hypotheses, references, settings.language, with_intervals=True)
     about = {
         "split": name,
         "corpus": corpus.name,
+        "language": settings.language,
         "segments": len(hypotheses),
         "bleu": scores.bleu,
         "chrf": scores.chrf,
+        "bleu_interval": scores.intervals.get("BLEU"),
+        "chrf_interval": scores.intervals.get("chrF"),
         "signatures": scores.signatures,
         "beam": search.beam,
         "length_penalty": search.length_penalty,
@@ -74,7 +78,7 @@ def translate_split(
     }
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "hypotheses.txt", "".join(line + "\n" for line in hypotheses))
-    write_text(out / "references.txt", "".join(s.target + "\n" for s in split.segments))
+    write_text(out / "references.txt", "".join(line + "\n" for line in references))
     title = (
         f"{corpus.name}, {split.name}: beam {search.beam}, length penalty {search.length_penalty:g}, "
         f"weights of steps {', '.join(map(str, trained.steps))}"

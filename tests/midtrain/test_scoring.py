@@ -22,6 +22,26 @@ def test_scores_equal_sacrebleu():
     assert score_translations(REFERENCES, REFERENCES, "it").bleu == pytest.approx(100)
 
 
+def test_intervals_are_those_of_sacrebleus_bootstrap():
+    found = score_translations(HYPOTHESES, REFERENCES, "it", with_intervals=True)
+    for name, metric in (("BLEU", BLEU()), ("chrF", CHRF())):
+        expected = metric.corpus_score(HYPOTHESES, [REFERENCES], n_bootstrap=1000)
+        low, high = found.intervals[name]
+        assert (low, high) == pytest.approx((expected._mean - expected._ci, expected._mean + expected._ci), rel=1e-4)
+        assert (
+            low < expected.score < high and f"{name} {expected.score:.1f}, 95 % interval {low:.1f} to" in found.lines[0]
+        )
+        assert found.signatures[name] == str(metric.get_signature()) and "bs:1000|seed:12345" in found.signatures[name]
+
+
+def test_intervals_of_hopeless_translations_lie_inside_the_scale():
+    """In most resamples, no character is right: sacrebleu's corpus_score fails on them."""
+    found = score_translations([*["x"] * 29, "questa"], REFERENCES, "it", with_intervals=True)
+    assert found.intervals["BLEU"][0] == 0 and 0 == found.intervals["chrF"][0] < found.intervals["chrF"][1]
+    assert score_translations(REFERENCES, REFERENCES, "it", with_intervals=True).intervals["BLEU"][1] <= 100
+    assert score_translations(["a"], ["b"], "it", with_intervals=True).intervals == {}
+
+
 def test_scripts_without_spaces_have_another_tokenizer():
     text, other = ["今天天气很好。"], ["今天天气不好。"]
     assert "tok:zh" in score_translations(text, text, "zh").signatures["BLEU"]

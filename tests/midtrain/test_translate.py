@@ -9,7 +9,7 @@ import torch
 import yaml
 from sacrebleu.metrics import BLEU, CHRF
 
-from mmpt.midtrain import run, translate, translating
+from mmpt.midtrain import compare, run, translate, translating
 from mmpt.midtrain.corpus import open_corpus
 from mmpt.midtrain.segments import read_wav
 from mmpt.midtrain.settings import SearchSettings
@@ -76,13 +76,23 @@ def test_a_split_is_translated_and_scored(trained, place, capsys):
     alone = [translating.translate_wavs(model, [read_wav(s)], SearchSettings())[0] for s in segments]
     assert hypotheses == alone and any(hypotheses)
     about = json.loads((out / "scores.json").read_text())
-    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
-        assert about[name] == pytest.approx(metric.corpus_score(hypotheses, [references]).score)
-        assert str(metric.get_signature()) in output and str(metric.get_signature()) in about["signatures"].values()
+    for name, metric in (("BLEU", BLEU()), ("chrF", CHRF())):
+        score, (low, high) = about[name.lower()], about[f"{name.lower()}_interval"]
+        assert score == pytest.approx(metric.corpus_score(hypotheses, [references]).score)
+        assert 0 <= low <= high <= 100 and f"{name} {score:.1f}, 95 % interval {low:.1f} to {high:.1f}" in output
+        assert about["signatures"][name] in output and "bs:1000|seed:12345" in about["signatures"][name]
     assert about["beam"] == 5 and about["averaged_steps"] == [20, 25, 30]
     assert about["provenance"]["stages"][-1]["language"] == "en-it"
     table = (out / "examples.md").read_text()
     assert all(f"| {s.source} | {s.target} |" in table for s in segments) and "tok:13a" in table
+
+
+def test_two_ways_to_translate_are_compared(place, capsys):
+    for out, beam in (("greedy", "1"), ("beam", "5")):
+        assert translate.main(["run", "--split", "dev", "--beam", beam, "--out", out]) == 0
+    assert compare.main(["greedy", "beam"]) == 0
+    printed = capsys.readouterr().out
+    assert "dev into it, 4 segments\nA: greedy\nB: beam\n" in printed and "does not tell A and B apart" in printed
 
 
 def test_the_wanted_weights_are_loaded(place):
