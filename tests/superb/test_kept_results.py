@@ -1,9 +1,11 @@
 """Results, a job's folder and a cache of states that an earlier version of run.py wrote (tests/kept)."""
 
 import json
+import shutil
 
 import pytest
 
+import mmpt.superb.bundles  # noqa: F401 (first imported by a test, its libmagic would start a process there)
 from mmpt.scripts.superb.run import main
 
 from helpers.kept import unpack
@@ -22,11 +24,11 @@ def kept(tmp_path, monkeypatch):
     return folder
 
 
-def run_again() -> int:
+def run_again(*more: str) -> int:
     options = ["--limit", "2", "--device", "cpu", "--no-bundles", "--set", "downstream_expert.datarc.batch_size=4"]
     options += ["--set", "downstream_expert.modelrc.projector_dim=8", "--cache", f"{HERE}/states"]
     data = ["--tasks", "ks", "--data-root", f"{HERE}/noise", "--out", f"{HERE}/out"]
-    return main(["--ckpt", f"{HERE}/kept/encoder.pt", *data, *options])
+    return main(["--ckpt", f"{HERE}/kept/encoder.pt", *data, *options, *more])
 
 
 def test_a_job_that_was_done_is_not_done_again(kept):
@@ -47,6 +49,16 @@ def test_a_job_that_was_done_is_not_done_again(kept):
         assert {name: ours[name] for name in theirs} == theirs
     for ours, theirs in zip(after["encoders"], before["encoders"], strict=True):
         assert {name: ours[name] for name in theirs} == theirs
+
+
+def test_a_second_encoder_is_compared_with_the_first(kept, capsys):
+    """It has the weights and the predictions of the first one."""
+    shutil.copytree(kept / "out/ks/kept", kept / "out/ks/twin")
+    assert run_again("--ckpt", f"twin={HERE}/kept/encoder.pt") == 0
+    [row] = json.loads((kept / "out/results.json").read_text())["comparisons"]
+    assert (row["baseline"], row["encoder"], row["task"], row["difference"]) == ("kept", "twin", "ks", 0)
+    assert row["p_corrected"] == 1 and not row["told_apart"]
+    assert "\ntwin and kept cannot be told apart on KS\n" in capsys.readouterr().out
 
 
 @pytest.mark.slow
