@@ -46,10 +46,9 @@ def load_translation(run: Path, which: str | None, device: torch.device) -> Trai
         raise InputError(
             f"{run}: is not a run of stage 2, it has no {vocabulary_file.name}; python midtrain/run.py makes one"
         )
-    checkpoints = Checkpoints(run)
-    newest = read_checkpoint(checkpoints.select("last")[0])
+    newest = read_checkpoint(Checkpoints(run).select("last")[0])
     settings = from_plain(MidtrainSettings, newest["settings"])
-    files = checkpoints.select(which or settings.export, settings.keep_checkpoints, settings.patience)
+    files = Checkpoints(run, settings.keep_checkpoints, settings.patience).select(which or settings.export)
     contents = [read_checkpoint(file) for file in files]
     vocabulary = load_vocabulary(vocabulary_file)
     transcript_size = len(newest["model"].get("ctc.bias", ()))

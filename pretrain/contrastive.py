@@ -79,6 +79,6 @@ def retrieval(similarity: Tensor, groups: list[str]) -> dict[str, float]:
 
 
 def rank_of_own(similarity: Tensor) -> Tensor:
-    """Return how many others score at least as high as the own one, (N,): ties count against it."""
+    """Return how many others do not score lower than the own one, (N,): ties and NaN count against it."""
     own = similarity.diagonal()[:, None]
-    return (similarity >= own).sum(1) - 1
+    return (similarity < own).logical_not().sum(1) - 1

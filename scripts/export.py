@@ -111,9 +111,9 @@ def export(source: Path, which: str | None, out: Path, frame_hop: int | None, da
     from mmpt.upstream.mmpt_av import load_encoder, save_encoder
 
     if source.is_dir():
-        checkpoints = Checkpoints(source)
-        settings = read_checkpoint(checkpoints.select("last")[0])["settings"]
-        files = checkpoints.select(which or settings["export"], settings["keep_checkpoints"], settings["patience"])
+        settings = read_checkpoint(Checkpoints(source).select("last")[0])["settings"]
+        checkpoints = Checkpoints(source, settings["keep_checkpoints"], settings["patience"])
+        files = checkpoints.select(which or settings["export"])
         export_encoder(files, out, frame_hop, finish_of(files[-1], data))
     elif is_encoder(source):
         require_no_data(data, source)

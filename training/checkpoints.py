@@ -17,11 +17,16 @@ VERSION = 3
 class Checkpoints:
     """The folder `checkpoints/` of a run, and links to two of them, `latest.pt` and `best.pt`.
 
-    It holds the last k of the schedule and those that the exported mean is taken of.
+    It holds the last `keep` of the schedule and those that the exported mean is taken of.
+
+    Args:
+        run: the run folder.
+        keep: the run's setting `keep_checkpoints`.
+        patience: the run's setting.
     """
 
-    def __init__(self, run: Path):
-        self.run = run
+    def __init__(self, run: Path, keep: int = 1, patience: int = 0):
+        self.run, self.keep, self.patience = run, keep, patience
         self.path = run / "checkpoints"
 
     def scheduled(self) -> list[Path]:
@@ -32,7 +37,7 @@ class Checkpoints:
         """Return those off the schedule: the best one, or one where a run was stopped."""
         return list(self.path.glob("extra_*.pt"))
 
-    def averaged(self, keep: int, patience: int) -> list[Path]:
+    def averaged(self) -> list[Path]:
         """Return the checkpoints that the mean is taken of, oldest first: the last `keep` of the schedule.
 
         A run with patience ends some validations after its best one. There they are the last `keep` up to the best
@@ -43,12 +48,12 @@ class Checkpoints:
         an unbroken one.
         """
         scheduled, best = self.scheduled(), self.path / "best.pt"
-        if not patience or not best.is_file():
-            return scheduled[-keep:]
+        if not self.patience or not best.is_file():
+            return scheduled[-self.keep :]
         best = best.resolve()
-        return [*(file for file in scheduled if step_of(file) < step_of(best)), best][-keep:]
+        return [*(file for file in scheduled if step_of(file) < step_of(best)), best][-self.keep :]
 
-    def save(self, step: int, content: dict, is_best: bool, is_scheduled: bool, keep: int, patience: int) -> None:
+    def save(self, step: int, content: dict, is_best: bool, is_scheduled: bool) -> None:
         """Write a checkpoint, move `latest` (and `best`) to it, and delete those that are no longer needed.
 
         Needed are the last `keep` of the schedule, since the next one may be the best, and the averaged ones.
@@ -58,7 +63,7 @@ class Checkpoints:
         for name in ("latest", "best") if is_best else ("latest",):
             self.link(name, file)
         linked = {(self.path / f"{name}.pt").resolve() for name in ("best", "latest")}
-        needed = linked | {old.resolve() for old in [*self.scheduled()[-keep:], *self.averaged(keep, patience)]}
+        needed = linked | {old.resolve() for old in [*self.scheduled()[-self.keep :], *self.averaged()]}
         for old in [*self.scheduled(), *self.extra()]:
             if old.resolve() not in needed:
                 old.unlink()
@@ -94,22 +99,13 @@ class Checkpoints:
             files = [self.path / f"{kind}_{step:08d}.pt" for kind in ("step", "extra")]
             self.link("best", next(file for file in files if file.is_file()))
 
-    def select(self, export: str, keep: int = 1, patience: int = 0) -> list[Path]:
-        """Return the checkpoints that an encoder is exported from.
-
-        Args:
-            export: "last", "best" or "average".
-            keep: how many are averaged, at most (see `averaged`).
-            patience: of the run.
+    def select(self, export: str) -> list[Path]:
+        """Return the checkpoints that an encoder is exported from: the "last", the "best", or those of the "average".
 
         Raises:
             InputError: the run has written none yet.
         """
-        files = {
-            "last": self.scheduled()[-1:],
-            "average": self.averaged(keep, patience),
-            "best": [self.path / "best.pt"],
-        }
+        files = {"last": self.scheduled()[-1:], "average": self.averaged(), "best": [self.path / "best.pt"]}
         if not files[export] or not files[export][0].is_file():
             why = "no validation has had a finite loss yet" if self.scheduled() else "has the run been trained?"
             raise InputError(f"{self.run}: no checkpoint for `{export}` here; {why}")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmpt.training.distributed import World
+from mmpt.training.task import Batch
 from mmpt.upstream.mmpt_av.recompute import watch_recomputation
 from mmpt.upstream.operations import operation_counter
 
@@ -97,13 +98,17 @@ class Meter:
     """Sums over an interval of updates, and its time. Tensors stay on the device until `report`."""
 
     def __init__(self):
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin an interval."""
         self.losses: dict[str, Tensor] = {}
         self.norm, self.skipped = torch.zeros(()), torch.zeros(())
         self.steps = self.units = 0
         self.waited_s = self.paused_s = 0.0
         self.started = time.perf_counter()
 
-    def add(self, losses: dict[str, Tensor], norm: Tensor, is_bad: Tensor, units: int, waited_s: float) -> None:
+    def add(self, losses: dict[str, Tensor], norm: Tensor, is_bad: Tensor, units: int) -> None:
         """Add one update of this rank; `is_bad` is 1.0 if it was skipped, else 0.0."""
         for name, value in losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + value
@@ -111,7 +116,16 @@ class Meter:
         self.skipped = self.skipped + is_bad
         self.steps += 1
         self.units += units
-        self.waited_s += waited_s
+
+    def waiting_for(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield the batches; count the time that each takes to come in the interval in which that happens."""
+        while True:
+            started = time.perf_counter()
+            batch = next(batches, None)
+            self.waited_s += time.perf_counter() - started
+            if batch is None:
+                return
+            yield batch
 
     @contextmanager
     def paused(self) -> Iterator[None]:

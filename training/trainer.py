@@ -1,6 +1,7 @@
 """The training loop of both stages, in one process or in many."""
 
 import gc
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -45,7 +46,7 @@ def train(task: TrainingTask, settings: TrainSettings, folder: RunFolder, resume
     folder.open_board(trainer.step)
     trainer.run()
     if world.is_main:
-        selected = trainer.checkpoints.select(settings.export, settings.keep_checkpoints, settings.patience)
+        selected = trainer.checkpoints.select(settings.export)
         export_encoder(selected, folder.encoder_file, finish=task.finish_encoder)
         folder.board.close()
         print(f"Encoder ({settings.export}): {folder.encoder_file}")
@@ -57,7 +58,7 @@ class Trainer:
 
     def __init__(self, task: TrainingTask, settings: TrainSettings, folder: RunFolder, world: World):
         self.task, self.settings, self.folder, self.world = task, settings, folder, world
-        self.checkpoints = Checkpoints(folder.path)
+        self.checkpoints = Checkpoints(folder.path, settings.keep_checkpoints, settings.patience)
         self.device = next(task.model.parameters()).device
         set_precision(settings, self.device, prints=world.is_main)
         self.optimizer = make_optimizer(task.model, settings.optim)
@@ -68,8 +69,7 @@ class Trainer:
             task.compile()
         self.peak = settings.peak_tflops or (peak_tflops(self.device) if uses_bfloat16(settings, self.device) else None)
         self.wrap_model()
-        self.step = 0
-        self.epoch = 0
+        self.step = self.epoch = 0
         self.epoch_step = 0  # updates done in this epoch
         self.saved_step: int | None = None
         self.best = Best()
@@ -101,7 +101,7 @@ class Trainer:
             dynamic_ncols=True,
             disable=not self.world.is_main,
         )
-        self.meter = Meter()
+        self.meter.restart()
         with StopSignal() as stop, self.bar:
             while not self.has_ended:
                 self.train_epoch(stop)
@@ -111,7 +111,7 @@ class Trainer:
 
     def train_epoch(self, stop: StopSignal) -> None:
         """Train to the end of the epoch, or of the run."""
-        batches = iter(self.task.batches(self.epoch, self.epoch_step))
+        batches = self.meter.waiting_for(self.task.batches(self.epoch, self.epoch_step))
         accumulate = self.settings.optim.accumulate
         updates = prepared_updates(self.task, batches, accumulate, self.world, stop, self.prefetcher)
         update = next(updates, None)
@@ -142,7 +142,7 @@ class Trainer:
         norm, is_bad = self.apply_gradients()
         self.step, self.epoch_step = self.step + 1, self.epoch_step + 1
         upcoming = next(updates, None) if self.step < self.settings.optim.steps else None
-        self.meter.add(losses, norm, is_bad, sum(own[self.task.unit] for own in update.part_counts), update.waited_s)
+        self.meter.add(losses, norm, is_bad, sum(own[self.task.unit] for own in update.part_counts))
         self.bar.update()
 
         if self.is_due(self.settings.log_every):
@@ -208,7 +208,7 @@ class Trainer:
         figures |= {"lr": self.optimizer.param_groups[0]["lr"], "epoch": self.epoch}
         self.folder.log(self.step, "train", figures)
         self.bar.set_postfix_str(in_short(figures, unit))
-        self.meter = Meter()
+        self.meter.restart()
 
     @torch.no_grad()
     def validate(self) -> bool:
@@ -225,12 +225,12 @@ class Trainer:
         figures = self.world.gather(figures)[0]  # ranks must decide alike, even if they differ in the last bit
         self.folder.log(self.step, "dev", figures)
         self.print_line(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        metric = f"dev {self.task.best_metric}"
+        if not math.isfinite(figures[self.task.best_metric]):
+            self.print_line(f"step {self.step}: the {metric} is not finite, so this step cannot become the best one")
         is_best = self.best.add(figures[self.task.best_metric])
         if self.has_ended and self.step < self.settings.optim.steps:
-            self.print_line(
-                f"step {self.step}: {self.best.since} validations without a better dev {self.task.best_metric} "
-                f"than {self.best}: training ends (patience)"
-            )
+            self.print_line(f"step {self.step}: {self.best.disappointment(metric)}: training ends (patience)")
         return is_best
 
     def print_line(self, line: str) -> None:
@@ -258,8 +258,7 @@ class Trainer:
             "provenance": self.task.provenance(self.step),
         }
         if self.world.is_main:
-            keep, patience = self.settings.keep_checkpoints, self.settings.patience
-            self.checkpoints.save(self.step, content, is_best, is_scheduled, keep, patience)
+            self.checkpoints.save(self.step, content, is_best, is_scheduled)
         self.saved_step = self.step
 
     def save_and_exit(self, signal_number: int) -> None:

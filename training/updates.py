@@ -1,6 +1,5 @@
 """The updates of an epoch. Each is prepared while the device computes the one before."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -20,14 +19,12 @@ class Update:
         part_counts: the items of each by name (see TrainingTask.counts).
         counts: of all ranks.
         signal: number of a signal to stop that some rank had received by then, or 0.
-        waited_s: for how long this rank waited for its micro-batches.
     """
 
     parts: list[Batch]
     part_counts: list[dict[str, int]]
     counts: Counts
     signal: int
-    waited_s: float
 
 
 def prepared_updates(
@@ -45,9 +42,7 @@ def prepared_updates(
     no time of a GPU that still has work queued.
     """
     while True:
-        started = time.perf_counter()
         parts = list(islice(batches, accumulate))
-        waited_s = time.perf_counter() - started
         if len(parts) < accumulate:
             return
 
@@ -56,4 +51,4 @@ def prepared_updates(
         by_rank, skipped, signals = zip(*world.gather((own, task.skipped.drain(), stop.received)))
         task.skipped.add([entry for entries in skipped for entry in entries])
         prefetcher.start(parts[0])
-        yield Update(parts, part_counts, Counts(list(by_rank)), max(signals), waited_s)
+        yield Update(parts, part_counts, Counts(list(by_rank)), max(signals))

@@ -71,3 +71,10 @@ def test_retrieval_counts_what_a_person_would_count():
 
 def test_ties_are_no_success():
     assert rank_of_own(torch.ones(3, 3)).tolist() == [2, 2, 2]
+
+
+def test_what_is_not_a_number_is_not_found():
+    similarity = torch.eye(3)
+    similarity[0, 0] = similarity[1, 2] = torch.nan
+    assert rank_of_own(similarity).tolist() == [2, 1, 0]
+    assert retrieval(torch.full((3, 3), torch.nan), ["a"] * 3)["audio_to_video_r1"] == 0

@@ -13,14 +13,14 @@ from mmpt.upstream.errors import InputError
 
 def save_run(folder, losses, keep, patience, validate_every=1, checkpoint_every=1):
     """Save the checkpoints of a run whose dev losses, from update 1 on, are these; return their folder."""
-    checkpoints, best = Checkpoints(folder), Best()
+    checkpoints, best = Checkpoints(folder, keep, patience), Best()
     checkpoints.path.mkdir(parents=True)
     for step, loss in enumerate(losses, start=1):
         is_best = step % validate_every == 0 and best.add(loss)
         has_ended = step == len(losses) or 0 < patience <= best.since
         is_scheduled = step % checkpoint_every == 0 or has_ended
         if is_best or is_scheduled:
-            checkpoints.save(step, {"weight": torch.tensor(loss)}, is_best, is_scheduled, keep, patience)
+            checkpoints.save(step, {"weight": torch.tensor(loss)}, is_best, is_scheduled)
         if has_ended:
             break
     return checkpoints
@@ -37,8 +37,7 @@ def test_the_mean_of_the_published_recipe_holds_its_best_checkpoint(tmp_path):
     losses = [abs(step - 14) + 1.0 for step in range(1, 60)]
     run = save_run(tmp_path, losses, settings.keep_checkpoints, settings.patience)
     assert run.load_latest()["step"] == 14 + settings.patience
-    mean = run.select("average", settings.keep_checkpoints, settings.patience)
-    assert steps(mean) == list(range(5, 15))
+    assert steps(run.select("average")) == list(range(5, 15))
     assert steps(run.scheduled()) == list(range(5, 25))
 
 
@@ -56,13 +55,13 @@ def test_the_mean_of_the_published_recipe_holds_its_best_checkpoint(tmp_path):
 )
 def test_runs_keep_what_the_mean_needs(tmp_path, losses, patience, averaged, kept):
     run = save_run(tmp_path, losses, keep=3, patience=patience)
-    assert steps(run.select("average", 3, patience)) == averaged and steps(run.scheduled()) == kept
+    assert steps(run.select("average")) == averaged and steps(run.scheduled()) == kept
 
 
 def test_a_best_checkpoint_off_the_schedule_is_averaged(tmp_path):
     run = save_run(tmp_path, [9, 8, 7, 6, 5, 6, 6], keep=2, patience=2, checkpoint_every=2)
-    assert steps(run.select("average", 2, patience=2)) == [4, 5] and steps(run.extra()) == [5]
-    assert steps(run.select("average", 2, patience=0)) == [6, 7]
+    assert steps(run.select("average")) == [4, 5] and steps(run.extra()) == [5]
+    assert steps(Checkpoints(tmp_path, keep=2, patience=0).select("average")) == [6, 7]
 
 
 def test_a_run_without_a_finite_loss_has_no_best(tmp_path):

@@ -27,10 +27,15 @@ def clock(monkeypatch):
 
 
 def test_means_and_rates(clock):
+    def reads():
+        for loss, norm in ((1.0, 2.0), (3.0, 4.0)):
+            clock.now += 0.5
+            yield loss, norm
+
     meter = Meter()
-    for loss, norm in ((1.0, 2.0), (3.0, 4.0)):
-        clock.now += 2.0
-        meter.add({"loss": torch.tensor(loss)}, torch.tensor(norm), torch.tensor(float(loss > 2)), 8, waited_s=0.5)
+    for loss, norm in meter.waiting_for(reads()):
+        clock.now += 1.5
+        meter.add({"loss": torch.tensor(loss)}, torch.tensor(norm), torch.tensor(float(loss > 2)), 8)
         with meter.paused():
             clock.now += 7.0
     figures = meter.report("clips", World(), FlopCount(False), None)
@@ -55,7 +60,7 @@ def test_operations_are_counted_once_forward_and_backward(clock):
     forward = 2 * 6 * (30 * 40 + 40 * 50)
     assert count.per_unit == (2 * forward + 2 * 6 * 40 * 50) / 6  # no gradient is wanted of the input
     meter = Meter()
-    meter.add({"loss": torch.tensor(1.0)}, torch.tensor(1.0), torch.tensor(0.0), 100, waited_s=0.0)
+    meter.add({"loss": torch.tensor(1.0)}, torch.tensor(1.0), torch.tensor(0.0), 100)
     clock.now += 2.0
     figures = meter.report("clips", World(), count, peak=1e-6)  # 1 MFLOP/s
     assert figures["mfu_percent"] == pytest.approx(100 * count.per_unit * 50 / 1e6)

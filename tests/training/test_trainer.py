@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from mmpt.pretrain.run import CONFIGS, main
 from mmpt.pretrain.settings import PretrainSettings
 from mmpt.pretrain.task import AudioVisualTask
 from mmpt.scripts.export import main as export
+from mmpt.training import meter
 from mmpt.training.checkpoints import Checkpoints, read_checkpoint
 from mmpt.training.resuming import check_resumable, fixed_settings
 from mmpt.training.settings import load_settings, to_plain
@@ -97,6 +99,31 @@ def test_resumed_run_ends_as_an_unbroken_one(manifest, unbroken, tmp_path, monke
         for folder in (out, unbroken)
     ]
     assert logged[0] == logged[1]
+
+
+@pytest.mark.slow
+def test_a_wait_is_logged_in_the_interval_that_it_falls_in(manifest, tmp_path, monkeypatch):
+    """An update takes ten seconds. The second batch, which is read during the first update, takes thirty more."""
+    clock = SimpleNamespace(now=0.0)
+    batches, loss = AudioVisualTask.batches, AudioVisualTask.loss
+    seconds = iter([0.0, 30.0, 10.0, 0.0])
+
+    def slow_batches(task, epoch, skip):
+        for batch in batches(task, epoch, skip):
+            clock.now += next(seconds)
+            yield batch
+
+    def slow_loss(task, *arguments):
+        clock.now += 10.0
+        return loss(task, *arguments)
+
+    monkeypatch.setattr(meter, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(AudioVisualTask, "batches", slow_batches)
+    monkeypatch.setattr(AudioVisualTask, "loss", slow_loss)
+    assert run(manifest, tmp_path / "run", "optim.steps=4", "validate_every=4") == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    # The third begins an epoch: it is read before its update.
+    assert [line["data_wait_percent"] for line in lines if line["split"] == "train"] == [75.0, 0.0, 50.0, 0.0]
 
 
 @pytest.mark.slow
