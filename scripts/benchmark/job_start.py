@@ -1,11 +1,13 @@
 """Time stage 3 with jobs forked from one server against jobs that import everything anew, and compare their figures.
 
 Both run the same encoders and tasks from the start to the test scores, one way after the other. The forks go first, so
-that the other way has the recordings in the system's memory. Each way's time includes that of its own start.
+that the other way has the recordings in the system's memory. Each way's time includes that of its own start. On a busy
+machine compare the CPU times, which depend less on what else it does.
 """
 
 import argparse
 import os
+import resource
 import shutil
 import sys
 import time
@@ -92,7 +94,8 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{len(encoders)} encoders × {len(tasks)} tasks, {options.jobs} jobs at a time", flush=True)
     forked_s = run(forked, executor_for("local", out, {}, cpus=1, gpus=0), options.jobs, "forks of one server")
     alone_s = run(alone, jobs_in_new_processes(out), options.jobs, "new processes")
-    print(f"forks of one server {forked_s:.0f} s, new processes {alone_s:.0f} s: {forked_s / alone_s:.0%} of the time")
+    for what, fast, slow in zip(("time", "CPU time"), forked_s, alone_s, strict=True):
+        print(f"{what}: forks of one server {fast:.0f} s, new processes {slow:.0f} s: {fast / slow:.0%}")
     differing = [job.name for job, other in zip(forked, alone, strict=True) if not same(job, other)]
     for name in differing:
         print(f"{name}: figures or predictions differ")
@@ -112,18 +115,25 @@ def make_encoders(out: Path) -> list[ScoredEncoder]:
     return [ScoredEncoder("fbank", "fbank"), *(ScoredEncoder(file.stem, UPSTREAM, file) for file in files)]
 
 
-def run(jobs: list["Job"], executor: "Executor", at_a_time: int, title: str) -> float:
-    """Return the seconds that all jobs take. Raises InputError if one fails."""
+def run(jobs: list["Job"], executor: "Executor", at_a_time: int, title: str) -> tuple[float, float]:
+    """Return the seconds that all jobs take, and the CPU's. Raises InputError if one fails."""
     from mmpt.superb.executor import execute
 
     for job in jobs:
         job.prepare()
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), cpu_seconds()
     failed = execute(jobs, True, executor, at_a_time, title)
     spent = time.perf_counter() - started
+    executor.end_all()  # a server's own time counts once it has ended
     if failed:
         raise InputError(f"{', '.join(job.name for job in failed)} failed, see above")
-    return spent
+    return spent, cpu_seconds() - cpu
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of all processes that this one started, and they in turn, as far as they have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def same(job: "Job", other: "Job") -> bool:

@@ -15,27 +15,28 @@ from helpers.stock_mocks import superb
 @pytest.mark.slow
 def test_both_ways_run_and_their_figures_are_compared(tmp_path, capsys, monkeypatch):
     noise = superb(tmp_path / "noise")
-    command = ["--data-root", str(noise), "--tasks", "ks", "--steps", "2", "--upstream", "fbank"]
+    command = ["--data-root", str(noise), "--tasks", "sd", "--steps", "2", "--upstream", "fbank"]
     command += ["--jobs", "1", "--out", str(tmp_path / "out")]
     assert job_start.main(command) == 0
-    first, *_, time, last = capsys.readouterr().out.splitlines()
+    first, *_, time, cpu, last = capsys.readouterr().out.splitlines()
     assert (
         first == "1 encoders × 1 tasks, 1 jobs at a time" and last == "figures and predictions of all 1 jobs are equal"
     )
-    assert re.fullmatch(r"forks of one server \d+ s, new processes \d+ s: \d+% of the time", time)
-    logs = [tmp_path / f"out/{way}/ks/fbank/lr-default-seed1337/train.log" for way in ("forked", "alone")]
+    for line, what in ((time, "time"), (cpu, "CPU time")):
+        assert re.fullmatch(rf"{what}: forks of one server \d+ s, new processes \d+ s: \d+%", line)
+    logs = [tmp_path / f"out/{way}/sd/fbank/lr-default-seed1337/train.log" for way in ("forked", "alone")]
     assert all(log.is_file() for log in logs) and (tmp_path / "out/submitit").is_dir()
 
     execute = executor.execute
 
     def spoiling(jobs, *others):
         failed = execute(jobs, *others)
-        (jobs[0].folder / "experiment/test_predict.txt").write_text(f"{jobs[0].folder}\n")
+        next(jobs[0].folder.glob("experiment/scoring/predictions/*.h5")).write_text(f"{jobs[0].folder}\n")
         return failed
 
     monkeypatch.setattr(executor, "execute", spoiling)
     assert job_start.main(command) == 1
-    assert capsys.readouterr().out.endswith("ks fbank seed 1337: figures or predictions differ\n")
+    assert capsys.readouterr().out.endswith("sd fbank seed 1337: figures or predictions differ\n")
 
 
 def test_figures_count_as_well_as_predictions(tmp_path):
