@@ -12,6 +12,8 @@ from pathlib import Path
 from mmpt.superb.jobs import Job
 from mmpt.upstream.errors import InputError
 
+SERVE = "from mmpt.superb.job_server import main; main()"  # a file run by itself would put its folder on Python's path
+
 
 class ForkedJobs:
     """The jobs, and their server, which starts with the first one and ends with this object or this process.
@@ -69,7 +71,7 @@ class ForkedJobs:
         try:
             with self.log.open("ab") as output:
                 server = subprocess.Popen(
-                    [sys.executable, "-m", "mmpt.superb.job_server", str(there.fileno()), str(self.gpus)],
+                    [sys.executable, "-c", SERVE, str(there.fileno()), str(self.gpus)],
                     env={**os.environ, "OMP_NUM_THREADS": "1"},
                     pass_fds=[there.fileno()],
                     stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """Fork a process for each job from this one, which has PyTorch, S3PRL and the project loaded.
 
-    python -m mmpt.superb.job_server SOCKET GPUS    # an inherited file's number; GPUs of each job, 0 or 1
+    python -c "from mmpt.superb.job_server import main; main()" SOCKET GPUS    # an inherited file's number; of each job
 
 `forked_jobs` is the other side of the socket. Each message is (number, job, evaluate, GPU); when the job has ended,
 (number, exit status) is the answer. A job that crashes takes neither the server nor another job with it. All of them
@@ -115,7 +115,3 @@ def run_job(
         work(job, evaluate, start)
     except InputError:
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()
