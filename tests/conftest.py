@@ -91,6 +91,20 @@ def built_samples() -> Path:
 
 
 @pytest.fixture
+def strict_compiler() -> Iterator[None]:
+    """Give torch.compile fresh caches, and make it raise an error where it would give up."""
+    import torch._dynamo.utils
+    import torch._inductor.config
+
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    with torch._dynamo.config.patch(recompile_limit=3, fail_on_recompile_limit_hit=True):
+        with torch._inductor.config.patch(compile_threads=1):  # no processes that wait for work
+            yield
+    torch._dynamo.reset()
+
+
+@pytest.fixture
 def few_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
     """Count MACs of one utterance in each bucket: for tests that look at where the figures go, not at the figures."""
     from mmpt.superb import cost

@@ -2,7 +2,6 @@
 
 import copy
 
-import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
@@ -17,16 +16,6 @@ from mmpt.upstream.mmpt_av.packing import Packing
 
 SIZES = {"conv_channels": 8, "d_model": 8, "n_layers": 1, "n_heads": 2, "ffn_dim": 16, "depthwise_kernel": 3}
 VOCABULARY = 20
-
-
-@pytest.fixture
-def strict_compiler():
-    """Fresh caches, and an error where the compiler would give up."""
-    torch._dynamo.reset()
-    counters.clear()
-    with torch._dynamo.config.patch(recompile_limit=3, fail_on_recompile_limit_hit=True):
-        yield
-    torch._dynamo.reset()
 
 
 def make_model(dropout: float) -> TranslationModel:

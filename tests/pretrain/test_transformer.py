@@ -76,16 +76,6 @@ def test_padding_changes_nothing():
         torch.testing.assert_close(y[clip, :length], alone[0], rtol=1e-9, atol=1e-9)
 
 
-@pytest.fixture
-def strict_compiler():
-    """Fresh caches, and an error where the compiler would give up."""
-    torch._dynamo.reset()
-    counters.clear()
-    with torch._dynamo.config.patch(recompile_limit=3, fail_on_recompile_limit_hit=True):
-        yield
-    torch._dynamo.reset()
-
-
 def step(blocks, shape, visible=None):
     x = torch.randn(*shape, generator=torch.Generator().manual_seed(shape[1])).requires_grad_()
     y = x

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-import torch._inductor.config
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
 
@@ -22,17 +21,6 @@ def step(encoder: Encoder, samples: list[int]) -> torch.Tensor:
     states = encoder.encode_packed(*encoder.embed(feats, layout.frames))
     states.square().sum().backward()
     return states
-
-
-@pytest.fixture
-def strict_compiler():
-    """Fresh caches, and an error where the compiler would give up."""
-    torch._dynamo.reset()
-    counters.clear()
-    with torch._dynamo.config.patch(recompile_limit=3, fail_on_recompile_limit_hit=True):
-        with torch._inductor.config.patch(compile_threads=1):  # no processes that wait for work
-            yield
-    torch._dynamo.reset()
 
 
 @pytest.mark.slow  # torch 2.8 starts a process when it first compiles
