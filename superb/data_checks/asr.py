@@ -19,6 +19,7 @@ def check(config: dict, hop: int | None) -> list[Finding]:
     n_train = 0
     lines = Path(data["dict_path"]).read_text(encoding="utf-8").splitlines()
     letters = {line.split()[0] for line in lines if line.strip()}
+    evaluated = split_names(data, "dev-clean", "test-clean")
     for split in split_names(data, "train", "dev-clean", "test-clean"):
         utterances, trouble = librispeech_texts("asr", root / split)
         found += trouble + _check_characters(utterances, split, letters)
@@ -37,6 +38,8 @@ def check(config: dict, hop: int | None) -> list[Finding]:
         labels = {file: characters(words) for file, words in utterances}
         found += check_ctc("asr", split, labels, headers, hop)
         n_train += len(utterances) if split in data["train"] else 0
+        if split in evaluated:
+            found += _check_evaluation_batches(len(utterances), data["eval_batch_size"], split)
     return found + _check_batches(n_train, data["batch_size"], root)
 
 
@@ -63,4 +66,12 @@ def _check_batches(n_train: int, batch_size: int, root: Path) -> list[Finding]:
             f"{n_train} training utterances leave one over in batches of {batch_size}, the shortest, which S3PRL drops"
         )
         return [Finding(NOTE, "asr", text)]
+    return []
+
+
+def _check_evaluation_batches(n: int, batch_size: int, split: str) -> list[Finding]:
+    if batch_size > 1 and n % batch_size == 1:
+        left_over = f"{n} utterances of {split} leave one over in batches of {batch_size}, which S3PRL would not score"
+        remedy = "set config.downstream_expert.datarc.eval_batch_size to 1"
+        return [Finding(ERROR, "asr", f"{left_over}; {remedy}")]
     return []

@@ -6,11 +6,14 @@ import shutil
 
 import pytest
 import soundfile
+import yaml
 
 from mmpt.scripts.superb.check_data import main
-from mmpt.superb.data_checks import CHECKS, ic
+from mmpt.superb.data_checks import CHECKS, asr, ic
+from mmpt.superb.data_checks.findings import ERROR
 from mmpt.superb.data_checks.ks import ks_split
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
+from mmpt.upstream.repository import REPOSITORY
 
 from helpers.stock_mocks import noise, superb
 
@@ -196,6 +199,18 @@ def test_a_training_batch_of_one_utterance_is_found(root, capsys):
         file.unlink()
     status, found = listed(root, capsys, "asr")
     assert status == 1 and any("one training utterance: S3PRL leaves out a batch of one" in line for line in found)
+
+
+def test_an_utterance_that_would_not_be_scored_is_found(root):
+    """Six utterances of test-clean: five and one alone, which S3PRL drops. Alone is right if all are."""
+    config = yaml.safe_load((REPOSITORY / "downstream_configs/quick/asr.yaml").read_text())
+    data = config["downstream_expert"]["datarc"]
+    data["libri_root"], data["bucket_file"] = str(root / "LibriSpeech"), str(root / "LibriSpeech/len_for_bucket")
+    data["dict_path"] = str(REPOSITORY / "downstream_configs/vocabulary/character.txt")
+    for batch_size, wrong in ((1, False), (4, False), (5, True)):
+        data["eval_batch_size"] = batch_size
+        texts = [finding.text for finding in asr.check(config, None) if finding.level == ERROR]
+        assert any("6 utterances of test-clean leave one over in batches of 5" in text for text in texts) == wrong
 
 
 @pytest.mark.parametrize(
