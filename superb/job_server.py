@@ -1,10 +1,10 @@
 """Fork a process for each job from this one, which has PyTorch, S3PRL and the project loaded.
 
-    python -c "from mmpt.superb.job_server import main; main()" SOCKET GPUS    # an inherited file's number; of each job
+    python -c "from mmpt.superb.job_server import main; main()" SOCKET GPUS
 
-`forked_jobs` is the other side of the socket. Each message is (number, job, evaluate, GPU); when the job has ended,
-(number, exit status) is the answer. A job that crashes takes neither the server nor another job with it. All of them
-end when the other side does.
+SOCKET is the number of an inherited file, with `forked_jobs` at its other end; each job uses 0 or 1 GPUS. A message is
+(number, job, evaluate, GPU); when the job has ended, (number, exit status) is the answer. A job that crashes takes
+neither the server nor another job with it. All of them end when the other side does.
 """
 
 import contextlib
