@@ -15,7 +15,7 @@ examples:
   python midtrain/translate.py runs/midtrain/it-clr --split tst-COMMON
   python midtrain/compare.py runs/midtrain/it-random/translate/tst-COMMON runs/midtrain/it-clr/translate/tst-COMMON
 
-The tests are sacrebleu's, with its fixed seed: sacrebleu REFERENCES -i A B -m bleu chrf --paired-ar (or --paired-bs).
+The test is sacrebleu's, with its fixed seed: sacrebleu references.txt -i A.txt B.txt -m bleu chrf --paired-ar
 """
 
 
@@ -27,8 +27,6 @@ def parser() -> argparse.ArgumentParser:
     folder = "folder that midtrain/translate.py wrote for {}, RUN/translate/SPLIT"
     p.add_argument("first", type=Path, metavar="A", help=folder.format("the first system"))
     p.add_argument("second", type=Path, metavar="B", help=folder.format("the second"))
-    tests = "ar: approximate randomization; bs: paired bootstrap (default: %(default)s)"
-    p.add_argument("--test", choices=["ar", "bs"], default="ar", help=tests)
     return p
 
 
@@ -40,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     from mmpt.midtrain.comparison import compare, read_translations, table
 
     first, second = read_translations(arguments.first), read_translations(arguments.second)
-    print(table(first, second, compare(first, second, arguments.test), arguments.test))
+    print(table(first, second, compare(first, second)))
     return 0
 
 

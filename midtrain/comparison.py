@@ -1,4 +1,8 @@
-"""Compare two systems' translations of the same segments by sacrebleu's paired tests."""
+"""Compare two systems' translations of the same segments by sacrebleu's paired approximate randomization.
+
+Its other test, the paired bootstrap, is left out. It counts resamples on one side only, and found a difference at the
+5 % level in 12 % of 250 pairs of equally good systems (60 segments, chrF); approximate randomization found 4 %.
+"""
 
 import json
 from dataclasses import dataclass
@@ -10,9 +14,8 @@ from sacrebleu.metrics import BLEU, CHRF
 from mmpt.midtrain.scoring import as_text, metrics_of, paired_test, score_translations
 from mmpt.upstream.errors import InputError
 
-TESTS = {"ar": "approximate randomization, 10,000 trials", "bs": "paired bootstrap, 1,000 resamples"}
 LEVEL = 0.05
-MANY = 20  # segments in which two systems differ: from here on `smallest_p` is below any p of TESTS
+MANY = 20  # segments in which two systems differ: from here on `smallest_p` is below sacrebleu's own, 1 / 10,001
 
 
 @dataclass(frozen=True)
@@ -68,20 +71,21 @@ def read_translations(folder: Path) -> Translations:
     return Translations(folder, str(about.get("split")), about["language"], hypotheses, references)
 
 
-def compare(first: Translations, second: Translations, test: str) -> list[Comparison]:
+def compare(first: Translations, second: Translations) -> list[Comparison]:
     """Test whether two systems differ in BLEU, and in chrF.
+
+    Riezler and Maxwell (2005), On some pitfalls in automatic evaluation and significance testing for MT.
 
     Args:
         first: translations of system A.
         second: translations of system B.
-        test: "ar", approximate randomization (Riezler and Maxwell 2005), or "bs", paired bootstrap (Koehn 2004).
 
     Raises:
         InputError: they are not of the same segments, or there is a single one.
     """
     require_same_segments(first, second)
     systems, references, metrics = [first.hypotheses, second.hypotheses], first.references, metrics_of(first.language)
-    found = paired_test(systems, references, metrics, test)
+    found = paired_test(systems, references, metrics, "ar")
     alone = [score_translations(one, references, first.language, with_intervals=True).intervals for one in systems]
     comparisons = []
     for name, (signature, (of_a, of_b)) in found.items():
@@ -128,7 +132,7 @@ def smallest_p(metric: BLEU | CHRF, first: Translations, second: Translations) -
     return min(1.0, 2.0 ** (1 - sum(islice(differing, MANY))))
 
 
-def table(first: Translations, second: Translations, comparisons: list[Comparison], test: str) -> str:
+def table(first: Translations, second: Translations, comparisons: list[Comparison]) -> str:
     """Return the comparison as a text for the terminal."""
     heads = ("", "A", "95 % interval", "B", "95 % interval", "B - A", "p")
     rows = [
@@ -155,7 +159,7 @@ def table(first: Translations, second: Translations, comparisons: list[Compariso
             "",
             *(one.verdict for one in comparisons),
             "",
-            f"p: {TESTS[test]}, over segments; other talks and other training seeds may differ more.",
+            "p: paired approximate randomization of segments; other talks and other training seeds may differ more.",
             *(f"{one.name}: {one.signature}" for one in comparisons),
         ]
     )
