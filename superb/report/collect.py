@@ -6,55 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 
+from mmpt.superb.report.rows import Cell, EncoderRow, Score
+from mmpt.superb.report.speaker_names import speaker_names
 from mmpt.superb.report.word_errors import PRE, SPLITS, Key, WordErrors
 from mmpt.superb.results import read_results
-from mmpt.upstream.s3prl_runner.tasks import superb_task
+from mmpt.superb.results_folder import moved
+from mmpt.superb.statistics.encoder_in_run import EncoderInRun
+from mmpt.superb.statistics.metrics import shown_metrics
 
 METHODS = {"mae": "MAE", "clr": "CLR", "mae+clr": "MAE+CLR"}  # the paper's names of stage 1's objectives
 NO_METHOD = "none"  # mid-trained without pre-training
-Cell = tuple[str, str]  # task, test split
-
-
-@dataclass
-class EncoderRow:
-    """One encoder, frozen or fine-tuned, over all runs that scored it.
-
-    Args:
-        name: in the report.
-        kind: "stock", "untrained", "pre-trained", "mid-trained" or "other".
-        method: of stage 1; None without that stage.
-        data: of stage 1; None without that stage.
-        language: of stage 2; None without that stage.
-        fine_tuned: True if the encoder was trained with the heads.
-        scores: task and split → head seed → per cent.
-        not_best: cells in which a last checkpoint stands in for the best on dev.
-        board: superb_s and the five figures of one seed by the server's rules; None if no bundle was scored.
-        cost: parameters and MACs of the 32 utterances, if measured.
-    """
-
-    name: str
-    kind: str
-    method: str | None = None
-    data: str | None = None
-    language: str | None = None
-    fine_tuned: bool = False
-    scores: dict[Cell, dict[int, float]] = field(default_factory=dict)
-    not_best: set[Cell] = field(default_factory=set)
-    board: dict | None = None
-    cost: dict | None = None
-
-    def mean(self, cell: Cell) -> float | None:
-        values = self.scores.get(cell)
-        return fmean(values.values()) if values else None
-
-    def spread(self, cell: Cell) -> float | None:
-        """Return the standard deviation over head seeds; None for fewer than two."""
-        values = list(self.scores.get(cell, {}).values())
-        return stdev(values) if len(values) > 1 else None
-
-    @property
-    def macs(self) -> int | None:
-        return sum(self.cost["macs"].values()) if self.cost else None
 
 
 @dataclass
@@ -63,19 +24,24 @@ class Collection:
 
     Args:
         rows: one an encoder.
-        jobs: of results.json, for curves and layer weights.
+        jobs: of results.json, for curves, layer weights and predictions; each with `experiment`, S3PRL's folder.
+        comparisons: path of a run → its comparisons, under the rows' names.
         notes: of results.json.
         sources: the files that were read, with the commands that made them.
     """
 
     rows: list[EncoderRow] = field(default_factory=list)
     jobs: list[dict] = field(default_factory=list)
+    comparisons: dict[str, list[dict]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     sources: list[dict] = field(default_factory=list)
 
     def cells(self) -> list[Cell]:
-        """Return the tasks and splits with scores, in the order of the results."""
+        """Return the figures that any encoder has, in the order of the results."""
         return list(dict.fromkeys(cell for row in self.rows for cell in row.scores))
+
+    def all_comparisons(self) -> list[dict]:
+        return [one for group in self.comparisons.values() for one in group]
 
     def word_errors(self) -> dict[str, WordErrors]:
         """Return LibriSpeech's word errors in the form of the paper's table.
@@ -83,7 +49,7 @@ class Collection:
         Several encoders of one method, data set and language are averaged. Scratch is the untrained encoder, if one was
         scored.
         """
-        return {split: self._word_errors(("asr", f"test-{split}")) for split in SPLITS}
+        return {split: self._word_errors(("asr", f"test-{split}", "wer")) for split in SPLITS}
 
     def _word_errors(self, cell: Cell) -> WordErrors:
         values: dict[Key | None, list[float]] = {}
@@ -91,7 +57,7 @@ class Collection:
             if row.kind in ("untrained", "pre-trained", "mid-trained") and cell in row.scores:
                 trained = (row.method or NO_METHOD, row.data or "-", row.language or PRE)
                 key = None if row.kind == "untrained" else trained
-                values.setdefault(key, []).extend(row.scores[cell].values())
+                values.setdefault(key, []).extend(100 * value for value in row.scores[cell].values.values())
         means = {key: fmean(group) for key, group in values.items() if key is not None}
         spreads = {key: stdev(group) for key, group in values.items() if len(group) > 1}
         return WordErrors(means, fmean(values[None]) if None in values else None, spreads)
@@ -111,25 +77,53 @@ def collect(paths: list[Path]) -> Collection:
         found.sources.append(
             {"path": str(path), "command": content.get("command", ""), "software": content.get("software", {})}
         )
-        fine_tuned = {job["encoder"] for job in content["jobs"] if job.get("fine_tuned")}
-        names = {}
-        for entry in content["encoders"]:
-            key = (entry["sha256"] or entry["name"], entry["name"] in fine_tuned)
-            names[entry["name"]] = row = rows.setdefault(
-                key, _row(entry, key[1], {other.name for other in rows.values()})
-            )
-            row.board, row.cost = entry.get("server_score") or row.board, entry.get("cost") or row.cost
-        for entry in content["summary"]:
-            cell, row = (entry["task"], entry["split"]), names[entry["encoder"]]
-            metric = entry[superb_task(entry["task"]).metric]["values"]
-            row.scores.setdefault(cell, {}).update({seed: 100 * value for seed, value in zip(entry["seeds"], metric)})
-            row.not_best |= set() if entry["best_on_dev"] else {cell}
+        names, folder = _encoders(content, rows), path if path.is_dir() else path.parent
+        for name, row in names.items():
+            row.runs.append(EncoderInRun(name, content, folder))
+        jobs = [_job(job, names, folder) for job in content["jobs"]]
         known = {job["folder"] for job in found.jobs}  # results may be given twice, or hold what others hold
-        found.jobs += [
-            {**job, "encoder": names[job["encoder"]].name} for job in content["jobs"] if job["folder"] not in known
+        found.jobs += [job for job in jobs if job["folder"] not in known]
+        _add_scores(content, names, jobs)
+        comparisons = [
+            {**one, "encoder": names[one["encoder"]].name, "baseline": names[one["baseline"]].name}
+            for one in content.get("comparisons", [])
         ]
+        if comparisons and comparisons not in found.comparisons.values():
+            found.comparisons[str(path)] = comparisons
     found.rows = list(rows.values())
     return found
+
+
+def _encoders(content: dict, rows: dict[tuple[str, bool], EncoderRow]) -> dict[str, EncoderRow]:
+    """Return the run's names of encoders → their rows; new ones are added to `rows`, by hash and fine-tuning."""
+    fine_tuned = {job["encoder"] for job in content["jobs"] if job.get("fine_tuned")}
+    names = {}
+    for entry in content["encoders"]:
+        key = (entry["sha256"] or entry["name"], entry["name"] in fine_tuned)
+        names[entry["name"]] = row = rows.setdefault(key, _row(entry, key[1], {other.name for other in rows.values()}))
+        row.board, row.cost = entry.get("server_score") or row.board, entry.get("cost") or row.cost
+    return names
+
+
+def _add_scores(content: dict, names: dict[str, EncoderRow], jobs: list[dict]) -> None:
+    """Add a run's summary to the rows."""
+    experiments = {job["task"]: job["experiment"] for job in jobs if job["chosen"]}
+    speakers = {task: speaker_names(folder, task) for task, folder in experiments.items() if task not in ("ic", "sd")}
+    speakers["sd"] = speakers.get("asr") or speakers.get("pr") or {}  # LibriMix has LibriSpeech's readers
+    for entry in content["summary"]:
+        task, row = entry["task"], names[entry["encoder"]]
+        row.rates[task] = tuple(entry.get("lr_grid", ()))
+        for metric in shown_metrics(task):
+            if metric in entry:
+                score = row.scores.setdefault((task, entry["split"], metric), Score())
+                score.add(entry["seeds"], entry[metric], speakers.get(task, {}))
+                score.is_best_on_dev &= entry["best_on_dev"]
+
+
+def _job(job: dict, names: dict[str, EncoderRow], folder: Path) -> dict:
+    """Return a job under its row's name, with S3PRL's folder, even if the run was moved to `folder`."""
+    experiment = moved(Path(job["folder"]), folder) / "experiment"
+    return {**job, "encoder": names[job["encoder"]].name, "experiment": experiment}
 
 
 def _row(entry: dict, fine_tuned: bool, taken: set[str]) -> EncoderRow:
@@ -155,22 +149,3 @@ def _kind(stages: set[str | None]) -> str:
     if not stages or not stages <= {"untrained", "pretrain", "midtrain"}:
         return "other"
     return "mid-trained" if "midtrain" in stages else "pre-trained" if "pretrain" in stages else "untrained"
-
-
-def relative_change(new: float | None, old: float | None, higher_is_better: bool) -> float | None:
-    """Return by how many per cent of `old` the score `new` is better (negative: worse); None if one is missing or 0."""
-    if new is None or not old:
-        return None
-    return 100 * (new / old - 1) if higher_is_better else 100 * (1 - new / old)
-
-
-def baselines(rows: list[EncoderRow], row: EncoderRow) -> dict[str, EncoderRow]:
-    """Return what an encoder is compared with: the same one before mid-training, and the untrained one."""
-    before = [
-        o
-        for o in rows
-        if o.kind == "pre-trained" and (o.method, o.data, o.fine_tuned) == (row.method, row.data, row.fine_tuned)
-    ]
-    scratch = [o for o in rows if o.kind == "untrained" and o.fine_tuned == row.fine_tuned]
-    found = {"pre-training only": before[0]} if row.kind == "mid-trained" and before else {}
-    return found | ({"untrained": scratch[0]} if row.kind in ("pre-trained", "mid-trained") and scratch else {})

@@ -1,103 +1,60 @@
-"""Draw the figures of a report. Each function returns None if it has nothing to show."""
+"""Draw gains in word errors, and a place among the published rows. None if there is nothing to show."""
 
 from matplotlib.figure import Figure
 
 from mmpt.superb.report import style
-from mmpt.superb.report.collect import Cell, EncoderRow, baselines, relative_change
+from mmpt.superb.report.changes import Ends
+from mmpt.superb.report.rows import EncoderRow
 from mmpt.superb.report.style import pyplot
 from mmpt.superb.report.word_errors import WordErrors
 from mmpt.superb.scoring.board import PublishedRow, published
-from mmpt.upstream.s3prl_runner.tasks import superb_task
 
 LOWEST = -60  # a lower superb_s is drawn there
 
 
-def cell_title(cell: Cell) -> str:
-    """Return a task's name, with LibriSpeech's test set for ASR."""
-    task, split = cell
-    return task.upper() + (f" {split.removeprefix('test-')}" if split != "test" else "")
+def average_gains(tables: dict[str, WordErrors], intervals: dict[tuple[str, str, str], Ends]) -> Figure | None:
+    """Draw the paper's figure 3: the average gain of mid-training in word errors, by method, language and data set.
 
-
-def change_by_task(rows: list[EncoderRow], cells: list[Cell]) -> Figure | None:
-    """Draw the paper's figure 2: how much each score is better than before mid-training, and than untrained."""
-    panels: dict[str, list[EncoderRow]] = {}
-    for row in rows:
-        for against in baselines(rows, row):
-            panels.setdefault(against, []).append(row)
-    panels = {
-        against: group for against, group in panels.items() if any(_changes(rows, row, against, cells) for row in group)
-    }
-    if not panels:
-        return None
-    figure, axes = pyplot.subplots(
-        len(panels), 1, figsize=(style.WIDTH, 3.1 * len(panels)), squeeze=False, layout="constrained"
-    )
-    for (against, group), axis in zip(panels.items(), axes[:, 0]):
-        width = 0.8 / len(group)
-        for number, row in enumerate(group):
-            changes = _changes(rows, row, against, cells)
-            places = [cells.index(cell) + (number - (len(group) - 1) / 2) * width for cell in changes]
-            bars = axis.bar(places, changes.values(), width, label=row.name, **style.bar(rows.index(row)))
-            axis.bar_label(bars, fmt="%+.0f", fontsize=7, padding=2)
-        axis.axhline(0, color="black", linewidth=0.8)
-        axis.margins(y=0.18)
-        axis.set(
-            title=f"against {against}",
-            ylabel="relative change, %\n(up is better)",
-            xticks=range(len(cells)),
-            xticklabels=map(cell_title, cells),
-        )
-        axis.grid(axis="x", visible=False)
-        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.12), ncols=3)
-    return figure
-
-
-def _changes(rows: list[EncoderRow], row: EncoderRow, against: str, cells: list[Cell]) -> dict[Cell, float]:
-    other, found = baselines(rows, row)[against], {}
-    for cell in cells:
-        higher = superb_task(cell[0]).metric == "acc"
-        change = relative_change(row.mean(cell), other.mean(cell), higher)
-        if change is not None:
-            found[cell] = change
-    return found
-
-
-def average_gains(tables: dict[str, WordErrors]) -> Figure | None:
-    """Draw the paper's figure 3: the average gain of mid-training in word errors, by method, language and data set."""
+    Args:
+        tables: test set → word errors.
+        intervals: of `changes.gain_intervals`.
+    """
     clean = tables["clean"]
     groups = {"method": clean.methods(), "language": clean.languages(), "data": clean.data_sets()}
     gains = {
-        (split, what, name): table.gain(**{what: name})
+        (split, what, name): gain
         for split, table in tables.items()
         for what, names in groups.items()
         for name in names
+        if (gain := table.gain(**{what: name})) is not None
     }
-    gains = {key: value for key, value in gains.items() if value is not None}
     if not gains:
         return None
     groups = {
         what: [name for name in names if any((split, what, name) in gains for split in tables)]
         for what, names in groups.items()
     }
-    figure, axes = pyplot.subplots(3, 1, figsize=(style.WIDTH, 6.6), sharey=True, layout="constrained")
+    sizes = [0.35 + 0.32 * len(names) for names in groups.values()]
+    figure, axes = pyplot.subplots(
+        3, 1, figsize=(style.WIDTH, 1 + sum(sizes)), height_ratios=sizes, sharex=True, layout="constrained"
+    )
     for (what, names), axis in zip(groups.items(), axes):
-        for number, split in enumerate(tables):
-            known = {
-                place + 0.4 * number - 0.2: gains[split, what, name]
-                for place, name in enumerate(names)
-                if (split, what, name) in gains
-            }
-            bars = axis.bar(known.keys(), known.values(), 0.38, label=f"test-{split}", **style.bar(2 * number))
-            axis.bar_label(bars, fmt="%.1f", fontsize=7, padding=2)
-        axis.axhline(0, color="black", linewidth=0.8)
-        axis.set(title=f"by {'data set' if what == 'data' else what}", xticks=range(len(names)), xticklabels=names)
-        axis.grid(axis="x", visible=False)
-    axes[1].set_ylabel("relative WER gain of mid-training, %")
-    axes[0].margins(y=0.15)
-    low, high = axes[0].get_ylim()
-    axes[0].set_ylim(min(low, -1), max(high, 1))  # no gain at all is drawn as none
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+        for number, split in enumerate(split for split in tables if any(key[0] == split for key in gains)):
+            places = {name: place + 0.4 * number - 0.2 for place, name in enumerate(names)}
+            known = {name: gains[split, what, name] for name in names if (split, what, name) in gains}
+            look = style.bar(2 * number)
+            axis.barh([places[name] for name in known], known.values(), 0.38, label=f"test-{split}", **look)
+            for name, gain in known.items():
+                style.finish_bar(axis, places[name], gain, intervals.get((split, what, name)), f"{gain:.1f}")
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set(title=f"by {'data set' if what == 'data' else what}", yticks=range(len(names)))
+        axis.set(yticklabels=[style.wrapped(name, 16) for name in names], ylim=(len(names) - 0.45, -0.55))
+        axis.grid(axis="y", visible=False)
+        axis.margins(x=0.15)
+    low, high = axes[0].get_xlim()
+    axes[0].set_xlim(min(low, -1), max(high, 1))  # no gain at all is drawn as none
+    axes[2].set_xlabel("relative WER gain of mid-training, %")
+    style.legend(figure, *axes[0].get_legend_handles_labels())
     return figure
 
 
@@ -146,5 +103,5 @@ def among_published(rows: list[EncoderRow]) -> Figure | None:
     handles = [
         pyplot.Line2D([], [], linestyle="", marker="o", color=colour, markeredgecolor="black") for colour in colours
     ]
-    figure.legend(handles, names, loc="outside lower center", handletextpad=0.1, ncols=2, fontsize=7.5)
+    style.legend(figure, handles, names, loc="outside lower center", handletextpad=0.1, fontsize=7.5)
     return figure

@@ -8,21 +8,27 @@ from pathlib import Path
 import jinja2
 from matplotlib.figure import Figure
 
-from mmpt.superb.report import figures, style, tables, training_figures
+from mmpt.superb.report import figures, score_figures, style, tables, training_figures
+from mmpt.superb.report.changes import Ends, gain_intervals
 from mmpt.superb.report.collect import Collection
+from mmpt.superb.report.comparison_tables import comparison_note, comparison_tables, speaker_tables
 from mmpt.superb.report.style import pyplot
 from mmpt.superb.report.tables import Table
 from mmpt.superb.report.word_errors import WordErrors
+from mmpt.superb.report.worst_utterances import Utterance, worst_utterances
 from mmpt.upstream.files import replacing, write_text
 from mmpt.upstream.s3prl_runner.tasks import TASKS
 
 DPI = 160
 SHOWN_AT = 110  # pixels of the page to an inch of a figure
+SHOWN = 3  # utterances of the worst; the reader unfolds the others
 EMPTY = {"Creator": None, "Producer": None, "CreationDate": None}  # of a PDF: equal results give equal bytes
 CAPTIONS = {
+    "scores": "Scores on test with their 95 % intervals; grey: the head seeds.",
     "superb_change": (
         "Relative change of each task's score, mean over head seeds: mid-trained against pre-trained only, "
-        "and trained against untrained."
+        "and trained against untrained. Whiskers: the 95 % interval of the difference, as a share of the other's "
+        "score."
     ),
     "among_published": (
         "superb_s against size and cost, numbered by rank; filled: ours; a triangle: the score lies below the picture."
@@ -30,7 +36,8 @@ CAPTIONS = {
     "layer_weights": "Weights of the sum over the encoder's layers, mean over head seeds.",
     "dev_curves": "Dev score over the steps, a line a head seed; the ring is the checkpoint that was tested.",
     "wer_gains": (
-        "Average relative gain in word errors of mid-training over pre-training only, by method, language and data set."
+        "Average relative gain in word errors of mid-training over pre-training only, by method, language and data "
+        "set. Whiskers: 95 % intervals of gains that a single pair of encoders makes."
     ),
 }
 
@@ -63,6 +70,8 @@ class Section:
     title: str
     tables: list[Table] = field(default_factory=list)
     figures: list[Drawn] = field(default_factory=list)
+    utterances: list[Utterance] = field(default_factory=list)
+    note: str = ""
 
 
 class Report:
@@ -73,15 +82,20 @@ class Report:
         self.sections: list[Section] = []
 
     def add_results(self, found: Collection) -> None:
-        """Add all that runs' results have: tasks, word errors, changes, the board, layers and curves."""
+        """Add all that runs' results have: scores, comparisons, speakers, utterances, the board, layers and curves."""
         tasks = [task.name for task in TASKS]
         jobs = sorted(found.jobs, key=lambda job: tasks.index(job["task"]))
-        self._add("SUPERB tasks, test, %", [tables.superb_table(found)])
-        self.add_word_errors(
-            found.word_errors(), "Word errors by method, data set and language", "untrained", "wer_gains"
-        )
-        changes = figures.change_by_task(found.rows, found.cells())
+        cells, comparisons = found.cells(), found.all_comparisons()
+        drawn = {"scores": score_figures.scores(found.rows, cells)}
+        self._add("SUPERB tasks, test, %", [tables.superb_table(found)], drawn)
+        self._add("Comparisons", comparison_tables(found), note=comparison_note(found))
+        changes = score_figures.change_by_task(found.rows, cells, comparisons)
         self._add("What training the encoder changed", [], {"superb_change": changes})
+        self._add("Scores by speaker, test, %", speaker_tables(found))
+        self.add_utterances(worst_utterances(found))
+        title = "Word errors by method, data set and language"
+        intervals = gain_intervals(found.rows, comparisons)
+        self.add_word_errors(found.word_errors(), title, "untrained", "wer_gains", intervals)
         self._add(
             "Among the leaderboard's published rows",
             [tables.board_table(found.rows)],
@@ -91,7 +105,24 @@ class Report:
         self._add("Layers that the tasks listen to", [], {"layer_weights": weights})
         self._add("Training of the heads", [], {"dev_curves": training_figures.dev_curves(jobs)})
 
-    def add_word_errors(self, found: dict[str, WordErrors], title: str, scratch: str, figure: str) -> None:
+    def add_utterances(self, found: list[Utterance]) -> None:
+        """Add the utterances of ASR with the most errors, unless there are none."""
+        if found:
+            last = list(found[0].hypotheses)[-1]
+            note = (
+                f"Those with the most character errors of {last}, first head seed. The number is that of character "
+                "errors. Underlined: wrong words; struck out: missing ones."
+            )
+            self.sections.append(Section("Worst utterances of ASR test-clean", utterances=found, note=note))
+
+    def add_word_errors(
+        self,
+        found: dict[str, WordErrors],
+        title: str,
+        scratch: str,
+        figure: str,
+        intervals: dict[tuple[str, str, str], Ends] | None = None,
+    ) -> None:
         """Add the paper's table 1, its averages and figure 3.
 
         Args:
@@ -99,24 +130,34 @@ class Report:
             title: of the section.
             scratch: a remark about the encoder without any pre-training.
             figure: name of the figure's files.
+            intervals: of `changes.gain_intervals`.
         """
         table = tables.word_error_table(found, title, scratch)
-        self._add(title, [table, tables.averages_table(found)], {figure: figures.average_gains(found)})
+        gains = figures.average_gains(found, intervals or {})
+        self._add(title, [table, tables.averages_table(found)], {figure: gains})
 
     def write(self, title: str, notes: list[str], sources: list[dict]) -> Path:
         """Write report.html and return its path."""
         environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
         template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
         file = self.folder / "report.html"
-        text = template.render(title=title, notes=notes, sections=self.sections, sources=sources)
+        text = template.render(
+            title=title, notes=notes, sections=self.sections, sources=sources, shown=SHOWN, nbsp="\N{NO-BREAK SPACE}"
+        )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(file, text)
         return file
 
-    def _add(self, title: str, found: Iterable[Table | None], drawings: dict[str, Figure | None] | None = None) -> None:
+    def _add(
+        self,
+        title: str,
+        found: Iterable[Table | None],
+        drawings: dict[str, Figure | None] | None = None,
+        note: str = "",
+    ) -> None:
         """Add a section, unless it is empty."""
         drawn = [self._draw(name, figure) for name, figure in (drawings or {}).items() if figure is not None]
-        section = Section(title, [table for table in found if table is not None], drawn)
+        section = Section(title, [table for table in found if table is not None], drawn, note=note)
         if section.tables or section.figures:
             self.sections.append(section)
 

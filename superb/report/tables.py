@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from mmpt.superb.report.collect import Collection, EncoderRow
-from mmpt.superb.report.figures import cell_title
+from mmpt.superb.report.collect import Collection
+from mmpt.superb.report.notes import interval_note, rates_note
+from mmpt.superb.report.rows import EncoderRow, Score
 from mmpt.superb.report.word_errors import PRE, SPLITS, WordErrors, relative_gain
 from mmpt.superb.scoring.board import FIVE, published
+from mmpt.superb.statistics.metrics import title
 from mmpt.superb.text_table import ARROWS, NO_BEST
 from mmpt.upstream.s3prl_runner.tasks import superb_task
 
@@ -19,49 +21,57 @@ class Table:
         heads: of the columns.
         rows: of cells.
         marked: numbers of the rows that stand out.
+        grey: numbers of the rows that step back.
         note: a line under it.
+        lead: a line above it.
         words: how many of the first columns hold words.
+        folded: shown only if the reader opens it.
     """
 
     title: str
     heads: list[str]
     rows: list[list[str]] = field(default_factory=list)
     marked: set[int] = field(default_factory=set)
+    grey: set[int] = field(default_factory=set)
     note: str = ""
+    lead: str = ""
     words: int = 1
+    folded: bool = False
 
 
 def superb_table(found: Collection) -> Table:
-    """Return encoder × task, mean ± standard deviation over head seeds."""
+    """Return encoder × figure: mean ± standard deviation over head seeds, and under it the 95 % interval."""
     cells = found.cells()
-    metrics = [superb_task(task).metric for task, _ in cells]
-    table = Table(
-        "SUPERB tasks, test, %",
-        ["encoder", *(f"{cell_title(cell)} {metric} {ARROWS[metric]}" for cell, metric in zip(cells, metrics))],
-    )
+    table = Table("SUPERB tasks, test, %", ["encoder", *(title(*cell) for cell in cells)])
     for row in found.rows:
-        texts = [
-            _figure(row.mean(cell), row.spread(cell))
-            + ("*" if cell in row.not_best and row.mean(cell) is not None else "")
-            for cell in cells
-        ]
+        texts = [_score(row.scores.get(cell)) for cell in cells]
         table.rows.append([row.name + (" (fine-tuned)" if row.fine_tuned else ""), *texts])
-    seeds = sorted({len(values) for row in found.rows for values in row.scores.values()})
-    notes = ["± standard deviation over head seeds: the encoders were trained once."] if seeds and seeds[-1] > 1 else []
-    if any(row.not_best for row in found.rows):
+    scores = [score for row in found.rows for score in row.scores.values()]
+    notes = []
+    if any(len(score.values) > 1 for score in scores):
+        notes.append("± standard deviation over head seeds: the encoders were trained once.")
+    notes += [note for note in (interval_note(found), rates_note(found)) if note]
+    if not all(score.is_best_on_dev for score in scores):
         notes.append(f"* {NO_BEST}.")
     table.note = " ".join(notes)
     return table
 
 
-def word_error_table(tables: dict[str, WordErrors], title: str, scratch: str) -> Table | None:
+def _score(score: Score | None) -> str:
+    if score is None:
+        return ""
+    interval = "\n({:.1f}–{:.1f})".format(*score.interval) if score.interval else ""
+    return _figure(score.mean, score.spread) + ("" if score.is_best_on_dev else "*") + interval
+
+
+def word_error_table(tables: dict[str, WordErrors], heading: str, scratch: str) -> Table | None:
     """Return the paper's table 1: method × data set × language, with changes; None if empty.
 
     Changes are against scratch, and against pre-training only.
 
     Args:
         tables: test set → word errors.
-        title: of the table.
+        heading: of the table.
         scratch: a remark about the encoder without any pre-training.
     """
     keys = list(dict.fromkeys(key for split in SPLITS for key in tables[split].cells))
@@ -73,7 +83,7 @@ def word_error_table(tables: dict[str, WordErrors], title: str, scratch: str) ->
     note = (
         "WER in per cent, lower is better; changes are relative, in per cent, and positive where fewer words are wrong."
     )
-    table = Table(title, heads, note=note, words=3)
+    table = Table(heading, heads, note=note, words=3)
     if any(tables[split].scratch is not None for split in SPLITS):
         table.rows.append(
             ["scratch", scratch, ""]

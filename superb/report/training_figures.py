@@ -14,13 +14,13 @@ def dev_curves(jobs: list[dict]) -> Figure | None:
     """Draw a panel a task: a colour an encoder, a line a seed of the chosen rate, a ring on the tested checkpoint."""
     jobs = [job for job in jobs if job["chosen"] and job.get("dev_curve")]
     tasks = list(dict.fromkeys(job["task"] for job in jobs))
+    encoders = list(dict.fromkeys(job["encoder"] for job in jobs))
     if not tasks:
         return None
     rows = -(-len(tasks) // COLUMNS)
     figure, axes = pyplot.subplots(
-        rows, COLUMNS, figsize=(style.WIDTH, 2.3 * rows + 0.5), squeeze=False, layout="constrained"
+        rows, COLUMNS, figsize=(style.WIDTH, 2.3 * rows + 0.2 * len(encoders)), squeeze=False, layout="constrained"
     )
-    encoders = list(dict.fromkeys(job["encoder"] for job in jobs))
     for panel in axes.flat[len(tasks) :]:
         panel.set_axis_off()
     for task, panel in zip(tasks, axes.flat):
@@ -45,8 +45,8 @@ def dev_curves(jobs: list[dict]) -> Figure | None:
             xlabel="step",
             ylabel=f"dev {known.dev_score.rpartition('-')[2].upper()}, %\n({better} is better)",
         )
-    handles = [pyplot.Line2D([], [], **style.line(number), label=name) for number, name in enumerate(encoders)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(2, len(encoders)), handlelength=3)
+    handles = [pyplot.Line2D([], [], **style.line(number)) for number in range(len(encoders))]
+    style.legend(figure, handles, encoders, handlelength=3)
     return figure
 
 
@@ -60,7 +60,9 @@ def layer_weights(jobs: list[dict]) -> Figure | None:
         return None
     means = {name: [sum(column) / len(rows) for column in zip(*rows)] for name, rows in weights.items()}
     layers, top = max(map(len, means.values())), max(map(max, means.values()))
-    figure, axis = pyplot.subplots(figsize=(style.WIDTH, 1.2 + 0.3 * len(means)), layout="constrained")
+    figure, axis = pyplot.subplots(
+        figsize=(style.WIDTH, 1.2 + 0.15 * sum(2 + len(name) // 20 for name in means)), layout="constrained"
+    )
     axis.imshow([row + [float("nan")] * (layers - len(row)) for row in means.values()], aspect="auto", vmin=0, vmax=top)
     for y, row in enumerate(means.values()):
         for x, weight in enumerate(row):
@@ -77,7 +79,7 @@ def layer_weights(jobs: list[dict]) -> Figure | None:
         xlabel="layer (0: the input of the first block)",
         xticks=range(layers),
         yticks=range(len(means)),
-        yticklabels=list(means),
+        yticklabels=[style.wrapped(name, 20) for name in means],
     )
     axis.grid(visible=False)
     return figure
