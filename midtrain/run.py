@@ -167,7 +167,7 @@ def corpus_folder(settings: MidtrainSettings, world: "World") -> Path:
     if settings.data.root is not None:
         return Path(settings.data.root)
     if world.is_main:
-        print(f"No --data: training on the sample sentences in {built_samples() / 'must_c'} (real speech, ten minutes)")
+        print(f"No --data: training on the sample sentences in {built_samples() / 'must_c'} (real speech)")
     world.wait()
     return samples_folder() / "must_c"
 
