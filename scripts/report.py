@@ -14,10 +14,11 @@ examples:
   python scripts/report.py superb/report/paper_wer.yaml --out report                         the paper's own table
 
 RESULTS are folders of scripts/superb/run.py or the quickstart (their results.json), or YAML tables of word errors in
-the form of superb/report/paper_wer.yaml. The page has the tasks' scores, the paper's table 1 (word errors by method,
-data set and language, with the changes against scratch and against pre-training only), its figures 2 and 3, each task's
-weights of the layers, dev curves, and a place among the leaderboard's published rows. Seeds show as mean ± standard
-deviation; what was not measured stays empty.
+the form of superb/report/paper_wer.yaml. The page has the tasks' scores with their 95 % intervals, comparisons between
+encoders, scores by speaker, the worst utterances of ASR, the paper's table 1 (word errors by method, data set and
+language, with the changes against scratch and against pre-training only), its figures 2 and 3, each task's weights of
+the layers, dev curves, and a place among the leaderboard's published rows. Seeds show as mean ± standard deviation;
+what was not measured stays empty.
 """
 
 

@@ -37,18 +37,20 @@ def comparison_note(found: Collection) -> str:
 def _pair_table(heading: str, rows: list[dict]) -> Table:
     """Return a line for each figure, grey where the two are not told apart. `rows`: of results.json."""
     has_mcnemar = any(row.get("mcnemar_p") is not None for row in rows)
-    heads = ["test, %", "B is", "B − A", "p", "p Holm", *(["McNemar"] if has_mcnemar else []), "could show"]
+    heads = ["test, %", "B is", "B − A", "p Holm", "could show", "p", *(["McNemar"] if has_mcnemar else [])]
     table = Table(heading, heads, words=2)
     for number, row in enumerate(rows):
         better = "better" if is_better(row["metric"], row["difference"]) else "worse"
-        p_values = [row["p"], row["p_corrected"], *([row.get("mcnemar_p")] if has_mcnemar else [])]
+        mcnemar = row.get("mcnemar_p")
         table.rows.append(
             [
                 title(row["task"], row["split"], row["metric"]),
                 better if row["told_apart"] else "not told\napart",
                 f"{signed(row['difference'])}\n({signed(row['low'])} to {signed(row['high'])})",
-                *("" if p is None else format_p(p) for p in p_values),
+                format_p(row["p_corrected"]),
                 "" if row["smallest"] is None else f"{100 * row['smallest']:.1f}",
+                format_p(row["p"]),
+                *(["" if mcnemar is None else format_p(mcnemar)] if has_mcnemar else []),
             ]
         )
         table.grey |= set() if row["told_apart"] else {number}

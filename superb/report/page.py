@@ -24,7 +24,7 @@ SHOWN_AT = 110  # pixels of the page to an inch of a figure
 SHOWN = 3  # utterances of the worst; the reader unfolds the others
 EMPTY = {"Creator": None, "Producer": None, "CreationDate": None}  # of a PDF: equal results give equal bytes
 CAPTIONS = {
-    "scores": "Scores on test with their 95 % intervals; grey: the head seeds.",
+    "scores": "Scores on test, mean over head seeds. Whiskers: 95 % intervals; grey: the head seeds.",
     "superb_change": (
         "Relative change of each task's score, mean over head seeds: mid-trained against pre-trained only, "
         "and trained against untrained. Whiskers: the 95 % interval of the difference, as a share of the other's "

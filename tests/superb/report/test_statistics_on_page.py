@@ -8,6 +8,7 @@ import yaml
 
 from mmpt.scripts.report import main
 from mmpt.superb.report.collect import collect
+from mmpt.superb.report.comparison_tables import comparison_note, comparison_tables
 from mmpt.superb.report.score_figures import change_by_task, scores
 from mmpt.superb.report.speaker_names import speaker_names
 from mmpt.superb.report.worst_utterances import worst_utterances
@@ -76,7 +77,8 @@ def test_comparisons_have_a_verdict_and_those_not_told_apart_are_grey(run, repor
     asr = known[1]
     points = [f"{100 * asr[name]:+.1f}".replace("-", "−") for name in ("difference", "low", "high")]
     assert table[2][2] == "{}\n({} to {})".format(*points)
-    assert table[2][-1] == f"{100 * asr['smallest']:.1f}"
+    assert table[0][3:] == ["p Holm", "could show", "p"]
+    assert table[2][4] == f"{100 * asr['smallest']:.1f}"
     assert "mid is better than untrained on ASR; they cannot be told apart on KS." in report.paragraphs
 
 
@@ -131,3 +133,14 @@ def test_a_run_that_was_moved_without_its_jobs_has_whiskers_of_its_comparisons_a
     whiskers = [sum(line.get_marker() == "|" for line in axis.lines) for axis in (untrained, before)]
     assert whiskers == [2, 0]
     assert worst_utterances(found) == []
+
+
+def test_mcnemars_p_stands_beside_where_there_is_one_seed(run):
+    found = collect([run])
+    [table] = comparison_tables(found)
+    assert "McNemar" not in table.heads and "McNemar" not in comparison_note(found)
+    for one, p in zip(found.all_comparisons(), (0.25, None)):
+        one["mcnemar_p"] = p
+    [table] = comparison_tables(found)
+    assert table.heads[-1] == "McNemar" and [row[-1] for row in table.rows] == ["0.250", ""]
+    assert "McNemar" in comparison_note(found)
