@@ -58,7 +58,7 @@ def test_a_whole_run_and_the_same_again(place, capsys, few_lengths):
     assert run(place, *command, bundles=True) == 0
     printed = capsys.readouterr().out
     content = json.loads((place / "out/results.json").read_text())
-    assert "| a " in printed and "KS acc ↑" in printed and "ASR clean wer ↓" in printed and "SMOKE RUN" in printed
+    assert "| a " in printed and "KS accuracy ↑" in printed and "ASR clean WER ↓" in printed and "SMOKE RUN" in printed
     assert content["notes"][0].startswith("SMOKE RUN") and content["encoders"][0]["provenance"] == {
         "stages": [{"stage": "a"}]
     }
