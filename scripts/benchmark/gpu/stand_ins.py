@@ -12,6 +12,7 @@ UNUSED = (
     "matplotlib.pyplot",
     "sacrebleu",
     "sacrebleu.metrics",
+    "sacrebleu.significance",
     "sentencepiece",
     "soundfile",
 )
