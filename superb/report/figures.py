@@ -34,7 +34,8 @@ def average_gains(tables: dict[str, WordErrors], intervals: dict[tuple[str, str,
         what: [name for name in names if any((split, what, name) in gains for split in tables)]
         for what, names in groups.items()
     }
-    sizes = [0.35 + 0.32 * len(names) for names in groups.values()]
+    labels = {what: [style.wrapped(name, 16) for name in names] for what, names in groups.items()}
+    sizes = [0.35 + sum(0.2 + 0.14 * (1 + name.count("\n")) for name in names) for names in labels.values()]
     figure, axes = pyplot.subplots(
         3, 1, figsize=(style.WIDTH, 1 + sum(sizes)), height_ratios=sizes, sharex=True, layout="constrained"
     )
@@ -48,9 +49,10 @@ def average_gains(tables: dict[str, WordErrors], intervals: dict[tuple[str, str,
                 style.finish_bar(axis, places[name], gain, intervals.get((split, what, name)), f"{gain:.1f}")
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set(title=f"by {'data set' if what == 'data' else what}", yticks=range(len(names)))
-        axis.set(yticklabels=[style.wrapped(name, 16) for name in names], ylim=(len(names) - 0.45, -0.55))
+        axis.set(yticklabels=labels[what], ylim=(len(names) - 0.45, -0.55))
         axis.grid(axis="y", visible=False)
         axis.margins(x=0.15)
+        axis.locator_params(axis="x", nbins=6)
     low, high = axes[0].get_xlim()
     axes[0].set_xlim(min(low, -1), max(high, 1))  # no gain at all is drawn as none
     axes[2].set_xlabel("relative WER gain of mid-training, %")

@@ -3,18 +3,21 @@
 from collections.abc import Iterable
 
 from mmpt.superb.report.collect import Collection
+from mmpt.superb.statistics.metrics import PRIMARY
 from mmpt.superb.statistics.wording import listed, numbers
 
 
 def interval_note(found: Collection) -> str:
-    """Return how the intervals were found, task by task; empty if there are none."""
-    methods = {
-        (score.method, task.upper()): None
-        for row in found.rows
-        for (task, _, _), score in row.scores.items()
-        if score.interval
-    }
-    texts = [f"{listed(names)}: {method}" for method, names in _grouped(methods)]
+    """Return how the intervals of the figures that comparisons count were found; empty if there are none."""
+    methods: dict[str, dict[str, None]] = {}
+    for row in found.rows:
+        for (task, split, metric), score in row.scores.items():
+            if score.interval and metric == PRIMARY[task]:
+                of_split = "" if split == "test" else f" {split.removeprefix('test-')}"
+                methods.setdefault(f"{task.upper()}{of_split}", {})[score.method] = None
+    texts = [
+        f"{listed(names)}: {how}" for how, names in _grouped((" or ".join(how), test) for test, how in methods.items())
+    ]
     return f"In brackets: 95 % interval ({'; '.join(texts)})." if texts else ""
 
 
