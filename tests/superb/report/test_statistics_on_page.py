@@ -62,7 +62,7 @@ def test_each_score_carries_its_interval_and_characters_stand_beside_words(run, 
             figure = entry[metric]
             mean, std, low, high = figure["mean"], figure["std"], figure["interval"]["low"], figure["interval"]["high"]
             assert cell == f"{100 * mean:.1f} ± {100 * std:.1f}\n({100 * low:.1f}–{100 * high:.1f})"
-    assert any("KS and ASR: bootstrap over 12 clusters and 2 head seeds" in text for text in report.paragraphs)
+    assert any("KS and ASR clean: bootstrap over 12 clusters and 2 head seeds" in text for text in report.paragraphs)
     assert any("0.1 for all encoders, not chosen on dev" in text for text in report.paragraphs)
 
 
