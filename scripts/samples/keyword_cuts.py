@@ -16,7 +16,8 @@ from mmpt.scripts.samples.recordings import Store, write_sound
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 
-# The recogniser's times start early. Chosen on dev among the three that the pack's README tries.
+# The recogniser's times start early. Starts from -0.06 to 0.12 s, ends to 0.10 s, and a low-pass at 4 kHz for all words
+# made no difference on dev beyond its noise.
 AFTER_START_S = 0.06
 AFTER_END_S = 0.06
 FADE_SAMPLES = 160
