@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+END = "</s>"
+
 
 def characters(words: Sequence[str]) -> list[str]:
-    """Return the labels of a text: its characters in upper case, and "|" after each word."""
-    return [*"|".join(words).upper(), "|"]
+    """Return the labels of a text: its characters in upper case, "|" after each word, and S3PRL's end symbol."""
+    return [*"|".join(words).upper(), "|", END]
 
 
 def states_needed(labels: Sequence[str]) -> int:
