@@ -1,6 +1,6 @@
 """How much shared memory (/dev/shm) the workers of stage 1 need for the batches that they make ahead. Imports no torch.
 
-Where there is too little, a worker is killed in the middle of a run (bus error). Containers often have 64 MB.
+With too little of it, a worker is killed in the middle of a run (bus error). Containers often have 64 MB.
 """
 
 import shutil

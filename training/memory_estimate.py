@@ -169,7 +169,7 @@ def saved_by_blocks(blocks: list[nn.Module], live: LiveBytes) -> Iterator[list[t
 
 @contextmanager
 def autocast_of_gpus(bfloat16: bool) -> Iterator[None]:
-    """Autocast as on a GPU; torch.autocast refuses where there is none."""
+    """Autocast as on a GPU; torch.autocast refuses without one."""
     before = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
     torch.set_autocast_enabled("cuda", bfloat16)
     torch.set_autocast_dtype("cuda", torch.bfloat16)

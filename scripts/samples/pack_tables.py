@@ -13,6 +13,7 @@ GAMES = ("queen", "bass", "drascula")
 GAME_LANGUAGES = ("de", "fr", "it", "es", "pt")  # of the lines' translations
 WORD_TIMES = f"{FOLDER}/word_times.tsv"
 INTENTS, WORDS = f"{FOLDER}/commands/intents.tsv", f"{FOLDER}/commands/words.tsv"
+SLOTS = ("action", "object", "location")
 SOUNDS = f"{FOLDER}/sounds/sounds.tsv"
 # Tables of lines: game, language that is spoken, path in samples/.
 LINES = (
@@ -41,7 +42,7 @@ def read_packs(samples: Path) -> list[Recording]:
         InputError: a table is missing or damaged.
     """
     lines = [line for game, language, path in LINES for line in read_lines(samples / path, game, language)]
-    return [*lines, *read_intents(samples), *read_words(samples), *read_sounds(samples)]
+    return [*lines, *read_commands(samples, "intent"), *read_commands(samples, "word"), *read_sounds(samples)]
 
 
 def read_lines(table: Path, game: str, language: str) -> list[Recording]:
@@ -68,40 +69,23 @@ def translations(row: dict[str, str]) -> dict[str, str]:
     return {name: row[f"text_{name}"] for name in GAME_LANGUAGES if row[f"text_{name}"].strip()}
 
 
-def read_intents(samples: Path) -> list[Recording]:
-    """Return the synthetic commands with an intent."""
-    columns = ("id", "voice", "text", "action", "object", "location")
+def read_commands(samples: Path, kind: str) -> list[Recording]:
+    """Return the synthetic commands with an intent, or the synthetic single words. `kind`: intent or word."""
+    table, own = (INTENTS, ("text", *SLOTS)) if kind == "intent" else (WORDS, ("word",))
     return [
         Recording(
             source=source_of("commands", row["id"]),
-            kind="intent",
+            kind=kind,
             clip=row["id"],
             speaker=row["voice"],
             language="en",
-            text=row["text"],
-            split=known(split.of_voice, samples / INTENTS, row["voice"]),
+            text=row["text" if kind == "intent" else "word"],
+            split=known(split.of_voice, samples / table, row["voice"]),
             sex=row["voice"][1].upper(),
-            intent=(row["action"], row["object"], row["location"]),
+            word=row.get("word", ""),
+            intent=(row.get(SLOTS[0], ""), row.get(SLOTS[1], ""), row.get(SLOTS[2], "")),
         )
-        for row in read_table(samples / INTENTS, columns)
-    ]
-
-
-def read_words(samples: Path) -> list[Recording]:
-    """Return the synthetic single words."""
-    return [
-        Recording(
-            source=source_of("commands", row["id"]),
-            kind="word",
-            clip=row["id"],
-            speaker=row["voice"],
-            language="en",
-            text=row["word"],
-            split=known(split.of_voice, samples / WORDS, row["voice"]),
-            sex=row["voice"][1].upper(),
-            word=row["word"],
-        )
-        for row in read_table(samples / WORDS, ("id", "voice", "word"))
+        for row in read_table(samples / table, ("id", "voice", *own))
     ]
 
 

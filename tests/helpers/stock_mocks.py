@@ -12,7 +12,7 @@ WORDS = {"HELLO": "HH AH0 L OW1", "WORLD": "W ER1 L D", "A": "AH0"}
 
 
 def noise(file: Path, seconds: float = 0.5) -> None:
-    """Write a recording of noise whose samples hang on its name alone."""
+    """Write a recording of noise whose samples depend on its name alone."""
     file.parent.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(sum(map(ord, file.name)))
     soundfile.write(file, generator.normal(0, 0.1, int(seconds * RATE)).astype(np.float32), RATE)

@@ -7,7 +7,7 @@ from mmpt.upstream.mmpt_av.linear import linear
 from mmpt.upstream.operations import operation_counter
 
 
-@pytest.mark.parametrize("rows", [3, 4000])  # PyTorch's own product, and oneDNN's where there is one
+@pytest.mark.parametrize("rows", [3, 4000])  # PyTorch's own product, and oneDNN's if available
 @pytest.mark.parametrize("grad", [False, True])
 def test_a_linear_layer_has_two_operations_a_weight_and_row(rows, grad):
     x, weight = torch.randn(rows, 64, requires_grad=grad), torch.randn(32, 64, requires_grad=grad)

@@ -73,7 +73,7 @@ def noise_task(
 
 
 def clip_batches(task: NoiseTask, size: int, number: int) -> list[Batch]:
-    """Return so many different batches of the first clips, in pinned memory where there is a GPU."""
+    """Return so many different batches of the first clips, in pinned memory if a GPU is available."""
     cores = torch.get_num_threads()
     torch.set_num_threads(1)  # of each thread here
     with ThreadPoolExecutor(cores) as threads:

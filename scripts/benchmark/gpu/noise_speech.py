@@ -57,7 +57,7 @@ def speech_task(settings: MidtrainSettings, folder: Path) -> TranslationTask:
 
 
 def speech_batches(task: TranslationTask, number: int) -> list[Batch]:
-    """Return an epoch's first batches of full size, in pinned memory where there is a GPU."""
+    """Return an epoch's first batches of full size, in pinned memory if a GPU is available."""
     enough = 0.9 * task.settings.data.batch_frames  # what an epoch leaves over makes a smaller batch
     with patch.object(batches, "read_wav", lambda segment: 0.1 * torch.randn(segment.samples)):
         return list(islice((batch for batch in task.batches(0, 0) if batch.frames >= enough), number))

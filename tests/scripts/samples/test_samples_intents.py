@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmpt.scripts.samples import fluent_commands, size, split, texts
-from mmpt.scripts.samples.pack_tables import read_intents
+from mmpt.scripts.samples.pack_tables import read_commands
 from mmpt.scripts.samples.provenance import read_provenance
 from mmpt.scripts.samples.tables import Recording
 from mmpt.upstream.repository import REPOSITORY
@@ -23,7 +23,7 @@ MAIN, UNSEEN = "fluent_speech_commands_dataset", "unseen_phrases/fluent_speech_c
 
 @cache
 def intents() -> list[Recording]:
-    return texts.drop_repeated_texts(read_intents(SAMPLES)).recordings
+    return texts.drop_repeated_texts(read_commands(SAMPLES, "intent")).recordings
 
 
 def rows_of(root: Path, corpus: str, name: str) -> list[dict[str, str]]:
@@ -52,7 +52,7 @@ def check_tables(root: Path) -> None:
 
 
 def test_one_phrase_of_each_intent_is_held_out():
-    everything = read_intents(SAMPLES)
+    everything = read_commands(SAMPLES, "intent")
     phrases = defaultdict(set)
     for item in everything:
         phrases[item.intent].add(item.text)
@@ -70,7 +70,7 @@ def line(kind: str, side: str, text: str) -> Recording:
 
 
 def test_an_unseen_phrase_is_dropped_wherever_it_would_train():
-    everything = read_intents(SAMPLES)
+    everything = read_commands(SAMPLES, "intent")
     phrase = min(texts.unseen_phrases(everything))
     others = [line("queen", "train", phrase.upper()), line("queen", "dev", phrase), line("bass", "test", phrase)]
     seen = min({item.text for item in everything} - texts.unseen_phrases(everything))
@@ -109,8 +109,8 @@ class TestBuilt:
 
     def test_no_stage_trains_on_an_unseen_phrase(self, built_samples):
         """Neither the clips of this corpus nor those of any other that train hold one, whoever says it."""
-        unseen = texts.unseen_phrases(read_intents(SAMPLES))
-        held_out = {item.source for item in read_intents(SAMPLES) if item.text in unseen}
+        unseen = texts.unseen_phrases(read_commands(SAMPLES, "intent"))
+        held_out = {item.source for item in read_commands(SAMPLES, "intent") if item.text in unseen}
         for row in read_provenance(built_samples):
             assert row.split == "test" or not held_out & set(row.source_clips), row.file
 
