@@ -62,22 +62,42 @@ def test_asr_with_both_decoders_and_texts_that_are_empty(tmp_path):
     assert items["cer"].clusters == ("1", "1", "3", "x")
 
 
-def test_speakers_by_published_names(tmp_path):
+def test_speakers_by_published_names():
     names = ["1089-134686-0000", "1089-134691-0012", "no-number"]
     assert speakers.of_librispeech(names) == ["1089", "1089", "no-number"]
-    clips = ["yes-0a2b400e_nohash_1.wav", "_unknown_-bed_0a2b400e_nohash_0.wav", "_silence_-12.wav", "up-mine.wav"]
-    assert speakers.of_speech_commands(clips) == ["0a2b400e", "0a2b400e", "_silence_-12.wav", "up-mine.wav"]
-    assert speakers.of_fluent_commands(["a", "b"], {}, "test") == ["a", "b"]
+    clips = {
+        "yes-0a2b400e_nohash_1.wav": "0a2b400e",
+        "_unknown_-bed_0a2b400e_nohash_0.wav": "0a2b400e",
+        "up-anna_b-2_nohash_0.wav": "anna_b-2",
+        "up-b-2_nohash_0.wav": "b-2",
+        "_silence_-12.wav": "_silence_-12.wav",
+        "up-mine.wav": "up-mine.wav",
+    }
+    assert speakers.of_speech_commands(list(clips)) == list(clips.values())
+
+
+def test_speakers_of_commands_are_in_the_table(tmp_path):
+    config = {"downstream_expert": {"datarc": {"file_path": str(tmp_path)}}}
+    with pytest.raises(InputError, match="test_data.csv: not there"):
+        speakers.of_fluent_commands(["a"], config, "test")
     (tmp_path / "data").mkdir()
     rows = ["0,wavs/speakers/p/a.wav,p", "1,wavs/speakers/q/b.wav,q", "2,x/c.wav,x", "3,y/c.wav,y"]
     (tmp_path / "data/test_data.csv").write_text("\n".join([",path,speakerId", *rows]) + "\n")
-    config = {"downstream_expert": {"datarc": {"file_path": str(tmp_path)}}}
     assert speakers.of_fluent_commands(["b", "a", "c", "d"], config, "test") == ["q", "p", "c", "d"]
-    turns = [("r", "m"), ("r", "a"), ("r", "m"), ("t", "61-70968-0000"), ("t", "7-1-0003")]
-    lines = [f"SPEAKER {name} 1 0.0 1.0 <NA> <NA> {speaker} <NA>\n" for name, speaker in turns]
-    (tmp_path / "rttm").write_text("".join(lines))
+
+
+def test_speakers_of_mixtures_are_in_kaldis_tables(tmp_path):
     config = {"downstream_expert": {"loaderrc": {"test_dir": str(tmp_path)}}}
-    assert speakers.of_mixtures(["t", "r", "other"], config) == ["61+7", "a+m", "other"]
+    for name in ("wav.scp", "reco2dur"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "segments").write_text("u1 r 0 1\nu2 r 1 2\nu3 r 2 3\nu4 t 0 1\nu5 t 1 2\n")
+    with pytest.raises(InputError, match="utt2spk: not there"):
+        speakers.of_mixtures(["r"], config)
+    (tmp_path / "utt2spk").write_text("u1 m\nu2 a+b\nu3 m\nu4 61-70968-0000\n")
+    with pytest.raises(InputError, match="utt2spk: u5 of segments"):
+        speakers.of_mixtures(["r"], config)
+    (tmp_path / "utt2spk").write_text("u1 m\nu2 a+b\nu3 m\nu4 61-70968-0000\nu5 7-1-0003\n")
+    assert speakers.of_mixtures(["t", "r", "other"], config) == ["61+7", "a-b+m", "other"]
 
 
 def test_seeds_are_put_in_one_order():
