@@ -7,7 +7,7 @@ from mmpt.upstream.files import write_text
 NOTES = """\
 These figures are of a tiny encoder and minutes of training, on real speech of roles that no stage has heard. They show
 what each stage does here, and nothing about the paper. All encoders had the same settings (downstream_configs/quick:
-fewer steps, smaller batches and a narrower ASR head than the board's protocol) and the same learning rates to choose
+fewer steps, smaller batches and a smaller ASR head than the board's protocol) and the same learning rates to choose
 from on dev, so the columns compare with one another and with nothing published. The baseline is the untrained encoder:
 FBANK is low in KS because S3PRL normalises it over each utterance, so that the mean over time that KS pools is zero,
 whatever was said. The encoders were trained once each: other seeds of stages 1 and 2 would move the figures, too.
