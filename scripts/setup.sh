@@ -1,29 +1,34 @@
 #!/usr/bin/env bash
-# Sets up the environment that every other script uses: .venv with the reference stack, or with --floor .venv-floor with
-# the oldest one that setup.cfg allows. Does nothing if it is set up already and no requirement has changed.
-#   bash scripts/setup.sh [--floor]        PYTHON=python3.12 bash scripts/setup.sh
+# Sets up the environment that every other script uses: .venv with the reference stack, with --floor .venv-floor with the
+# oldest one that setup.cfg allows, or with --newest .venv-newest with the newest one, on Python 3.13 if there is one.
+# Does nothing if it is set up already and no requirement has changed.
+#   bash scripts/setup.sh [--floor | --newest]        PYTHON=python3.12 bash scripts/setup.sh
 set -euo pipefail
 unset CDPATH PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET  # of other projects
 unset PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX  # importing torch without byte code takes twice as long
 cd "$(dirname "$0")/.."
 
+pythons="python3 python3.13 python3.12 python3.11 python3.10"
 case "${1:-}" in
     "") venv=.venv stack=reference extras=all ;;
     --floor) venv=.venv-floor stack=floor extras=training,superb,test ;;
-    *) echo "usage: bash scripts/setup.sh [--floor]" >&2; exit 2 ;;
+    --newest) venv=.venv-newest stack=newest extras=training,superb,test
+        pyenv=$(pyenv root 2>/dev/null || true)  # it puts one version at a time on the path
+        pythons="python3.13 $(ls -d "$pyenv"/versions/3.13*/bin/python 2>/dev/null || true) $pythons" ;;
+    *) echo "usage: bash scripts/setup.sh [--floor | --newest]" >&2; exit 2 ;;
 esac
 if [ -e "$venv" ] && [ ! -e "$venv/made-by-setup" ]; then
     echo "error: $PWD/$venv exists but was not made by this script; move it away" >&2; exit 2
 fi
 
-# PYTHON, else the one that made the environment, else the first on the path.
-supported='import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+# PYTHON, else the one that made the environment, else the first of `pythons`. 3.14 has not been tried.
+supported='import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))'
 python=""
-for candidate in ${PYTHON:-"$venv/bin/python" python3 python3.12 python3.11 python3.10}; do
+for candidate in ${PYTHON:-"$venv/bin/python" $pythons}; do
     if command -v "$candidate" >/dev/null && "$candidate" -c "$supported" 2>/dev/null; then python=$candidate; break; fi
 done
 if [ -z "$python" ]; then
-    echo "error: ${PYTHON:-no python3 here} is not a Python 3.10, 3.11 or 3.12 with venv" \
+    echo "error: ${PYTHON:-no python3 here} is not a Python from 3.10 to 3.14 with venv" \
         "(Debian, Ubuntu: apt install python3-venv); PYTHON=... names one" >&2
     exit 2
 fi

@@ -62,8 +62,8 @@ def load() -> None:
 def gpus_unseen(gpus: int) -> Iterator[None]:
     """Answer how many GPUs there are without asking CUDA's driver, which works in no fork once it has been asked.
 
-    Some libraries ask when they are imported: s3prl/upstream/log_stft/expert.py:25, and catalyst for KS. They get the
-    answer that they would get in a job's own process. `gpus`: of each job, 0 or 1.
+    S3PRL asks as it is imported (s3prl/upstream/log_stft/expert.py:25). It gets the answer that it would get in a
+    job's own process. `gpus`: of each job, 0 or 1.
     """
     answers: dict[str, Callable[[], int]] = {"is_available": lambda: gpus > 0, "device_count": lambda: gpus}
     real = {name: getattr(torch.cuda, name) for name in answers}

@@ -20,7 +20,7 @@ DISTRIBUTIONS = {
 # Modules that bring another distribution into use.
 THROUGH = {"torch.utils.tensorboard": "tensorboard"}
 # S3PRL imports them on the way to its five tasks, and does not require them.
-FOR_S3PRL = {"catalyst", "editdistance", "joblib", "pandas", "tensorboardx"}
+FOR_S3PRL = {"joblib", "pandas", "tensorboardx"}
 NOT_IMPORTED = {"torchaudio"}  # S3PRL's tasks read sound with it
 
 

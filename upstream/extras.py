@@ -24,6 +24,7 @@ EXTRAS = {
     "superb/submission": "bundle",
     "training": "training",
     "upstream/s3prl_runner": "superb",
+    "upstream/transformers_encoder": "superb",
 }
 NEUTRAL = ("scripts/cli.py", "upstream")  # call others, or need torch alone
 

@@ -11,11 +11,9 @@ import numpy as np
 
 from mmpt.superb.data_checks.findings import count_and_name
 from mmpt.superb.scoring.files import decode, read_h5, read_shift
+from mmpt.superb.submission.libmagic import type_and_encoding
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
-
-import pylibmagic  # noqa: F401  # isort: skip  (brings libmagic, which python-magic looks for when imported)
-import magic  # isort: skip
 
 TYPES = {"ic": ("text/plain", "text/csv", "application/csv")}  # of other tasks text/plain alone
 ENCODINGS = ("us-ascii", "utf-8")
@@ -25,8 +23,8 @@ def check_type(task: str, name: str, content: bytes) -> list[str]:
     """Check the type that libmagic, which the server asks, gives the file."""
     if not content:
         return [f"{name}: is empty"]
-    wanted, found = TYPES.get(task, ("text/plain",)), magic.from_buffer(content, mime=True)
-    encoding = magic.Magic(mime_encoding=True).from_buffer(content)
+    wanted = TYPES.get(task, ("text/plain",))
+    found, encoding = type_and_encoding(content)
     wrong = []
     if found not in wanted:
         wrong.append(f"{name}: libmagic calls it {found}, and the server takes {' or '.join(wanted)} alone")

@@ -21,6 +21,7 @@ from .errors import CheckpointError
 
 FORMAT = "mmpt_av"
 VERSION = 1
+VARIABLE = "MMPT_AV_CKPT"  # of the environment: the checkpoint where none is named
 KEYS = {"format", "version", "config", "state_dict", "provenance"}
 
 
@@ -90,7 +91,23 @@ def save_encoder(encoder: Encoder, path: str | os.PathLike[str], provenance: dic
     write_atomically(content, path)
 
 
+def named_checkpoint(path: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
+    """Return the path, or without one what `$MMPT_AV_CKPT` holds.
+
+    Raises:
+        CheckpointError: neither names a checkpoint.
+    """
+    found = path or os.environ.get(VARIABLE)
+    if not found:
+        raise CheckpointError(f"${VARIABLE}", "is not set, and no path of an encoder checkpoint is given")
+    return found
+
+
 def load_encoder(path: str | os.PathLike[str]) -> Encoder:
+    """Load an encoder from its checkpoint, in evaluation mode, with the file's `provenance` as an attribute.
+
+    Raises:
+| os.PathLike[str]) -> Encoder:
     """Load an encoder from its checkpoint, in evaluation mode, with the file's `provenance` as an attribute.
 
     Raises:

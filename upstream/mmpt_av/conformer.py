@@ -91,6 +91,7 @@ class FrameBatchNorm(nn.BatchNorm1d):
     A lone frame has no variance: the running statistics normalise it. With `synchronised`, which DDP training sets,
     the statistics are those of all ranks' frames, on any device; PyTorch's own synchronisation is for CUDA only.
     Without `tracked` (see Encoder.untracked), a pass in training leaves the running statistics alone.
+    Weights that need no gradient are frozen, and the statistics with them, in training as in evaluation.
     """
 
     synchronised = False
@@ -102,13 +103,19 @@ class FrameBatchNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (total, C); return the same shape."""
+        if self.training and not self.weight.requires_grad:
+            return self.normalise_as_in_evaluation(x)
         if self.training and self.synchronised:
             return self.normalise_over_ranks(x)
         if self.training and x.shape[0] == 1:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+            return self.normalise_as_in_evaluation(x)
         if self.training and not self.tracked:
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
         return super().forward(x)
+
+    def normalise_as_in_evaluation(self, x: Tensor) -> Tensor:
+        """Normalise (total, C) by the running statistics, and leave them alone."""
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
     def normalise_over_ranks(self, x: Tensor) -> Tensor:
         """Normalise (total, C) by all ranks' frames, as a single process would.

@@ -144,13 +144,14 @@ class Encoder(nn.Module):
             The input of the first block, packed (total states, C), and the places of the utterances in it.
         """
         packing = frames.shrunk(4)
+        dtype = self.linear.weight.dtype
         # Full precision on a processor: this is a twentieth of the work, and bfloat16 would double all states' error.
         with torch.autocast("cpu", enabled=False):
-            x = self.subsampler(feats, frames, packing) * math.sqrt(self.config.d_model)
+            x = self.subsampler(feats.to(dtype), frames, packing) * math.sqrt(self.config.d_model)
             positions = sinusoids(packing.longest, self.config.d_model, feats.device)
             x = x + positions.index_select(0, packing.place(torch.zeros_like(packing.counts)))
-            x = self.dropout(self.linear(x))
-        return x.to(self.linear.weight.dtype), packing  # with autocast, too, the blocks add to it in full precision
+            x = self.dropout(self.linear(x.to(dtype)))
+        return x.to(dtype), packing  # with autocast, too, the blocks add to it in full precision
 
     def encode_packed(self, x: Tensor, packing: Packing) -> Tensor:
         """Run the blocks over embedded states (total, C); return the last block's output, packed.

@@ -144,8 +144,10 @@ def _padded(items: list[Tensor], device: torch.device) -> list[Tensor]:
     return list(batch.to(device).float())  # half precision travels to a GPU in half the time
 
 
-def read_options(model_config: str | os.PathLike[str] | None) -> dict[str, Any]:
-    """Read the options from the YAML file of `-g`; none for None.
+def read_options(
+    model_config: str | os.PathLike[str] | None, known: tuple[str, ...] = OPTIONS
+) -> dict[str, Any]:
+    """Read options with these names from the YAML file of `-g`; none for None.
 
     Raises:
         CheckpointError: the file cannot be read, or has an unknown key.
@@ -160,10 +162,10 @@ def read_options(model_config: str | os.PathLike[str] | None) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(model_config, f"cannot be read as YAML: {reason}") from None
     if not isinstance(options, dict):
-        raise CheckpointError(model_config, f"must hold lines 'key: value' with any of {', '.join(OPTIONS)}")
+        raise CheckpointError(model_config, f"must hold lines 'key: value' with any of {', '.join(known)}")
     for key in options:
-        if key not in OPTIONS:
-            raise CheckpointError(model_config, f"unknown key {key!r}; {did_you_mean(key, OPTIONS)}")
+        if key not in known:
+            raise CheckpointError(model_config, f"unknown key {key!r}; {did_you_mean(key, known)}")
     if isinstance(options.get("cache_dir"), str):
         options["cache_dir"] = str(Path(model_config).absolute().parent / Path(options["cache_dir"]).expanduser())
     return options

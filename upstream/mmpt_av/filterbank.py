@@ -4,6 +4,8 @@ All three stages share it. The energies are Kaldi's (25 ms Povey window, 10 ms h
 dither), as `torchaudio.compliance.kaldi.fbank` computes them, but for a whole batch at once and without torchaudio.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,6 +22,7 @@ VARIANCE_FLOOR = 1e-10
 CHUNK_FRAMES = 8192
 GPU_CHUNK_FRAMES = 65_536  # a GPU has the memory, and starting a kernel costs it more
 GPU_STEP_FRAMES = 4096  # the frames of a batch on a GPU are padded to a multiple of it
+HALF = (torch.float16, torch.bfloat16)
 
 
 def mel_banks(n_mels: int) -> Tensor:
@@ -67,6 +70,19 @@ class Filterbank(nn.Module):
         self.register_buffer("mel", mel_banks(n_mels).T.contiguous(), persistent=False)
         self.register_buffer("mean", None if mean is None else torch.tensor(mean), persistent=False)
         self.register_buffer("std", None if std is None else torch.tensor(std), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Filterbank":
+        """Move or convert the constants, as in any module, but never to half precision.
+
+        It would cost the log energies 3 digits, and the FFT does not know it.
+        """
+        exact = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, before in exact.items():
+            after = self._buffers[name]
+            if before is not None and after is not None and after.dtype in HALF:
+                self._buffers[name] = before.to(after.device)
+        return self
 
     def forward(self, wavs: list[Tensor]) -> tuple[Tensor, list[int]]:
         """Compute the features of a batch, padded.

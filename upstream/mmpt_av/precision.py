@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 
 @contextmanager
@@ -22,3 +23,10 @@ def computing_in(precision: str, device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
+
+
+def products_dtype(module: nn.Module, device: torch.device) -> torch.dtype:
+    """Return the dtype that a module's matrix products have: autocast's, or else that of its weights."""
+    if torch.is_autocast_enabled(device.type):
+        return torch.get_autocast_dtype(device.type)
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)

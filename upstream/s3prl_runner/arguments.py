@@ -17,6 +17,9 @@ examples:
   %(prog)s -u mmpt_av -d ks                          keyword spotting on the built samples, newest encoder of runs/
   %(prog)s -u mmpt_av -d asr -k runs/clr/encoder.pt --data-root /data
   %(prog)s -u fbank -d ic -n ic_fbank -o "config.optimizer.lr=1e-3,,config.runner.total_steps=500"
+  %(prog)s -u hf:/models/wavlm-base -d ks            an encoder of transformers: a folder, or an id of its hub
+  %(prog)s -u wav2vec2_url:https://host/small.pt -d ks
+  %(prog)s -u my_experts/good:weights.pt -d ks        my_experts/good/expert.py, an upstream of your own
   %(prog)s -m evaluate -e result/downstream/ic_fbank  the experiment's best checkpoint on the test split
   %(prog)s -m evaluate -e result/downstream/asr_fbank/dev-clean-best.ckpt -t test-other
   %(prog)s -e result/downstream/ic_fbank              resume an interrupted training
@@ -55,7 +58,13 @@ def _destination(names: tuple[str, ...]) -> str:
 _STOCK_FLAGS: dict[str, list[_Flag]] = {
     "what to run": [
         _flag("-m", "--mode", choices=["train", "evaluate", "inference"], help="default: train"),
-        _flag("-u", "--upstream", help="mmpt_av, or an upstream of S3PRL: fbank, hubert, wavlm_large, ..."),
+        _flag(
+            "-u",
+            "--upstream",
+            metavar="UPSTREAM[:CKPT[:CONFIG]]",
+            help="mmpt_av; hf, any speech encoder of transformers; an upstream of S3PRL: fbank, hubert, wavlm_large, "
+            "...; or a folder with an expert.py of your own, written with a slash",
+        ),
         _flag("-d", "--downstream", help="ks, ic, pr, sd, asr, or S3PRL's name of a task"),
         _flag("-t", "--evaluate_split", help="split to evaluate; default: test (asr: test-clean)"),
         _flag(
@@ -70,13 +79,15 @@ _STOCK_FLAGS: dict[str, list[_Flag]] = {
         _flag(
             "-k",
             "--upstream_ckpt",
-            help="checkpoint; default for mmpt_av: $MMPT_AV_CKPT, else the newest runs/**/encoder.pt",
+            help="checkpoint, in place of the one in -u; default for mmpt_av: $MMPT_AV_CKPT, else the newest "
+            "runs/**/encoder.pt; for a folder its model.pt, if it has one",
         ),
         _flag(
             "-g",
             "--upstream_model_config",
-            help="configuration file of the upstream; for mmpt_av a YAML file with any of frame_hop (640 or 320 "
-            "samples under a state), precision (float32 or bfloat16), cache_dir, cache_dtype, cache_limit_gb",
+            help="configuration file of the upstream, in place of the one in -u; for mmpt_av a YAML file with any of "
+            "frame_hop (640 or 320 samples under a state), precision (float32 or bfloat16), cache_dir, cache_dtype, "
+            "cache_limit_gb",
         ),
         _flag("-f", "--upstream_trainable", action="store_true", help="fine-tune the encoder; default: frozen"),
         _flag("-s", "--upstream_feature_selection", help="which of the upstream's features; default: hidden_states"),
@@ -127,12 +138,12 @@ _OUR_FLAGS: dict[str, list[_Flag]] = {
             "Not comparable with the board",
         ),
     ],
-    "states kept on disk (mmpt_av, frozen)": [
+    "states kept on disk (frozen encoders)": [
         _flag(
             "--cache",
             metavar="DIR",
             help="keep the encoder's states in DIR, and read them when the same sound comes again: in the next epoch, "
-            "task or run",
+            "task or run. Of other encoders than mmpt_av, an utterance is then encoded alone, not in its batch",
         ),
         _flag("--cache-dtype", choices=["float16", "float32"], help="dtype of the kept states; default: float16"),
         _flag("--cache-limit", metavar="GB", type=float, help="size at which DIR stops growing; default: 100"),

@@ -18,7 +18,7 @@ import yaml
 
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.nearest import did_you_mean
-from mmpt.upstream.s3prl_runner.tasks import TASKS
+from mmpt.upstream.s3prl_runner.tasks import OTHER_TASKS, TASKS
 
 PLACEHOLDER = "/path/to/"
 VOCABULARY = "vocabulary"
@@ -28,8 +28,22 @@ CORPORA = (
     "fluent_speech_commands_dataset",
     "LibriSpeech",
     "diarization",
+    "VoxCeleb1",
+    "IEMOCAP",
+    "SNIPS",
+    "quesst14Database",
+    "Libri2Mix",
+    "voicebank",
 )
 SAMPLES_LEXICON = "lexicon/samples-lexicon.txt"
+# Files that lie in the corpus's own folder, and come from elsewhere.
+ORIGINS = {
+    "len_for_bucket": "write it with: python scripts/prepare/librispeech_lengths.py --root {folder}",
+    "meta_data": "write it with: python scripts/prepare/iemocap_sessions.py --root {folder}",
+    "iden_split.txt": "take it from VoxCeleb's site: https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/iden_split.txt "
+    "(S3PRL's git tree has it as veri_test_class.txt)",
+    "voxceleb1_test_v2.txt": "take it from https://www.openslr.org/resources/49/voxceleb1_test_v2.txt",
+}
 BUILT = "built.json"  # in a folder of built samples: scripts/samples/build_manifest.py
 
 
@@ -136,14 +150,15 @@ def fill(found: dict[str, object], source: DataSource | None) -> dict[str, objec
 def _from_file(file: Path, task: str) -> DataSource:
     """Read the entries of data.yaml that concern the task; there may be none."""
     entries = read_yaml(file)
-    known = ["root", *(item.name for item in TASKS), *(item.downstream for item in TASKS), *CORPORA]
+    tasks = (*TASKS, *OTHER_TASKS)
+    known = ["root", *(item.name for item in tasks), *(item.downstream for item in tasks), *CORPORA]
     for key, item in entries.items():
         if key not in known:
             raise InputError(f"{file}: unknown key '{key}'; {did_you_mean(key, known)}")
         if not isinstance(item, str) or not (file.parent / Path(item).expanduser()).is_dir():
             raise InputError(f"{file}: {key}: no such folder: {item}")
     paths = {key: (file.parent / Path(item).expanduser()).absolute() for key, item in entries.items()}
-    names = next(((item.name, item.downstream) for item in TASKS if item.name == task), (task, task))
+    names = next(((item.name, item.downstream) for item in tasks if item.name == task), (task, task))
     root = next((paths[name] for name in names if name in paths), paths.get("root"))
     folders = {name: path for name, path in paths.items() if name in CORPORA}
     return DataSource("data.yaml", root, folders)
@@ -168,10 +183,8 @@ def _existing(text: object, source: DataSource | None) -> Path:
     path = source.folder(corpus) / text[len(PLACEHOLDER) + len(corpus) :].lstrip("/")
     if path.exists():
         return path
-    if path.name == "len_for_bucket" and path.parent.is_dir():
-        raise InputError(
-            f"{path}: not found; write it with: python scripts/prepare/librispeech_lengths.py --root {path.parent}"
-        )
+    if path.name in ORIGINS and path.parent.is_dir():
+        raise InputError(f"{path}: not found; {ORIGINS[path.name].format(folder=path.parent)}")
     if path.parent.name == "lexicon" and path.parent.parent.is_dir():
         raise InputError(
             f"{path}: not found; take it from S3PRL's git tree, s3prl/downstream/ctc/lexicon/ (no package has it)"

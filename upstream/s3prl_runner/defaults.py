@@ -17,6 +17,7 @@ from mmpt.upstream.s3prl_runner.experiment_names import fill_name
 from mmpt.upstream.s3prl_runner.plan import Plan, Surroundings
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 from mmpt.upstream.s3prl_runner.resuming import fill_auto_resume, fill_from_checkpoint
+from mmpt.upstream.s3prl_runner.upstream_argument import fill_upstream
 
 __all__ = ["Plan", "Surroundings", "fill"]
 
@@ -38,6 +39,8 @@ def fill(given: dict[str, Any], world: Surroundings) -> Plan:
     values.setdefault("mode", "train")
     if "LOCAL_RANK" in world.environment:  # torchrun sets it; S3PRL knows the flag alone
         values.setdefault("local_rank", int(world.environment["LOCAL_RANK"]))
+    if "past_exp" not in values:  # -e restores the encoder
+        fill_upstream(plan, world)
     fill_auto_resume(plan, world)
     if "past_exp" in values:
         fill_from_checkpoint(plan, data_root, world)
@@ -59,10 +62,12 @@ def fill(given: dict[str, Any], world: Surroundings) -> Plan:
 def _fill_new(plan: Plan, data_root: str | None, world: Surroundings) -> None:
     """Fill in a new experiment: task, encoder, configuration, data and name."""
     values = plan.values
-    fill_task(plan)
+    fill_task(plan, world)
     if "upstream" not in values:
         raise InputError(f"-u is missing: {UPSTREAM}, or an upstream of S3PRL such as fbank")
-    if values["mode"] != "train" and plan.task is not None and "init_ckpt" not in values:
+    if plan.task is not None and not plan.task.trains:
+        _check_untrained(plan)
+    elif values["mode"] != "train" and plan.task is not None and "init_ckpt" not in values:
         raise InputError(
             f"-m {values['mode']} needs a trained head: -e EXPERIMENT (a folder or checkpoint), or -i CKPT"
         )
@@ -70,3 +75,13 @@ def _fill_new(plan: Plan, data_root: str | None, world: Surroundings) -> None:
         fill_encoder(plan, world)
     fill_data(plan, data_root, world)
     fill_name(plan, world)
+
+
+def _check_untrained(plan: Plan) -> None:
+    """Refuse to train a task without a head, and to weigh the layers for it: those weights are not trained either."""
+    values, name = plan.values, plan.values["downstream"]
+    if values["mode"] != "evaluate":
+        raise InputError(f"-d {name} has nothing to train: add -m evaluate")
+    chosen = values.get("upstream_feature_selection", "hidden_states")
+    if chosen == "hidden_states" and "upstream_layer_selection" not in values:
+        raise InputError(f"-d {name} compares the states of one layer: add -l LAYER (0 is the first, -1 the last)")

@@ -9,7 +9,6 @@ from typing import Any
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner import overrides
 from mmpt.upstream.s3prl_runner.plan import Plan, Surroundings
-from mmpt.upstream.s3prl_runner.tasks import find_task
 
 RESULTS = "result/downstream"
 
@@ -27,7 +26,7 @@ def fill_name(plan: Plan, world: Surroundings) -> None:
         return
     if "local_rank" in values:
         raise InputError("under torchrun -n or -p is needed, so that all processes write to one experiment")
-    base = default_name(values)
+    base = default_name(plan)
     existing = existing_numbers(base, world)
     values["expname"] = base if not existing else f"{base}-{max(existing) + 1}"
     plan.expdir = f"{RESULTS}/{values['expname']}"
@@ -40,16 +39,16 @@ def given_folder(values: dict[str, Any]) -> str:
     return values.get("expdir") or f"{RESULTS}/{values['expname']}"
 
 
-def newest_default_folder(values: dict[str, Any], world: Surroundings) -> str:
-    """Return the folder of the newest experiment with the default name of these values."""
-    base = default_name(values)
+def newest_default_folder(plan: Plan, world: Surroundings) -> str:
+    """Return the folder of the newest experiment with the default name of this command line."""
+    base = default_name(plan)
     return f"{RESULTS}/{numbered(base, max(existing_numbers(base, world), default=1))}"
 
 
-def default_name(values: dict[str, Any]) -> str:
+def default_name(plan: Plan) -> str:
     """Return task and encoder, as in `ks_fbank`; for mmpt_av also the checkpoint's name, as in `asr_mmpt_av_clr`."""
-    task = find_task(values["downstream"])
-    parts = [task.name if task else values["downstream"], values["upstream"]]
+    values = plan.values
+    parts = [plan.task.name if plan.task else values["downstream"], Path(values["upstream"]).name]
     if values.get("upstream_ckpt"):
         file = Path(values["upstream_ckpt"])
         parts.append(file.parent.name if file.name == "encoder.pt" else file.stem)

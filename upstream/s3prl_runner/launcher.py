@@ -21,8 +21,10 @@ from mmpt.upstream.mmpt_av.errors import CheckpointError
 from mmpt.upstream.nearest import did_you_mean
 from mmpt.upstream.repository import find_samples
 from mmpt.upstream.s3prl_runner import arguments
+from mmpt.upstream.s3prl_runner.encoder_names import EXPERT
 from mmpt.upstream.s3prl_runner.plan import Plan, Surroundings
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
+from mmpt.upstream.s3prl_runner.upstream_argument import encoder_of
 
 
 def main(argv: list[str] | None = None, samples: Callable[[], Path] = find_samples) -> int:
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None, samples: Callable[[], Path] = find_sampl
             _note(note)
         if plan.task is not None and plan.task.name == "sd" and plan.values["mode"] == "evaluate":
             _clear_predictions(plan)
-        run_stock(plan.values, plan.options)
+        run_stock(plan.values, plan.options, plan.restored)
         if plan.values["mode"] == "train" and is_leader:
             _note_how_to_evaluate(plan)
     except (InputError, CheckpointError) as error:
@@ -65,15 +67,20 @@ def _make_plan(given: dict[str, Any], samples: Callable[[], Path]) -> Plan:
         raise InputError(what_to_install(error) or str(error)) from error
 
 
-def run_stock(values: dict[str, Any], options: dict[str, Any] | None = None) -> None:
-    """Call S3PRL's `main()` in this process with `values` (destination → value) as its command line.
+def run_stock(
+    values: dict[str, Any], options: dict[str, Any] | None = None, restored: dict[str, Any] | None = None
+) -> None:
+    """Call S3PRL's `main()` in this process.
 
-    `options` are for mmpt_av's expert, to which S3PRL passes nothing but a file name.
+    Args:
+        values: destination → value of its command line.
+        options: of the cache, which S3PRL does not know: for the expert of mmpt_av, or for any other upstream.
+        restored: arguments that S3PRL restores from a checkpoint in place of the given ones.
     """
     if values.get("device") == "cpu":
         # S3PRL's evaluation selects a CUDA device wherever one is visible (s3prl/downstream/runner.py:447).
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from mmpt.upstream.s3prl_runner import distributed, progress, registration, repairs, watch
+    from mmpt.upstream.s3prl_runner import distributed, expert_folders, progress, registration, repairs, watch
 
     # Every run warns about s3prl/downstream/runner.py:295, and no user can act on it.
     warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
@@ -83,10 +90,17 @@ def run_stock(values: dict[str, Any], options: dict[str, Any] | None = None) -> 
             "--hub huggingface and --push_to_hf_hub need an older library: pip install 'huggingface_hub<1.0'"
         )
     registration.register(options)
+    encoder = encoder_of({**values, **(restored or {})})
+    if encoder and encoder.folder:
+        expert_folders.register(encoder.folder)
     progress.install()
     if "local_rank" in values:
         distributed.repair()
     _check_upstream(values)
+    if encoder and encoder.upstream != UPSTREAM and options and options.get("cache_dir"):
+        from mmpt.upstream.s3prl_runner import cached_upstream
+
+        cached_upstream.install(encoder, options, (values | (restored or {})).get("upstream_feature_selection"))
     import s3prl.run_downstream
 
     typed, plain_isinstance = sys.argv, builtins.isinstance
@@ -157,6 +171,8 @@ def check_upstream_name(name: str) -> None:
     if not callable(getattr(s3prl.hub, name, None)):
         known = [*s3prl.hub.options(), UPSTREAM]
         hint = did_you_mean(name, known, most=3, otherwise="S3PRL has none of a similar name")
+        if Path(name, EXPERT).is_file():
+            hint = f"a folder is named with a slash: ./{name}"
         raise InputError(f"-u {name}: no such upstream; {hint}")
 
 
@@ -173,7 +189,7 @@ def _note_how_to_evaluate(plan: Plan) -> None:
     program = sys.argv[0]
     start = f"python {shlex.quote(program)}" if program.endswith(".py") else Path(program).name  # `mmpt downstream`
     split = "" if plan.task.test_split == "test" else f" -t {plan.task.test_split}"
-    if not is_best:
+    if not is_best and plan.task.best_checkpoint:
         _note(f"no best checkpoint was written; the last one is {checkpoint}")
     _note(f"evaluate it:  {start} -m evaluate -e {shlex.quote(str(checkpoint))}{split}")
 
@@ -193,7 +209,7 @@ def _note_observations(observer: Any) -> None:
                 "count (frame_hop: 320 helps)"
             )
     cache = getattr(observer.upstream, "cache", None)
-    if cache is not None and cache.read + cache.computed:
+    if hasattr(cache, "computed") and cache.read + cache.computed:
         _note(
             f"cache: {cache.read:,} utterances read, {cache.computed:,} computed; "
             f"{cache.root} holds {cache.held / 1e6:,.0f} MB"

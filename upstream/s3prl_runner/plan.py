@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmpt.upstream.s3prl_runner.tasks import SuperbTask
+from mmpt.upstream.s3prl_runner.tasks import StockTask
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Plan:
 
     values: dict[str, Any]
     """Destination → value for the stock parser (`arguments.to_stock_argv`)."""
-    task: SuperbTask | None = None
-    """None for a task of S3PRL that is not one of the five."""
+    task: StockTask | None = None
+    """None for a task of S3PRL that we have no settings for."""
     expdir: str = ""
     """The folder that S3PRL will write to."""
     options: dict[str, Any] = field(default_factory=dict)

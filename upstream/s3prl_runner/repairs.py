@@ -16,18 +16,54 @@ import importlib.util
 import sys
 import types
 import warnings
+from pathlib import Path
 
 from mmpt.upstream.files import replacing
+
+STAND_INS = Path(__file__).parent / "stand_ins"
 
 
 def apply() -> None:
     """Apply every repair; each does nothing if nothing is broken."""
+    repair_torchaudio_import()
+    repair_missing_packages()
     repair_audio_backend()
     repair_sox_effects()
     repair_load()
     repair_hub_names()
     repair_checkpoint_loading()
     repair_checkpoint_saving()
+
+
+def repair_torchaudio_import() -> None:
+    """Let torchaudio 2.11, the last one, be imported beside a torch that its compiled part does not fit.
+
+    Serves `import torchaudio` in s3prl/run_downstream.py:13, which fails as the compiled part is loaded: it is for
+    another CUDA, or asks for a library that torch for CPUs lacks. S3PRL's tasks use the part in Python alone.
+    """
+    try:
+        import torchaudio  # noqa: F401
+    except ModuleNotFoundError:
+        raise
+    except (ImportError, OSError, RuntimeError):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+        from mmpt.upstream.s3prl_runner import torchaudio_extension
+
+        sys.modules["torchaudio._extension"] = torchaudio_extension
+        import torchaudio  # noqa: F401
+
+
+def repair_missing_packages() -> None:
+    """Let Python find `stand_ins` for catalyst and editdistance, if they are not installed.
+
+    Serves s3prl/downstream/speech_commands/expert.py:12 (KS), s3prl/downstream/ctc/metric.py:3 (PR),
+    s3prl/downstream/asr/expert.py:4 and s3prl/metric/common.py:12. S3PRL does not require the two packages; the one has
+    had no release since 2022, the other has no wheels for Python 3.13 and for ARM.
+    """
+    names = ("catalyst", "editdistance")
+    if str(STAND_INS) not in sys.path and any(importlib.util.find_spec(name) is None for name in names):
+        sys.path.append(str(STAND_INS))
 
 
 def repair_audio_backend() -> None:

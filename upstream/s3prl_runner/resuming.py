@@ -8,14 +8,14 @@ from typing import Any
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner import data, overrides
 from mmpt.upstream.s3prl_runner.data_defaults import task_placeholders
-from mmpt.upstream.s3prl_runner.encoder_defaults import fill_encoder, fill_task
+from mmpt.upstream.s3prl_runner.encoder_defaults import corpus_name, fill_encoder, fill_task
 from mmpt.upstream.s3prl_runner.experiment import best_checkpoint, newest_checkpoint
 from mmpt.upstream.s3prl_runner.experiment_names import given_folder, newest_default_folder
 from mmpt.upstream.s3prl_runner.plan import Plan, Surroundings
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
-from mmpt.upstream.s3prl_runner.tasks import SuperbTask, find_task
+from mmpt.upstream.s3prl_runner.tasks import StockTask, find_stock_task
 
-PHONE_WORKERS = 4  # loader processes of PR after a resume
+PHONE_WORKERS = 4  # loader processes of PR and SF after a resume
 
 
 def fill_auto_resume(plan: Plan, world: Surroundings) -> None:
@@ -26,10 +26,10 @@ def fill_auto_resume(plan: Plan, world: Surroundings) -> None:
     if "expdir" in values or "expname" in values:
         folder = given_folder(values)
     else:
-        fill_task(plan)
+        fill_task(plan, world)
         if values.get("upstream") == UPSTREAM:
             fill_encoder(plan, world)
-        folder = newest_default_folder(values, world)
+        folder = newest_default_folder(plan, world)
     if any((world.folder / folder).glob("states-*.ckpt")):
         values["past_exp"] = folder
         plan.notes.append(f"resuming {folder}")
@@ -44,7 +44,7 @@ def fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings)
     checkpoint = _find_checkpoint(plan, world)
     content = world.read_checkpoint(checkpoint)
     stored = plan.restored = vars(content["Args"])
-    plan.task = find_task(stored["downstream"])
+    plan.task = find_stock_task(stored["downstream"], corpus_name(content["Config"]))
     for name in sorted({"downstream", "upstream", "expname", "expdir", "config", "upstream_ckpt"} & values.keys()):
         if not values.get("auto_resume"):
             plan.notes.append(
@@ -64,8 +64,9 @@ def fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings)
     given = overrides.read(values.get("override"))
     if "args.expdir" in given:
         plan.expdir = str(overrides.value(given["args.expdir"]))
-    encoder = stored.get("upstream_ckpt")
-    if stored.get("upstream") == UPSTREAM and "args.upstream_ckpt" not in given and not Path(str(encoder)).is_file():
+    encoder = Path(str(stored.get("upstream_ckpt")))
+    is_file = stored.get("upstream") == UPSTREAM or encoder.is_absolute()  # of another upstream, perhaps a URL or an id
+    if is_file and "args.upstream_ckpt" not in given and not encoder.exists():
         raise InputError(f"{encoder}: the encoder of {checkpoint} is gone; name it with -o args.upstream_ckpt=FILE")
     values["override"] = overrides.merge(ours, values.get("override"))
 
@@ -86,7 +87,7 @@ def _find_checkpoint(plan: Plan, world: Surroundings) -> Path:
     return checkpoint
 
 
-def _keep_phone_workers(task: SuperbTask, config: dict[str, Any], ours: dict[str, object]) -> None:
-    """Restore PR's num_workers, which S3PRL drops before it stores the configuration (ctc/data.py:76); it starts 12."""
-    if task.name == "pr" and "num_workers" not in config["downstream_expert"]["corpus"]:
+def _keep_phone_workers(task: StockTask, config: dict[str, Any], ours: dict[str, object]) -> None:
+    """Restore num_workers of PR and SF; S3PRL drops it before it stores the settings (ctc/data.py:76), and starts 12."""
+    if task.downstream == "ctc" and "num_workers" not in config["downstream_expert"]["corpus"]:
         ours[f"config.{task.workers_key}"] = PHONE_WORKERS

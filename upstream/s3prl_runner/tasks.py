@@ -1,6 +1,6 @@
-"""The five SUPERB tasks as S3PRL's stock runner knows them.
+"""SUPERB's tasks as S3PRL's stock runner knows them: the five that stage 3 scores, and those beyond the five.
 
-The launcher, the experiment reader and stage 3 share this one table, so that no other file spells a stock name. It
+The launcher, the experiment reader and stage 3 share these tables, so that no other file spells a stock name. It
 imports nothing but the standard library.
 """
 
@@ -10,19 +10,29 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class SuperbTask:
-    """One SUPERB task: our short name, and S3PRL's names for its parts."""
+class StockTask:
+    """A task of S3PRL that has settings in downstream_configs: our short name, and S3PRL's names for its parts."""
 
     name: str
-    """ks, ic, pr, sd or asr; also the name of the task's YAML in downstream_configs."""
+    """ks, sid, ...; also the name of the task's YAML in downstream_configs."""
     downstream: str
     """S3PRL's name (`-d`), a folder of s3prl/downstream."""
     best_checkpoint: str
-    """The file that S3PRL writes at the best development score so far."""
+    """The file that S3PRL writes at the best development score so far; empty if it writes none."""
     test_split: str
     """The split of the leaderboard's figure (`-t`)."""
     workers_key: str
     """The YAML's key for the number of loader processes, dotted as in `-o`."""
+    corpus: str = ""
+    """`corpus.name` in the YAML, where S3PRL has one folder for several tasks (ctc)."""
+    trains: bool = True
+    """False if there is no head to train: the task is evaluated at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperbTask(StockTask):
+    """One of the five tasks that stage 3 trains, scores and submits."""
+
     dev_score: str
     """The development score by which S3PRL chooses the best checkpoint, as logged."""
     metric: str
@@ -58,6 +68,7 @@ TASKS = (
         best_checkpoint="dev-best.ckpt",
         test_split="test",
         workers_key="downstream_expert.corpus.num_workers",
+        corpus="libriphone",
         dev_score="ctc-libriphone/dev-per",
         metric="per",
         higher_is_better=False,
@@ -84,6 +95,17 @@ TASKS = (
     ),
 )
 
+OTHER_TASKS = (
+    StockTask("sid", "voxceleb1", "dev-best.ckpt", "test", "downstream_expert.datarc.num_workers"),
+    StockTask("er", "emotion", "dev-best.ckpt", "test", "downstream_expert.datarc.num_workers"),
+    StockTask("sf", "ctc", "dev-best.ckpt", "test", "downstream_expert.corpus.num_workers", corpus="snips"),
+    StockTask("asv", "sv_voxceleb1", "", "test", "downstream_expert.datarc.num_workers"),
+    StockTask("qbe", "quesst14_dtw", "", "test", "downstream_expert.datarc.num_workers", trains=False),
+    StockTask("se", "enhancement_stft2", "best-states-dev.ckpt", "test", "downstream_expert.loaderrc.num_workers"),
+    StockTask("ss", "separation_stft2", "best-states-dev.ckpt", "test", "downstream_expert.loaderrc.num_workers"),
+)
+"""Tasks that `run_downstream.py` trains and evaluates, and that stage 3 neither scores nor submits."""
+
 
 def find_task(name: str | None) -> SuperbTask | None:
     """Return the task with this short name or S3PRL name, or None if it is none of the five."""
@@ -100,3 +122,18 @@ def superb_task(name: str) -> SuperbTask:
     if task is None:
         raise KeyError(name)
     return task
+
+
+def find_stock_task(name: str | None, corpus: str | None = None) -> StockTask | None:
+    """Return the task of both tables with this short name or S3PRL name; None if there is none.
+
+    Args:
+        name: as typed after `-d`.
+        corpus: `corpus.name` of the settings, if they have one: of `ctc` it tells PR from SF, and None means PR.
+    """
+    for task in (*TASKS, *OTHER_TASKS):
+        if name == task.name:
+            return task
+        if name == task.downstream and (not task.corpus or corpus in (None, task.corpus)):
+            return task
+    return None

@@ -108,7 +108,7 @@ class Watch:
         if split != "train":
             self.counts["ctc"].pop(split, None)
         self.split = split
-        return _AnnouncingLoader(loader, self.upstream) if getattr(self.upstream, "cache", None) is not None else loader
+        return _AnnouncingLoader(loader, self.upstream) if _has_cache(self.upstream) else loader
 
     def _count_unalignable(self, original, loss, log_probs, targets, input_lengths, target_lengths):
         """Count utterances without a CTC path: each label needs a state, and equal neighbours one more between them.
@@ -166,6 +166,11 @@ def _recording(writer: type, watch: Watch) -> type:
                     file.write(json.dumps({"step": global_step, "name": tag, "value": float(scalar_value)}) + "\n")
 
     return Recording
+
+
+def _has_cache(upstream: Any) -> bool:
+    """Return True for an upstream of ours with a cache; another's `cache` may be anything."""
+    return hasattr(upstream, "keep_out_of_cache") and upstream.cache is not None
 
 
 def _is_leader() -> bool:
