@@ -4,6 +4,8 @@ There is one file for each utterance, named by a hash of its waveform. Its folde
 the states depend on: the encoder's weights and sizes, hop, dtype and the version of this format. A file can therefore
 be missing but never stale. Several jobs may share a folder, since files appear only when they are complete. A damaged
 file has a wrong checksum and counts as missing.
+
+The encoder may be any: its user describes it, and computes what is missing.
 """
 
 import hashlib
@@ -14,14 +16,14 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .atomic import TEMPORARY_SUFFIX, replacing
-from .encoder import Encoder
 
 VERSION = 1  # of this format and of the encoder's arithmetic: raise it if either changes, older files are then ignored
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
@@ -38,7 +40,8 @@ class StateCache:
 
     Args:
         folder: may be shared by encoders, tasks and jobs.
-        encoder: the encoder of the states. It must not be trained.
+        about: all that the encoder's states depend on besides the waveform, such as `weights_hash`; it goes into
+            JSON. The encoder must not be trained.
         dtype: of the stored states, "float16" or "float32".
         limit_gb: size at which the folder stops growing. Old files stay: each epoch reads in the same order, and to
             delete the oldest would delete the one that is needed next.
@@ -51,7 +54,7 @@ class StateCache:
     def __init__(
         self,
         folder: str | os.PathLike[str],
-        encoder: Encoder,
+        about: Mapping[str, Any],
         dtype: str = "float16",
         limit_gb: float = DEFAULT_LIMIT_GB,
     ):
@@ -60,18 +63,47 @@ class StateCache:
         if not isinstance(limit_gb, (int, float)) or not limit_gb > 0:
             raise ValueError(f"cache_limit_gb must be a positive number, got {limit_gb!r}")
         self.root, self.dtype, self.limit = Path(folder), DTYPES[dtype], limit_gb * 1e9
-        about = {
-            "version": VERSION,
-            "weights": weights_hash(encoder),
-            "config": encoder.config.to_dict(),
-            "dtype": dtype,
-        }
-        self.folder = self.root / hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+        whole = {"version": VERSION, **about, "dtype": dtype}
+        self.folder = self.root / hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write(self.folder / "about.json", [json.dumps(about, indent=2).encode()])
+        self._write(self.folder / "about.json", [json.dumps(whole, indent=2).encode()])
         self.read = self.computed = 0  # utterances
         self.full = False
         self._count()
+
+    def states(
+        self,
+        wavs: Sequence[Tensor],
+        kept_out: Collection[int],
+        computed_in: torch.dtype,
+        compute: Callable[[list[Tensor]], Iterable[Tensor]],
+    ) -> list[Tensor]:
+        """Return the states of each waveform, (layers, T, C) on the CPU: read, or else computed and stored.
+
+        Fresh states are rounded like stored ones, so that both are equal.
+
+        Args:
+            wavs: (samples,) each.
+            kept_out: rows whose states are not stored: sounds that will not come again (random crops).
+            computed_in: dtype of the encoder's products, after autocast.
+            compute: takes the missing waveforms, returns the states of each on the CPU.
+        """
+        paths = [None if row in kept_out else self.path(wav, computed_in) for row, wav in enumerate(wavs)]
+        found = {row: states for row, path in enumerate(paths) if path and (states := self.get(path)) is not None}
+        missing = [row for row in range(len(wavs)) if row not in found]
+        if missing:
+            for row, exact in zip(missing, compute([wavs[row] for row in missing]), strict=True):
+                found[row] = self._rounded(exact, paths[row])
+        return [found[row] for row in range(len(wavs))]
+
+    def _rounded(self, exact: Tensor, path: Path | None) -> Tensor:
+        """Return fresh states (layers, T, C) in the cache's dtype, and store them unless `path` is None."""
+        rounded = exact.to(self.dtype)
+        if not rounded.isfinite().all():
+            return exact  # too large for float16: correct, but not stored
+        if path is not None:
+            self.put(path, rounded)
+        return rounded
 
     def path(self, wav: Tensor, computed_in: torch.dtype) -> Path:
         """Return the file for a waveform's states. `computed_in`: dtype of the encoder's products, after autocast."""
@@ -143,13 +175,30 @@ class StateCache:
         self.full = True
 
 
-def weights_hash(encoder: Encoder) -> str:
+def weights_hash(tensors: Iterable[tuple[str, Tensor]]) -> str:
     """Return the SHA-256 of names, shapes and values: the same for a checkpoint that was exported again."""
     digest = hashlib.sha256()
-    for name, tensor in encoder.state_dict().items():
+    for name, tensor in tensors:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(_bytes(tensor))
     return digest.hexdigest()
+
+
+def padded(items: Sequence[Tensor], device: torch.device, repeat_last: bool = False) -> list[Tensor]:
+    """Pad states of utterances, each (layers, T, C), to one float32 batch (B, longest, C) a layer.
+
+    Args:
+        repeat_last: pad with an utterance's last state instead of zeros. S3PRL reads round(samples / rate) states, and
+            some encoders give one fewer.
+    """
+    layers, _, channels = items[0].shape
+    dtype = max((states.dtype for states in items), key=lambda dtype: dtype.itemsize)
+    batch = torch.zeros(layers, len(items), max(states.shape[1] for states in items), channels, dtype=dtype)
+    for row, states in enumerate(items):
+        batch[:, row, : states.shape[1]] = states
+        if repeat_last:
+            batch[:, row, states.shape[1] :] = states[:, -1:]
+    return list(batch.to(device).float())  # half precision travels to a GPU in half the time
 
 
 def _bytes(tensor: Tensor) -> memoryview:

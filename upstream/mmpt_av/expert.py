@@ -1,19 +1,19 @@
 """The encoder as S3PRL's runner expects it: an upstream called `UpstreamExpert`."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .cache import DEFAULT_LIMIT_GB, StateCache
-from .checkpoint import load_encoder
+from .cache import DEFAULT_LIMIT_GB, StateCache, padded, weights_hash
+from .checkpoint import load_encoder, named_checkpoint
 from .config import PRECISIONS
 from .errors import CheckpointError
 from .nearest import did_you_mean
-from .precision import computing_in
+from .precision import computing_in, products_dtype
 
 OPTIONS = ("frame_hop", "precision", "cache_dir", "cache_dtype", "cache_limit_gb")
 
@@ -22,7 +22,7 @@ class UpstreamExpert(nn.Module):
     """A frozen or fine-tuned encoder behind S3PRL's upstream interface.
 
     Args:
-        ckpt: path of an encoder checkpoint.
+        ckpt: path of an encoder checkpoint; default: `$MMPT_AV_CKPT`.
         model_config: path of a YAML file (`-g`) with any of these options:
 
             - frame_hop: samples under one state, 640 or 320; default: the checkpoint's.
@@ -35,23 +35,27 @@ class UpstreamExpert(nn.Module):
         options: the same options, which override those of the file.
 
     Raises:
-        CheckpointError: the checkpoint or the YAML file cannot be used.
+        CheckpointError: the checkpoint or the YAML file cannot be used, or there is no such option.
     """
 
-    def __init__(self, ckpt: str, model_config: str | None = None, refresh: bool = False, **options: Any):
+    def __init__(self, ckpt: str | None = None, model_config: str | None = None, refresh: bool = False, **options: Any):
         super().__init__()
+        ckpt = named_checkpoint(ckpt)
+        check_names(options, OPTIONS, ckpt, "option")
         options = {**read_options(model_config), **{key: value for key, value in options.items() if value is not None}}
         self.encoder = load_encoder(ckpt)
         self.cache: StateCache | None = None
+        self._weights, self._writes = "", writes(self.encoder)
         self.precision = options.get("precision") or "float32"
         try:
             if self.precision not in PRECISIONS:
                 raise ValueError(f"precision must be {' or '.join(PRECISIONS)}, got {self.precision!r}")
             self.encoder.hop = options.get("frame_hop") or self.encoder.hop
             if options.get("cache_dir"):
+                self._weights = weights_hash(self.encoder.state_dict().items())
                 self.cache = StateCache(
                     options["cache_dir"],
-                    self.encoder,
+                    {"weights": self._weights, "config": self.encoder.config.to_dict()},
                     options.get("cache_dtype") or "float16",
                     options.get("cache_limit_gb") or DEFAULT_LIMIT_GB,
                 )
@@ -74,79 +78,74 @@ class UpstreamExpert(nn.Module):
             wavs: 1-D tensors (samples,), 16 kHz, in [-1, 1].
 
         Returns:
-            `hidden_states`, a list of (B, T, C), and `last_hidden_state`.
+            `hidden_states`, a list of (B, T, C); `last_hidden_state`; and each layer as `hidden_state_0` and so on.
         """
         with computing_in(self.precision, wavs[0].device):
             if self.cache is None:
                 states = list(self.encoder(wavs).hidden_states)
             else:
                 states = self._forward_cached(wavs, self.cache)
-        return {"hidden_states": states, "last_hidden_state": states[-1]}
+        single = {f"hidden_state_{layer}": one for layer, one in enumerate(states)}
+        return {"hidden_states": states, "last_hidden_state": states[-1], **single}
 
     def _forward_cached(self, wavs: list[Tensor], cache: StateCache) -> list[Tensor]:
-        """Return each layer's states (B, T, C). Round fresh states like cached ones, so that hits and misses agree."""
-        device = wavs[0].device
-        computed_in = (
-            torch.get_autocast_dtype(device.type)
-            if torch.is_autocast_enabled(device.type)
-            else self.encoder.linear.weight.dtype
-        )
-        paths = [None if row in self._kept_out else cache.path(wav, computed_in) for row, wav in enumerate(wavs)]
+        """Return each layer's states (B, T, C), read or computed."""
+        device, kept_out = wavs[0].device, self._kept_out
         self._kept_out = frozenset()
-        found = {row: states for row, path in enumerate(paths) if path and (states := cache.get(path)) is not None}
-        missing = [row for row in range(len(wavs)) if row not in found]
-        if missing:
-            with torch.no_grad():
-                fresh = self.encoder([wavs[row] for row in missing])
-            for row, padded, n in zip(missing, torch.stack(fresh.hidden_states, dim=1), fresh.lengths.tolist()):
-                found[row] = self._rounded(padded[:, :n].cpu(), paths[row], cache)
-        return _padded([found[row] for row in range(len(wavs))], device)
+        self._check_weights(cache)
+        items = cache.states(wavs, kept_out, products_dtype(self.encoder, device), self._compute)
+        states = [layer.to(self.encoder.linear.weight.dtype) for layer in padded(items, device)]
+        trained = next((weight for weight in self.encoder.parameters() if weight.requires_grad), None)
+        return states if trained is None else list(_WithoutGradient.apply(cache.root, trained, *states))
 
-    def _rounded(self, exact: Tensor, path: Path | None, cache: StateCache) -> Tensor:
-        """Return fresh states (layers, T, C) in the cache's dtype, and store them unless `path` is None."""
-        rounded = exact.to(cache.dtype)
-        if not rounded.isfinite().all():
-            return exact  # too large for float16: correct, but not stored
-        if path is not None:
-            cache.put(path, rounded)
-        return rounded
+    def _check_weights(self, cache: StateCache) -> None:
+        """Refuse weights that are no longer those of the cache. Hash them only if they were written to."""
+        now = writes(self.encoder)
+        if now == self._writes:
+            return
+        if weights_hash(self.encoder.state_dict().items()) != self._weights:
+            problem = "holds states of other weights: the encoder was trained or loaded anew since the cache was opened"
+            raise CheckpointError(cache.root, problem)
+        self._writes = now
+
+    @torch.no_grad()
+    def _compute(self, wavs: list[Tensor]) -> list[Tensor]:
+        """Return the states (layers, T, C) of each waveform; no other one of the batch changes them."""
+        fresh = self.encoder(wavs)
+        layers = torch.stack(fresh.hidden_states, dim=1)
+        return [states[:, :n].cpu() for states, n in zip(layers, fresh.lengths.tolist(), strict=True)]
 
     def train(self, mode: bool = True) -> "UpstreamExpert":
-        """Switch between training and evaluation, as in any module; an encoder with a cache stays frozen.
-
-        Raises:
-            CheckpointError: training is asked for, and there is a cache.
-        """
-        if mode and self.cache is not None:
-            raise CheckpointError(
-                self.cache.root, "the cache keeps a frozen encoder's states: fine-tune (-f) without it"
-            )
-        return super().train(mode)
-
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Load weights, as in any module, but not with a cache, which holds states of the weights before.
-
-        Raises:
-            CheckpointError: there is a cache.
-        """
+        """Switch between training and evaluation, as in any module; an encoder with a cache stays in evaluation."""
+        super().train(mode)
         if self.cache is not None:
-            raise CheckpointError(self.cache.root, "the cache is not for an experiment whose encoder was fine-tuned")
-        return super().load_state_dict(*args, **kwargs)
+            self.encoder.eval()
+        return self
 
 
-def _padded(items: list[Tensor], device: torch.device) -> list[Tensor]:
-    """Pad states of utterances, each (layers, T, C), with zeros to one float32 batch (B, longest, C) a layer."""
-    layers, _, channels = items[0].shape
-    dtype = max((states.dtype for states in items), key=lambda dtype: dtype.itemsize)
-    batch = torch.zeros(layers, len(items), max(states.shape[1] for states in items), channels, dtype=dtype)
-    for row, states in enumerate(items):
-        batch[:, row, : states.shape[1]] = states
-    return list(batch.to(device).float())  # half precision travels to a GPU in half the time
+class _WithoutGradient(torch.autograd.Function):
+    """Kept states, which raise an error where a gradient is wanted: the encoder would be trained in vain."""
+
+    @staticmethod
+    def forward(ctx: Any, folder: Path, weight: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        ctx.folder = folder
+        return states
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> None:
+        problem = (
+            "the cache keeps the states of a frozen encoder, which have no gradient: leave out cache_dir to train the "
+            "encoder; else call it under torch.no_grad() or clear its requires_grad"
+        )
+        raise CheckpointError(ctx.folder, problem)
 
 
-def read_options(
-    model_config: str | os.PathLike[str] | None, known: tuple[str, ...] = OPTIONS
-) -> dict[str, Any]:
+def writes(module: nn.Module) -> list[int]:
+    """Return how often each parameter was written to."""
+    return [0 if weight.is_inference() else weight._version for weight in module.parameters()]
+
+
+def read_options(model_config: str | os.PathLike[str] | None, known: tuple[str, ...] = OPTIONS) -> dict[str, Any]:
     """Read options with these names from the YAML file of `-g`; none for None.
 
     Raises:
@@ -163,9 +162,14 @@ def read_options(
         raise CheckpointError(model_config, f"cannot be read as YAML: {reason}") from None
     if not isinstance(options, dict):
         raise CheckpointError(model_config, f"must hold lines 'key: value' with any of {', '.join(known)}")
-    for key in options:
-        if key not in known:
-            raise CheckpointError(model_config, f"unknown key {key!r}; {did_you_mean(key, known)}")
+    check_names(options, known, model_config, "key")
     if isinstance(options.get("cache_dir"), str):
         options["cache_dir"] = str(Path(model_config).absolute().parent / Path(options["cache_dir"]).expanduser())
     return options
+
+
+def check_names(options: Mapping[str, Any], known: tuple[str, ...], owner: str | os.PathLike[str], kind: str) -> None:
+    """Raise CheckpointError if an option's name is unknown. `owner`: file that the error names."""
+    for name in options:
+        if name not in known:
+            raise CheckpointError(owner, f"unknown {kind} {name!r}; {did_you_mean(name, known)}")

@@ -418,7 +418,8 @@ def test_options_of_the_cache_reach_the_expert_alone(world):
     "line, message",
     [
         ("-u mmpt_av -d ks --cache states -f", "leave out either it or -f"),
-        ("-u fbank -d ks --cache states", "--cache is for mmpt_av"),
+        ("-u fbank -d ks --cache states -f", "leave out either it or -f"),
+        ("-u me/mine -d ks --hub huggingface --cache states", "--cache cannot be used with --hub huggingface"),
         ("-u mmpt_av -d ks --cache-dtype float16", "--cache-dtype is without --cache"),
         ("-u mmpt_av -d ks --cache-limit 5", "--cache-limit is without --cache"),
         ("-u mmpt_av -d ks -g options.yaml -f", "leave out either it or -f"),
