@@ -25,6 +25,7 @@ COMMANDS = {
     "translate": Command("midtrain.translate", "translate speech with a model of stage 2"),
     "compare-translations": Command("midtrain.compare", "test whether one system translates better than another"),
     "downstream": Command("upstream.s3prl_runner.launcher", "stage 3: run one SUPERB task through S3PRL's own runner"),
+    "with": Command("scripts.with_command", "run a Python command of S3PRL's or ESPnet's with our encoders in it"),
     "superb run": Command("scripts.superb.run", "train and test SUPERB tasks for several encoders, seeds and rates"),
     "superb check": Command("scripts.superb.check_upstream", "check that an upstream keeps S3PRL's contract"),
     "superb check-data": Command("scripts.superb.check_data", "check the tasks' corpora before a run"),

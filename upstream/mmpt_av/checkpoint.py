@@ -107,10 +107,6 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
     """Load an encoder from its checkpoint, in evaluation mode, with the file's `provenance` as an attribute.
 
     Raises:
-| os.PathLike[str]) -> Encoder:
-    """Load an encoder from its checkpoint, in evaluation mode, with the file's `provenance` as an attribute.
-
-    Raises:
         CheckpointError: the file is damaged, foreign, truncated, of an unknown version or unsafe to load, or its keys,
             shapes or values do not fit.
     """

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mmpt.upstream.s3prl_runner.other_tasks import prepare_tasks
+
 UPSTREAM = "mmpt_av"
 TRANSFORMERS = "hf"  # any speech encoder of the library transformers
 PHONE_CORPUS = Path(__file__).parent / "phone_corpus"
@@ -100,4 +102,5 @@ WHEN_LOADED: dict[str, Callable[[ModuleType], None]] = {
     "s3prl.downstream.ctc": find_phone_corpus,
     "s3prl.downstream.ctc.data": keep_phone_workers,
     "s3prl.downstream.asr.dataset": find_utterances_quickly,
+    "s3prl.downstream.runner": prepare_tasks,
 }

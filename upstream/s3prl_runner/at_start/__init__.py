@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH, which `mmpt with` sets: Python runs `sitecustomize.py` there when it starts."""
