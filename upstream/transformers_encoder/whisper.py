@@ -1,0 +1,85 @@
+"""The encoder of Whisper, and the window that it hears an utterance in."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmpt.upstream.errors import InputError
+
+from .waveforms import grouped
+
+
+class WhisperWindows(nn.Module):
+    """Whisper's encoder and feature extractor.
+
+    Whisper was trained on windows of 30 s, padded with silence, and has no attention mask: silence is part of what each
+    state attends to. A shorter window is faster, since time grows with the window and not with the utterance, and gives
+    other states. Windows of different lengths never share a batch. Longer waveforms are cut into windows of 30 s, one
+    after another, without overlap; only the last one is padded.
+
+    Args:
+        model: WhisperModel; its decoder is dropped.
+        extractor: WhisperFeatureExtractor.
+        min_window_s: shortest window in seconds; 0 leaves each waveform its own length; None: the whole window.
+
+    Attributes:
+        rate: samples of waveform under one state.
+
+    Raises:
+        InputError: `min_window_s` is not between 0 and the whole window.
+    """
+
+    def __init__(self, model: Any, extractor: Any, min_window_s: float | None = None):
+        super().__init__()
+        self.encoder = model.encoder
+        self.extractor = extractor
+        self.rate: int = extractor.hop_length * self.encoder.conv1.stride[0] * self.encoder.conv2.stride[0]
+        self.whole: int = self.encoder.config.max_source_positions * self.rate
+        whole_s = self.whole / extractor.sampling_rate
+        if min_window_s is None:
+            min_window_s = whole_s
+        if (
+            isinstance(min_window_s, bool)
+            or not isinstance(min_window_s, int | float)
+            or not 0 <= min_window_s <= whole_s
+        ):
+            raise InputError(f"min_window_s must be a number from 0 to {whole_s:g} (seconds), got {min_window_s!r}")
+        self.shortest = self._window(round(min_window_s * extractor.sampling_rate))
+
+    def forward(self, wavs: list[Tensor]) -> list[Tensor]:
+        """Map waveforms (samples,) to states (layers, ceil(samples / rate), C) each."""
+        pieces = [(row, piece) for row, wav in enumerate(wavs) for piece in wav.detach().split(self.whole)]
+        windows = [max(self.shortest, self._window(len(piece))) for _, piece in pieces]
+        states: dict[int, Tensor] = {}
+        for group in grouped(windows):
+            batch = self._run([pieces[index][1] for index in group], windows[group[0]])
+            states.update(zip(group, batch.unbind(1)))
+        result: list[list[Tensor]] = [[] for _ in wavs]
+        for index, (row, piece) in enumerate(pieces):
+            result[row].append(states[index][:, : self._window(len(piece)) // self.rate])
+        return [torch.cat(parts, dim=1) for parts in result]
+
+    def _window(self, samples: int) -> int:
+        """Return the samples of the whole states, at least one, that cover a waveform."""
+        return max(1, -(-samples // self.rate)) * self.rate
+
+    def _run(self, pieces: list[Tensor], window: int) -> Tensor:
+        """Return states (layers, B, window / rate, C).
+
+        This follows `WhisperEncoder.forward`, which refuses windows other than the whole one.
+        """
+        features = self.extractor(
+            [piece.float().cpu().numpy() for piece in pieces],
+            max_length=window,
+            sampling_rate=self.extractor.sampling_rate,
+            return_tensors="pt",
+            device=str(pieces[0].device),
+        )["input_features"].to(self.encoder.conv1.weight)
+        hidden = nn.functional.gelu(self.encoder.conv1(features))
+        hidden = nn.functional.gelu(self.encoder.conv2(hidden)).transpose(1, 2)
+        hidden = hidden + self.encoder.embed_positions.weight[: hidden.shape[1]]
+        states = [hidden]
+        for layer in self.encoder.layers:
+            states.append(layer(states[-1], None))
+        return torch.stack([*states[:-1], self.encoder.layer_norm(states[-1])])
