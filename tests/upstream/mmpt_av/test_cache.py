@@ -1,5 +1,6 @@
 """Cached states: equal to computed ones, never stale, never half a file, within the limit."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mmpt.upstream.mmpt_av import CheckpointError, Encoder, EncoderConfig, save_encoder
+from mmpt.upstream.mmpt_av import CheckpointError, Encoder, EncoderConfig, load_encoder, save_encoder
 from mmpt.upstream.mmpt_av.cache import ABANDONED_AFTER_S, HEADER, StateCache
 from mmpt.upstream.mmpt_av.expert import UpstreamExpert
 
@@ -100,8 +101,6 @@ def test_nothing_is_ever_stale(checkpoint, tmp_path):
 
 def test_another_checkpoint_of_the_same_weights_shares_the_states(checkpoint, tmp_path):
     states(cached(checkpoint, tmp_path))
-    from mmpt.upstream.mmpt_av import load_encoder
-
     save_encoder(load_encoder(checkpoint), tmp_path / "again.pt", {"stages": [{"note": "exported again"}]})
     again = cached(str(tmp_path / "again.pt"), tmp_path)
     states(again)
@@ -188,22 +187,53 @@ def test_temporary_files_of_killed_jobs_are_deleted(checkpoint, tmp_path):
 
 
 def test_states_too_large_for_float16_are_exact_but_not_stored(checkpoint, tmp_path):
-    expert = cached(checkpoint, tmp_path)
+    large = load_encoder(checkpoint)
     with torch.no_grad():
-        expert.encoder.linear.weight.mul_(1e7)  # the cache does not notice: its folder is named by the weights before
-        expected = expert.encoder(WAVS[:1]).hidden_states
+        large.linear.weight.mul_(1e7)
+        expected = large(WAVS[:1]).hidden_states
+    save_encoder(large, tmp_path / "large.pt", {"stages": []})
+    expert = cached(str(tmp_path / "large.pt"), tmp_path)
     assert expected[0].abs().max() > 65504
     assert difference(states(expert, WAVS[:1]), expected) == 0 and not kept(tmp_path)
 
 
-def test_a_trained_encoder_is_refused(checkpoint, tmp_path):
+def test_train_changes_nothing(checkpoint, tmp_path):
+    """The constructors of S3PRL's S3PRLUpstream and of ESPnet's models call it."""
     expert = cached(checkpoint, tmp_path)
-    with pytest.raises(CheckpointError, match="without it"):
-        expert.train()
-    with pytest.raises(CheckpointError, match="fine-tuned"):
-        expert.load_state_dict(expert.state_dict())
-    expert.eval()
-    UpstreamExpert(checkpoint).train()
+    assert expert.train() is expert and expert.training
+    fresh = states(expert)
+    assert difference(states(expert.eval()), fresh) == 0 and expert.cache.read == 5
+    assert not UpstreamExpert(checkpoint, cache_dir=tmp_path / "states").train().encoder.training
+    assert UpstreamExpert(checkpoint).train().encoder.training
+
+
+def test_a_gradient_is_refused_where_it_is_wanted(checkpoint, tmp_path):
+    expert = cached(checkpoint, tmp_path).train()
+    for _ in range(2):  # computed, and read
+        found = expert(WAVS)["hidden_states"]
+        with pytest.raises(CheckpointError, match="leave out cache_dir to train the encoder"):
+            found[2].sum().backward()
+    head = torch.nn.Linear(96, 1)
+    expert.requires_grad_(False)
+    head(expert(WAVS)["last_hidden_state"]).sum().backward()
+    with torch.no_grad():
+        assert not expert.requires_grad_(True)(WAVS)["last_hidden_state"].requires_grad
+
+
+def test_other_weights_are_refused_however_they_came(checkpoint, tmp_path):
+    """S3PRL's `randomize` writes them in place, ESPnet loads them through the module above."""
+    expert = cached(checkpoint, tmp_path)
+    expected = states(expert)
+    above = torch.nn.ModuleList([expert])
+    above.load_state_dict(copy.deepcopy(above.state_dict()))  # the same weights: ESPnet reloads them
+    assert difference(states(expert), expected) == 0
+    with torch.no_grad():
+        expert.encoder.linear.weight.add_(1)
+    with pytest.raises(CheckpointError, match="holds states of other weights"):
+        states(expert)
+    above.load_state_dict({name: torch.ones_like(tensor) for name, tensor in above.state_dict().items()})
+    with pytest.raises(CheckpointError, match="holds states of other weights"):
+        states(expert)
 
 
 WRITE = """

@@ -119,6 +119,32 @@ def test_starts_in_evaluation_mode_and_can_be_fine_tuned(expert):
     expert.zero_grad(set_to_none=True)
 
 
+def test_each_layer_has_a_name_of_its_own(expert, interfaces):
+    """S3PRL's `-s hidden_state_2`; the Featurizer takes the sum of all layers for a name that it does not find."""
+    out = expert([noise(6400)])
+    assert list(out) == ["hidden_states", "last_hidden_state", *(f"hidden_state_{layer}" for layer in range(5))]
+    featurizer = interfaces.Featurizer(expert, "hidden_state_2", upstream_device="cpu")
+    assert torch.equal(featurizer([noise(6400)], out)[0], out["hidden_states"][2][0])
+
+
+@pytest.mark.parametrize(
+    "given, hint", [("frame_hops", "frame_hop"), ("cachedir", "cache_dir"), ("precison", "precision")]
+)
+def test_a_misspelt_option_is_an_error(checkpoint, given, hint):
+    with pytest.raises(CheckpointError, match=f"unknown option '{given}'; did you mean {hint}?"):
+        UpstreamExpert(checkpoint, **{given: None})
+
+
+def test_the_environment_names_the_checkpoint_where_no_path_is_given(checkpoint, monkeypatch):
+    monkeypatch.setenv("MMPT_AV_CKPT", str(checkpoint))
+    assert UpstreamExpert().encoder.config.d_model == 96
+    with pytest.raises(CheckpointError, match="elsewhere.pt: no such file"):
+        UpstreamExpert("elsewhere.pt")
+    monkeypatch.setenv("MMPT_AV_CKPT", "")
+    with pytest.raises(CheckpointError, match=r"^\$MMPT_AV_CKPT: is not set, and no path of an encoder checkpoint is"):
+        UpstreamExpert()
+
+
 def test_a_bad_checkpoint_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
         UpstreamExpert(str(tmp_path / "absent.pt"))
