@@ -1,4 +1,4 @@
-"""Read recordings, and apply the three sox effects of keyword spotting, with soundfile instead of sox.
+"""Read recordings, and apply the sox effects of S3PRL's tasks, with soundfile instead of sox.
 
 These functions replace `torchaudio.load` and `torchaudio.sox_effects` if torchaudio has removed them (see `repairs`).
 """
@@ -9,6 +9,8 @@ import os
 
 import soundfile
 import torch
+
+from mmpt.upstream.s3prl_runner.silence import without_silences
 
 
 def load(
@@ -51,10 +53,14 @@ def apply_effects_file(
 def apply_effects_tensor(
     tensor: torch.Tensor, sample_rate: int, effects: list[list[str]], channels_first: bool = True
 ) -> tuple[torch.Tensor, int]:
-    """Apply the effects `channels 1`, `rate HZ` and `gain DB` in order; raise NotImplementedError for any other.
+    """Apply the effects `channels 1`, `rate HZ`, `gain DB` and `silence` in order.
 
     `channels 1` is the mean over channels and `gain` a factor of 10^(DB/20), both as in sox. `rate` is torchaudio's
-    windowed-sinc resampler instead of sox's, and has no effect if the rate is right already.
+    windowed-sinc resampler instead of sox's, and has no effect if the rate is right already. `silence` is that of
+    speaker verification, for one channel.
+
+    Raises:
+        NotImplementedError: any other effect, or other options.
     """
     if not channels_first:
         return _transposed(apply_effects_tensor(tensor.t(), sample_rate, effects))
@@ -66,12 +72,22 @@ def apply_effects_tensor(
         elif name == "gain" and len(options) == 1:
             # sox computes in 32-bit integers, which clip
             tensor = (tensor * 10 ** (float(options[0]) / 20)).clamp(-1, 1)
+        elif name == "silence" and (duration := _silence_options(options)) and len(tensor) == 1:
+            tensor = torch.from_numpy(without_silences(tensor[0].numpy(), sample_rate, *duration))[None]
         else:
             raise NotImplementedError(
                 f"the sox effect '{' '.join([name, *options])}' needs libsox and torchaudio < 2.9; "
-                "without them 'channels 1', 'rate HZ' and 'gain DB' are available"
+                "without them 'channels 1', 'rate HZ', 'gain DB' and 'silence 1 S P% -1 S P%' are available"
             )
     return tensor, sample_rate
+
+
+def _silence_options(options: list[str]) -> tuple[float, float] | None:
+    """Return seconds and per cent of `1 S P% -1 S P%`; None for other options of `silence`."""
+    if len(options) != 6 or options[0] != "1" or options[3] != "-1" or options[1:3] != options[4:6]:
+        return None
+    seconds, level = options[1:3]
+    return (float(seconds), float(level[:-1])) if level.endswith("%") and "." in seconds else None
 
 
 def _resampled(tensor: torch.Tensor, rate: int, new_rate: int) -> torch.Tensor:
