@@ -75,6 +75,11 @@ def encoder_cost(checkpoint: Path) -> Cost:
     return measure(encoder, lambda wav: encoder([wav]))
 
 
+def upstream_cost(upstream: nn.Module) -> Cost:
+    """Measure an encoder behind S3PRL's upstream interface."""
+    return measure(upstream, lambda wav: upstream([wav]))
+
+
 def hubert_base() -> Cost:
     """Measure HuBERT base as transformers builds it, without computing: a count depends on shapes alone."""
     from transformers import HubertConfig, HubertModel

@@ -15,11 +15,14 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
+import yaml
+
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.options import Options
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
+from mmpt.upstream.mmpt_av.expert import read_options
 from mmpt.upstream.s3prl_runner import arguments, defaults, overrides
 from mmpt.upstream.s3prl_runner.data import read_yaml
 from mmpt.upstream.s3prl_runner.launcher import surroundings
@@ -75,12 +78,12 @@ class Job(JobFolder):
             "expdir": str(self.experiment),
             "seed": self.seed,
             "device": o.device,
-            "upstream_ckpt": e.checkpoint and str(e.checkpoint),
+            "upstream_ckpt": e.spelled.checkpoint,
             "config": dict(o.configs).get(self.task),
             "data_root": o.data_root,
             "lexicon": list(o.lexicon) if self.task == "pr" else [],
             "upstream_trainable": o.fine_tune,
-            "upstream_model_config": str(self.hop_file) if self.has_own_hop() else None,
+            "upstream_model_config": str(self.hop_file) if self.has_own_hop() else e.config,
             "override": ",,".join(changes),
         }
         return {name: value for name, value in values.items() if value or name == "seed"} | self.cache_values()
@@ -88,7 +91,7 @@ class Job(JobFolder):
     def cache_values(self) -> dict:
         """Return the options of the cache, which no checkpoint of S3PRL's keeps."""
         o = self.options
-        if o.cache is None or self.encoder.checkpoint is None:
+        if o.cache is None:
             return {}
         values = {"cache": o.cache, "cache_dtype": o.cache_dtype, "cache_limit": o.cache_limit}
         return {name: value for name, value in values.items() if value}
@@ -112,7 +115,8 @@ class Job(JobFolder):
     def plan(self) -> defaults.Plan:
         """The stock runner's command line, filled in as run_downstream.py does it."""
         values = self.values()
-        values.pop("upstream_model_config", None)  # `prepare` writes that file later
+        if self.has_own_hop():
+            del values["upstream_model_config"]  # `prepare` writes that file later
         return defaults.fill(values, surroundings(self.options.samples))
 
     @cached_property
@@ -143,7 +147,7 @@ class Job(JobFolder):
         return [f"--set {key}={value}" for key, value in self.options.settings if key != "optimizer.lr"] + configs
 
     def has_own_hop(self) -> bool:
-        return self.options.frame_hop is not None and self.encoder.checkpoint is not None
+        return self.options.frame_hop is not None and self.encoder.is_ours
 
     def fingerprint(self) -> str:
         """Return a hash of all that the result depends on: settings, encoder, seed, data and S3PRL."""
@@ -177,7 +181,8 @@ class Job(JobFolder):
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.has_own_hop():
-            write_text(self.hop_file, f"frame_hop: {self.options.frame_hop}\n")
+            options = {**read_options(self.encoder.config), "frame_hop": self.options.frame_hop}
+            write_text(self.hop_file, yaml.safe_dump(options))
         if not about.is_file():
             about_job = {"name": self.name, "fingerprint": fingerprint, "command": self.command()}
             write_text(about, json.dumps(about_job, indent=2) + "\n")

@@ -1,16 +1,19 @@
 """The options of a SUPERB run: declared for the command line, and read into one object. Imports no torch."""
 
 import argparse
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmpt.superb.encoders import CKPT, ENCODER, EXPERT_FLAG
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import FRAME_HOPS
 from mmpt.upstream.repository import find_samples
 from mmpt.upstream.s3prl_runner import overrides
+from mmpt.upstream.s3prl_runner.encoder_names import FORM
 from mmpt.upstream.s3prl_runner.tasks import TASKS, find_task
 
 SLURM_CPUS = 8  # of a job, unless --slurm gives another number
@@ -46,18 +49,34 @@ class Options:
 
 def add_encoder_arguments(group: argparse._ActionsContainer) -> None:
     """Declare what run.py scores."""
+    add_encoder_flags(group)
     add = group.add_argument
-    add("--ckpt", action="append", default=[], metavar="[NAME=]FILE", help="an encoder checkpoint; may be given again")
-    add(
-        "--upstream",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="an upstream of S3PRL's, such as fbank; may be given again",
-    )
     add("--lr", metavar="LIST", help="learning rates to choose from on dev; default: the configuration's own")
     add("--seeds", default="1337", metavar="LIST", help="default: %(default)s, S3PRL's")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the results, such as runs/superb/first")
+
+
+def add_encoder_flags(group: argparse._ActionsContainer) -> None:
+    """Declare the flags that name encoders. They share one list, `encoders`, in the order typed: (flag, text)."""
+    flags = {
+        CKPT: ("[NAME=]FILE", "an encoder checkpoint of ours; each of these flags may be given again"),
+        ENCODER: (f"[NAME=]{FORM}", "any encoder, such as fbank, hf:DIR, wav2vec2_url:https://host/x.pt (see below)"),
+        EXPERT_FLAG: ("[NAME=]DIR[:CKPT[:CONFIG]]", "an encoder of your own: a folder with an expert.py (see below)"),
+    }
+    for flag, (shown, text) in flags.items():
+        group.add_argument(
+            flag,
+            dest="encoders",
+            action="append",
+            default=[],
+            type=functools.partial(_typed, flag),
+            metavar=shown,
+            help=text,
+        )
+
+
+def _typed(flag: str, text: str) -> tuple[str, str]:
+    return flag, text
 
 
 def add_data_arguments(group: argparse._ActionsContainer) -> None:
@@ -86,9 +105,9 @@ def add_training_arguments(group: argparse._ActionsContainer) -> None:
         help="a setting of the YAML for all tasks, such as runner.total_steps=1000",
     )
     add("--limit", type=int, metavar="STEPS", help="a smoke run: train this many steps, evaluate once")
-    add("--frame-hop", type=int, choices=FRAME_HOPS, help="samples under a state, in place of the checkpoint's")
+    add("--frame-hop", type=int, choices=FRAME_HOPS, help="samples under a state of our encoders, not the checkpoint's")
     add("--fine-tune", action="store_true", help="train the encoder too (-f): not the constrained track")
-    add("--cache", metavar="DIR", help="keep a frozen encoder's states here for all epochs, tasks, seeds and rates")
+    add("--cache", metavar="DIR", help="keep frozen encoders' states here for all epochs, tasks, seeds and rates")
     add("--cache-dtype", choices=["float16", "float32"], help="default: float16")
     add("--cache-limit", type=float, metavar="GB", help="size at which the cache stops growing; default: 100")
 

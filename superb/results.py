@@ -41,7 +41,7 @@ def write_results(
         pairs: names of encoders to compare, each a baseline and another one.
     """
     old = (read_json(folder / FILE) or {}).get("encoders", [])
-    costs = {entry["sha256"]: entry["cost"] for entry in old if entry.get("cost")}
+    costs = {identity_of(entry): entry["cost"] for entry in old if entry.get("cost")}
     content: dict = {
         "notes": notes,
         "command": command,
@@ -80,9 +80,14 @@ def add_to_encoders(folder: Path, additions: dict[str, dict]) -> None:
     _write(folder, content)
 
 
+def identity_of(entry: dict) -> str:
+    """Return what tells an encoder's entry from others, by content. Older files have the checkpoint's hash alone."""
+    return entry.get("identity") or entry["sha256"] or entry["name"]
+
+
 def submittable_encoders(content: dict) -> list[str]:
-    """Return the names of our own encoders; S3PRL's upstreams are on the board already."""
-    return [entry["name"] for entry in content["encoders"] if entry["checkpoint"]]
+    """Return the names of encoders of one's own weights or code; S3PRL's upstreams are on the board already."""
+    return [entry["name"] for entry in content["encoders"] if entry["checkpoint"] or "/" in entry["upstream"]]
 
 
 def unalignable(content: dict) -> list[tuple[str, str, str, float]]:
@@ -105,12 +110,15 @@ def _write(folder: Path, content: dict) -> None:
 
 def _encoder_entry(encoder: ScoredEncoder, costs: dict[str, dict]) -> dict:
     """Describe an encoder and the origin of its weights, with its cost if it was measured before."""
-    file = encoder.checkpoint
+    from mmpt.upstream.mmpt_av.checkpoint import file_hash
+
     entry = {
         "name": encoder.name,
         "upstream": encoder.upstream,
-        "checkpoint": file and str(file),
-        "sha256": file and encoder.identity,
+        "checkpoint": encoder.spelled.checkpoint,
+        "config": encoder.config,
+        "identity": encoder.identity,
+        "sha256": file_hash(encoder.file) if encoder.file else None,
         "provenance": encoder.provenance(),
     }
     return entry | ({"cost": costs[encoder.identity]} if encoder.identity in costs else {})

@@ -127,7 +127,7 @@ def test_the_program_s_name_is_put_back(capsys):
     ("words", "extra"),
     [
         ("export --untrained tiny --out x.pt", "training"),
-        ("superb run --upstream mmpt_av --out x", "superb"),
+        ("superb run --encoder fbank --out x", "superb"),
         ("superb score bundle --truth x", "bundle"),
         ("downstream -u mmpt_av -d ks", "superb"),
     ],

@@ -138,7 +138,7 @@ def test_the_command_is_there(installed, tmp_path):
     [
         ("quickstart", "needs the recordings of the repository"),
         ("samples --out x", "needs the recordings of the repository"),
-        ("superb run --upstream fbank --out x", "is not installed: pip install 'mmpt-av[superb]'"),
+        ("superb run --encoder fbank --out x", "is not installed: pip install 'mmpt-av[superb]'"),
         ("extract x.wav --ckpt x.pt --out x", "is not installed: pip install 'mmpt-av[training]'"),
     ],
 )

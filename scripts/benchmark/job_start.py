@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mmpt.scripts.samples.locate import built_samples
 from mmpt.superb.encoders import ScoredEncoder, read_encoders
-from mmpt.superb.options import Options, read_tasks
+from mmpt.superb.options import Options, add_encoder_flags, read_tasks
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.repository import REPOSITORY
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   python scripts/benchmark/job_start.py                            four encoders, five tasks, the samples' settings
-  python scripts/benchmark/job_start.py --tasks ks,sd --steps 20 --upstream fbank          a minute on two cores
-  python scripts/benchmark/job_start.py --ckpt a/encoder.pt --ckpt b/encoder.pt --upstream fbank
+  python scripts/benchmark/job_start.py --tasks ks,sd --steps 20 --encoder fbank           a minute on two cores
+  python scripts/benchmark/job_start.py --ckpt a/encoder.pt --ckpt b/encoder.pt --encoder fbank
 """
 UNTRAINED = 3  # encoders that are made if none is named
 PREDICTIONS = ("experiment/*_predict.*", "*/scoring/predictions/*.h5", "experiment/*.ark")
@@ -42,10 +42,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--ckpt", action="append", default=[], metavar="[NAME=]FILE", help="an encoder; may be given again")
-    p.add_argument(
-        "--upstream", action="append", default=[], metavar="NAME", help="an upstream of S3PRL's, such as fbank"
-    )
+    add_encoder_flags(p)
     p.add_argument(
         "--tasks",
         default=",".join(task.name for task in TASKS),
@@ -80,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.data_root is not None and not options.data_root.is_dir():
         raise InputError(f"--data-root {options.data_root}: no such folder")
     out = options.out.absolute()
-    encoders = read_encoders(options.ckpt, options.upstream) if options.ckpt or options.upstream else None
+    encoders = read_encoders(options.encoders) if options.encoders else None
     data_root = str(options.data_root.absolute()) if options.data_root else None
 
     from mmpt.superb.executor import executor_for

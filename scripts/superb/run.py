@@ -17,7 +17,7 @@ EXAMPLES = """\
 examples:
   python scripts/superb/run.py --ckpt runs/clr/encoder.pt --out runs/superb/clr
       five tasks, one seed, on the samples or data.yaml
-  python scripts/superb/run.py --ckpt a=runs/a/encoder.pt --ckpt b=runs/b/encoder.pt --upstream fbank \\
+  python scripts/superb/run.py --ckpt a=runs/a/encoder.pt --ckpt b=runs/b/encoder.pt --encoder fbank \\
       --seeds 1,2,3 --jobs 2 --out runs/superb/ab
   python scripts/superb/run.py --ckpt encoder.pt --data-root /corpora --cache /scratch/states \\
       --lr 1e-2,1e-3,1e-4 --tasks ks,ic,pr --out runs/superb/e
@@ -25,6 +25,14 @@ examples:
       --slurm time=1440 --jobs 8 --out runs/superb/e
   python scripts/superb/run.py --ckpt encoder.pt --data-root /corpora --limit 20 --out /tmp/smoke
       does everything run? (figures mean nothing)
+
+any encoder (--encoder [NAME=]UPSTREAM[:CKPT[:CONFIG]]):
+  --encoder fbank                               an upstream of S3PRL's that needs no checkpoint, or downloads its own
+  --encoder wav2vec2_url:https://host/x.pt      one with a checkpoint: a URL or a file
+  --encoder w=hf:/models/wavlm-base             transformers: a folder, or an id of the Hugging Face Hub; called w
+  --expert my_experts/good                      my_experts/good/expert.py, with class UpstreamExpert as S3PRL calls it;
+                                                its weights: :CKPT, or else my_experts/good/model.pt if there is one
+  `mmpt superb check` tells what S3PRL expects of an encoder, and whether it is so.
 
 The same command resumes after an interruption: finished jobs are skipped, interrupted ones resumed, failed ones tried
 again. Every encoder is compared with the first one. DIR holds results.json, report/report.html, bundles/
@@ -54,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the jobs as Ctrl-C does
     started, out = time.time(), output_folder(arguments.out)
-    encoders = read_encoders(arguments.ckpt, arguments.upstream)
+    encoders = read_encoders(arguments.encoders)
     tasks = opt.read_tasks(arguments.tasks)
     options = opt.read_options(arguments, tasks, built_samples)
     rates, seeds = opt.read_numbers(arguments.lr, arguments.seeds)

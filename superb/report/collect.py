@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from mmpt.superb.report.rows import Cell, EncoderRow, Score
 from mmpt.superb.report.speaker_names import speaker_names
 from mmpt.superb.report.word_errors import PRE, SPLITS, Key, WordErrors
-from mmpt.superb.results import read_results
+from mmpt.superb.results import identity_of, read_results
 from mmpt.superb.results_folder import moved
 from mmpt.superb.statistics.encoder_in_run import EncoderInRun
 from mmpt.superb.statistics.metrics import shown_metrics
@@ -99,7 +99,7 @@ def _encoders(content: dict, rows: dict[tuple[str, bool], EncoderRow]) -> dict[s
     fine_tuned = {job["encoder"] for job in content["jobs"] if job.get("fine_tuned")}
     names = {}
     for entry in content["encoders"]:
-        key = (entry["sha256"] or entry["name"], entry["name"] in fine_tuned)
+        key = (identity_of(entry), entry["name"] in fine_tuned)
         names[entry["name"]] = row = rows.setdefault(key, _row(entry, key[1], {other.name for other in rows.values()}))
         row.board, row.cost = entry.get("server_score") or row.board, entry.get("cost") or row.cost
     return names
@@ -131,7 +131,7 @@ def _row(entry: dict, fine_tuned: bool, taken: set[str]) -> EncoderRow:
     name = entry["name"]
     while name in taken:
         name += "'"
-    if not entry["checkpoint"]:
+    if not entry["checkpoint"] and "/" not in entry["upstream"]:
         return EncoderRow(name, "stock", fine_tuned=fine_tuned)
     stages = {
         stage.get("stage"): stage

@@ -15,7 +15,7 @@ from helpers.stock_mocks import superb
 @pytest.mark.slow
 def test_both_ways_run_and_their_figures_are_compared(tmp_path, capsys, monkeypatch):
     noise = superb(tmp_path / "noise")
-    command = ["--data-root", str(noise), "--tasks", "sd", "--steps", "2", "--upstream", "fbank"]
+    command = ["--data-root", str(noise), "--tasks", "sd", "--steps", "2", "--encoder", "fbank"]
     command += ["--jobs", "1", "--out", str(tmp_path / "out")]
     assert job_start.main(command) == 0
     first, *_, time, cpu, last = capsys.readouterr().out.splitlines()

@@ -105,14 +105,14 @@ def test_commands_run_as_they_were_documented(clone, capsys, monkeypatch):
 @pytest.mark.parametrize("typed, used", [("superb/first", "runs/superb/first"), ("superb", "runs/superb/results")])
 def test_run_writes_to_the_new_place(clone, capsys, typed, used):
     noise = fake.stock_mocks.superb(clone / "noise")
-    assert run(["--upstream", "fbank", "--tasks", "ks", "--data-root", str(noise), "--out", typed, "--dry-run"]) == 0
+    assert run(["--encoder", "fbank", "--tasks", "ks", "--data-root", str(noise), "--out", typed, "--dry-run"]) == 0
     assert f"-p {clone / used}/ks/fbank/lr-default-seed1337/experiment" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        lambda out: run(["--upstream", "fbank", "--out", out]),
+        lambda out: run(["--encoder", "fbank", "--out", out]),
         lambda out: submit(["--results", "superb/first", "--out", out]),
         lambda out: report(["nowhere", "--out", out]),
     ],

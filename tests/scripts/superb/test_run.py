@@ -11,9 +11,10 @@ import torch
 from mmpt.scripts.superb.run import main
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 
+from helpers.expert_folders import expert_folder
 from helpers.stock_mocks import superb
 
-SMALL_HEAD = ["--set", "downstream_expert.modelrc.RNNs.dim=[8,8]"]  # of ASR
+SMALL_HEAD = ["--set", "downstream_expert.modelrc.RNNs.dim=[8]"]  # of ASR
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +153,7 @@ def test_a_dry_run_lists_the_jobs(place, capsys):
         f"first={place / 'a/encoder.pt'}",
         "--ckpt",
         str(place / "b/encoder.pt"),
-        "--upstream",
+        "--encoder",
         "fbank",
     ]
     assert run(place, *encoders, "--seeds", "1,2", "--lr", "1e-2,1e-3", "--dry-run", out="dry") == 0
@@ -172,7 +173,7 @@ def test_denser_states(place, capsys):
             place,
             "--ckpt",
             str(place / "a/encoder.pt"),
-            "--upstream",
+            "--encoder",
             "fbank",
             "--tasks",
             "asr",
@@ -195,12 +196,22 @@ def test_denser_states(place, capsys):
     )
 
 
-def test_stock_upstreams_take_no_cache(place, capsys):
-    assert (
-        run(place, "--upstream", "fbank", "--tasks", "ks", "--cache", str(place / "states"), "--dry-run", out="dry")
-        == 0
-    )
-    assert "--cache" not in capsys.readouterr().out
+def test_encoders_of_all_kinds_get_their_flags_in_the_order_typed(place, capsys):
+    good = expert_folder(place / "mine/good")
+    encoders = ["--encoder", "fbank", "--expert", f"{place}/mine/good", "--ckpt", str(place / "a/encoder.pt")]
+    encoders += [
+        "--encoder",
+        "w=wav2vec2_url:https://host/x.pt?v=1",
+        "--encoder",
+        f"o=x_local:{place}/a/encoder.pt:{good}/net.py",
+    ]
+    assert run(place, *encoders, "--tasks", "ks", "--cache", str(place / "states"), "--dry-run", out="dry") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if ": python run_downstream.py" in line]
+    assert [line.split()[1] for line in lines] == ["fbank", "good", "a", "w", "o"]
+    assert all("--cache" in line for line in lines)
+    assert f"-u {good} " in lines[1] and f"-k {good}/model.pt" in lines[1]
+    assert "-u wav2vec2_url" in lines[3] and "-k 'https://host/x.pt?v=1'" in lines[3]
+    assert f"-k {place}/a/encoder.pt" in lines[4] and f"-g {good}/net.py" in lines[4]
 
 
 @pytest.mark.parametrize(
@@ -208,6 +219,11 @@ def test_stock_upstreams_take_no_cache(place, capsys):
     [
         ([], "nothing to score"),
         (["--ckpt", "absent.pt"], "--ckpt absent.pt: no such encoder"),
+        (["--encoder", "mmpt_av:absent.pt"], "absent.pt: no such encoder checkpoint"),
+        (["--encoder", "mmpt_av"], "--encoder mmpt_av: no such encoder checkpoint"),
+        (["--encoder", "hubert_local:absent.pt"], "absent.pt: no such encoder checkpoint (of hubert_local)"),
+        (["--expert", "absent"], "./absent: no such folder"),
+        (["--encoder", "fbank", "--encoder", "fbank"], "two encoders are called fbank"),
         (["--ckpt", "A", "--ckpt", "A"], "two encoders are called a"),
         (["--ckpt", "A", "--tasks", "xx"], "no task is called 'xx'"),
         (["--ckpt", "A", "--lr", "fast"], "--lr and --seeds are numbers"),

@@ -28,7 +28,7 @@ TWO_STEPS = (
     "config.runner.total_steps=2,,config.runner.eval_step=2,,config.runner.save_step=1,,config.runner.log_step=1"
 )
 THREE_STEPS = TWO_STEPS.replace("total_steps=2", "total_steps=3")
-TINY_ASR = ",,config.downstream_expert.datarc.batch_size=2,,config.downstream_expert.modelrc.RNNs.dim=[8,8]"
+TINY_ASR = ",,config.downstream_expert.datarc.batch_size=2,,config.downstream_expert.modelrc.RNNs.dim=[8]"
 LARGE_BATCHES = ",,config.downstream_expert.datarc.batch_size=100"
 ODD_LEXICON = "config.downstream_expert.corpus.lexicon=['noise/odd.txt']"
 RESULTS = "result/downstream"
