@@ -38,19 +38,25 @@ def apply() -> None:
 def repair_torchaudio_import() -> None:
     """Let torchaudio 2.11, the last one, be imported beside a torch that its compiled part does not fit.
 
-    Serves `import torchaudio` in s3prl/run_downstream.py:13, which fails as the compiled part is loaded: it is for
-    another CUDA, or asks for a library that torch for CPUs lacks. S3PRL's tasks use the part in Python alone.
+    Serves `import torchaudio` in s3prl/run_downstream.py:8. torchaudio refuses a torch for another CUDA (RuntimeError),
+    and fails if its libraries do not load (OSError), as with a torch for CPUs alone, which has no libc10_cuda. What
+    loads is kept. Without it, `lfilter` runs in Python, and forced alignment and the RNN-T loss raise an error.
     """
     try:
-        import torchaudio  # noqa: F401
-    except ModuleNotFoundError:
-        raise
-    except (ImportError, OSError, RuntimeError):
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:
-            del sys.modules[name]
-        from mmpt.upstream.s3prl_runner import torchaudio_extension
+        import torchaudio
+    except (OSError, RuntimeError):
+        utils = sys.modules.get("torchaudio._extension.utils")  # stays imported; what failed is imported again
+        if utils is None:
+            raise
+        original = utils._load_lib
 
-        sys.modules["torchaudio._extension"] = torchaudio_extension
+        def load_if_possible(library: str) -> bool:
+            try:
+                return original("libtorchaudio") and original(library)
+            except OSError:
+                return False
+
+        vars(utils).update(_load_lib=load_if_possible, _check_cuda_version=lambda: None)
         import torchaudio  # noqa: F401
 
 
@@ -58,8 +64,8 @@ def repair_missing_packages() -> None:
     """Let Python find `stand_ins` for catalyst and editdistance, if they are not installed.
 
     Serves s3prl/downstream/speech_commands/expert.py:12 (KS), s3prl/downstream/ctc/metric.py:3 (PR),
-    s3prl/downstream/asr/expert.py:4 and s3prl/metric/common.py:12. S3PRL does not require the two packages; the one has
-    had no release since 2022, the other has no wheels for Python 3.13 and for ARM.
+    s3prl/downstream/asr/expert.py:4 and s3prl/metric/common.py:12. S3PRL does not require the two packages. pip 24.1
+    and later refuse catalyst, whose metadata are invalid, and editdistance has no wheels for Python 3.13 or for ARM.
     """
     names = ("catalyst", "editdistance")
     if str(STAND_INS) not in sys.path and any(importlib.util.find_spec(name) is None for name in names):

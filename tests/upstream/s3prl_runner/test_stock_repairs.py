@@ -1,9 +1,11 @@
 """The repairs: S3PRL's lines fail on the installed libraries before `apply()`, and work after it."""
 
 import argparse
+import builtins
 import importlib
 import json
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from helpers.forked_python import REAL_PYTHON
 
 # Repair → the code of S3PRL at the line that the repair serves.
 STOCK_LINES = {
+    "repair_torchaudio_import": "import torchaudio",
+    "repair_missing_packages": "import editdistance; from catalyst.data.sampler import DistributedSamplerWrapper",
     "repair_audio_backend": "import torchaudio; torchaudio.set_audio_backend('sox_io')",
     "repair_sox_effects": "from torchaudio.sox_effects import apply_effects_file as f; f({wav!r}, [['gain', '-3.0']])",
     "repair_load": "import torchaudio; torchaudio.load({wav!r})",
@@ -70,9 +74,71 @@ def test_each_repair_mends_its_stock_line(tmp_path):
     assert result.returncode == 0, result.stderr
     before, still_after_its_own_repair, after_apply = json.loads(result.stdout.splitlines()[-1])
     assert "repair_checkpoint_loading" in before  # torch 2.6 and later
+    if importlib.util.find_spec("catalyst") is None:
+        assert "repair_missing_packages" in before
     if not hasattr(torchaudio, "list_audio_backends"):  # torchaudio 2.9 and later
         assert {"repair_audio_backend", "repair_sox_effects"} <= set(before)
     assert still_after_its_own_repair == [] and after_apply == []
+
+
+OTHER_TORCH = """
+import json, sys, torch
+from mmpt.upstream.s3prl_runner import repairs
+how = sys.argv[1]
+if how == "CUDA":
+    torch.version.cuda = "14.9"
+else:
+    load = torch.ops.load_library
+    def load_library(path):
+        if path.name.startswith("libtorchaudio"):  # the second that torchaudio loads
+            raise OSError(f"{path}: libc10_cuda.so: cannot open shared object file")
+        load(path)
+    torch.ops.load_library = load_library
+try:
+    import torchaudio
+except (OSError, RuntimeError) as error:
+    print(error, file=sys.stderr)
+repairs.repair_torchaudio_import()
+from torchaudio import _extension, compliance, functional
+wav = torch.sin(torch.arange(400.0))[None]
+filtered = functional.highpass_biquad(wav, 16000, 300.0).sum().item()
+try:
+    functional.forced_align(torch.zeros(1, 3, 2).log_softmax(-1), torch.tensor([[1]]))
+    aligned = True
+except RuntimeError:
+    aligned = False
+print(json.dumps([_extension._IS_TORCHAUDIO_EXT_AVAILABLE, aligned, filtered, *compliance.kaldi.fbank(wav).shape]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(torchaudio, "load_with_torchcodec"), reason="torchaudio 2.8 comes with its own torch")
+def test_torchaudio_is_imported_beside_a_torch_that_it_does_not_fit():
+    """Beside one for another CUDA it keeps its compiled part, and beside one that lacks a library all but that."""
+    found = {}
+    for how, error in (("CUDA", "different CUDA versions"), ("library", "libc10_cuda")):
+        result = run_python(OTHER_TORCH, how)
+        assert result.returncode == 0 and error in result.stderr, result.stderr
+        found[how] = json.loads(result.stdout)
+    compiled = torchaudio._extension._IS_TORCHAUDIO_EXT_AVAILABLE
+    assert found["CUDA"][:2] == [compiled, compiled]
+    assert found["library"][:2] == [False, False]
+    assert found["library"][2] == pytest.approx(found["CUDA"][2], abs=1e-4)
+    assert found["library"][3:] == found["CUDA"][3:] == [1, 23]
+
+
+def test_another_error_of_torchaudio_is_passed_on(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr("builtins.__import__", refuse_torchaudio)
+    with pytest.raises(RuntimeError, match="another reason"):
+        repairs.repair_torchaudio_import()
+
+
+def refuse_torchaudio(name, *args, imported=builtins.__import__):
+    if name == "torchaudio":
+        raise RuntimeError("another reason")
+    return imported(name, *args)
 
 
 @pytest.mark.slow
