@@ -75,14 +75,14 @@ SPECAUG = {
     "num_time_mask": 2,
 }
 
-# Nothing else may change in downstream_configs/quick and evening: steps, batch, learning rate, and the size of ASR's
-# head, which has no SpecAugment.
+# Nothing else may change in downstream_configs/quick and evening: steps, batch, learning rate, and the size of the
+# heads of ASR and SD. ASR has no SpecAugment.
 QUICK_MAY_CHANGE = {f"runner.{key}" for key in ("total_steps", "eval_step", "save_step", "log_step")} | {"optimizer.lr"}
 QUICK_MAY_CHANGE |= {f"downstream_expert.{key}" for keys in BATCHES.values() for key in keys if "batch" in key}
 QUICK_MAY_CHANGE |= {f"downstream_expert.datarc.{key}" for key in ("train_batch_size",)}
-QUICK_ASR_MAY_CHANGE = {"downstream_expert.modelrc.project_dim"}
-QUICK_ASR_MAY_CHANGE |= {
-    f"downstream_expert.modelrc.RNNs.{key}" for key, value in RECURRENT.items() if isinstance(value, list)
+HEAD_SIZES = {"sd": {"downstream_expert.modelrc.hidden_size"}, "asr": {"downstream_expert.modelrc.project_dim"}}
+HEAD_SIZES["asr"] |= {
+    f"downstream_expert.modelrc.RNNs.{key}" for key, item in RECURRENT.items() if isinstance(item, list)
 }
 
 
@@ -125,7 +125,7 @@ def test_settings_for_the_samples_change_only_what_they_may(name, folder):
     assert quick.keys() <= full.keys()
     assert {key.split(".")[0] for key in left_out} == ({"specaug"} if name == "asr" else set())
     changed = {key for key in quick if full[key] != quick[key]}
-    assert changed <= QUICK_MAY_CHANGE | (QUICK_ASR_MAY_CHANGE if name == "asr" else set())
+    assert changed <= QUICK_MAY_CHANGE | HEAD_SIZES.get(name, set())
     assert changed & {"runner.total_steps"}
     if name == "asr":  # lists have an item a layer
         layers = {len(value) for key, value in quick.items() if ".RNNs." in key and isinstance(value, list)}
