@@ -1,5 +1,6 @@
 """A speech encoder of transformers as S3PRL's runner expects it: an upstream called `UpstreamExpert`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -70,13 +71,15 @@ class UpstreamExpert(nn.Module):
         """
         with computing_in(self.precision, wavs[0].device):
             utterances = self.encoder(wavs)
-        states = padded(utterances, [max(1, -(-len(wav) // self.encoder.rate)) for wav in wavs])
+        lengths = [max(1, -(-len(wav) // self.encoder.rate)) for wav in wavs]
+        dtype = next(self.parameters()).dtype
+        states = [padded(layer, lengths).to(dtype) for layer in zip(*utterances)]
         single = {f"hidden_state_{layer}": one for layer, one in enumerate(states)}
         return {"hidden_states": states, "last_hidden_state": states[-1], **single}
 
 
-def padded(utterances: list[Tensor], lengths: list[int]) -> list[Tensor]:
-    """Make one batch (B, longest, C) a layer of the states of utterances, each (layers, T, C).
+def padded(utterances: Sequence[Tensor], lengths: list[int]) -> Tensor:
+    """Make one batch (B, longest, C) of the states of utterances, each (T, C).
 
     Each utterance gets ceil(samples / rate) states, which is how many `s3prl.nn.S3PRLUpstream` counts, and never fewer
     than the round(samples / rate) that the runner's Featurizer takes. A convolution without padding gives one or two
@@ -86,6 +89,6 @@ def padded(utterances: list[Tensor], lengths: list[int]) -> list[Tensor]:
     steps = torch.arange(max(lengths), device=utterances[0].device)
     rows = []
     for states, length in zip(utterances, lengths):
-        filled = states[:, steps.clamp(max=states.shape[1] - 1)]
+        filled = states[steps.clamp(max=len(states) - 1)]
         rows.append(filled.masked_fill((steps >= length)[:, None], 0.0))
-    return list(torch.stack(rows, dim=1).unbind())
+    return torch.stack(rows)

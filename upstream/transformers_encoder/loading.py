@@ -33,7 +33,7 @@ SWITCHED_OFF = {
 
 
 def load_encoder(name: str, refresh: bool = False, min_window_s: float | None = None) -> SpeechEncoder:
-    """Load an encoder, a module that maps waveforms (samples,) to a list of states (layers, T, C).
+    """Load an encoder, a module that maps waveforms (samples,) to the states (T, C) of all layers.
 
     Weights are read from safetensors if the folder has them, otherwise by `torch.load(weights_only=True)`: no code of
     the checkpoint is executed. They are float32 whatever the file holds.
@@ -47,13 +47,14 @@ def load_encoder(name: str, refresh: bool = False, min_window_s: float | None = 
         InputError: it cannot be loaded, or is not an encoder of 16 kHz speech that is known here.
     """
     where = _where(name, refresh)
-    with _failing_in_one_line(name), _quiet():
+    unless_folder = "" if "local_files_only" in where else "no such folder; as an id of huggingface.co it "
+    with _failing_in_one_line(f"{name}: {unless_folder}"), _quiet():
         config = _read_config(name, where)
-    with _failing_in_one_line(name, "its feature extractor (preprocessor_config.json) "), _quiet():
+    with _failing_in_one_line(f"{name}: its feature extractor (preprocessor_config.json) "), _quiet():
         extractor = _read_extractor(name, where)
     if min_window_s is not None and config.model_type != "whisper":
         raise InputError(f"{name}: min_window_s is an option of Whisper alone; this is {config.model_type}")
-    with _failing_in_one_line(name), _quiet():
+    with _failing_in_one_line(f"{name}: "), _quiet():
         model = _read_model(name, config, where)
     if config.model_type == "whisper":
         return WhisperWindows(model, extractor, min_window_s)
@@ -111,7 +112,7 @@ def _read_model(name: str, config: Any, where: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _failing_in_one_line(name: str, part: str = "") -> Iterator[None]:
+def _failing_in_one_line(subject: str) -> Iterator[None]:
     """Turn what transformers raises, often a page, into an InputError of one line."""
     try:
         yield
@@ -119,7 +120,7 @@ def _failing_in_one_line(name: str, part: str = "") -> Iterator[None]:
         raise
     except Exception as error:  # OSError, ValueError, and those of safetensors, pickle and PyTorch
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{name}: {part}cannot be loaded: {reason[:300]}") from error
+        raise InputError(f"{subject}cannot be loaded: {reason[:300]}") from error
 
 
 @contextmanager

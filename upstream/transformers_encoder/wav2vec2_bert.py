@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 SHORTEST = 560  # samples: two frames of 25 ms, 10 ms apart, make one state
@@ -21,8 +20,8 @@ class Wav2Vec2Bert(nn.Module):
         self.extractor = extractor
         self.rate: int = 160 * extractor.stride
 
-    def forward(self, wavs: list[Tensor]) -> list[Tensor]:
-        """Map waveforms (samples,) to states (layers, T, C) each."""
+    def forward(self, wavs: list[Tensor]) -> list[list[Tensor]]:
+        """Map waveforms (samples,) to the states (T, C) of all layers."""
         sounds = [nn.functional.pad(wav, (0, max(0, SHORTEST - len(wav)))).detach().float().cpu() for wav in wavs]
         inputs = self.extractor([sound.numpy() for sound in sounds], sampling_rate=16_000, return_tensors="pt")
         parameter = next(self.model.parameters())
@@ -31,6 +30,6 @@ class Wav2Vec2Bert(nn.Module):
             attention_mask=inputs["attention_mask"].to(parameter.device),
             output_hidden_states=True,
         )
-        states = torch.stack([*output.hidden_states[:-1], output.last_hidden_state])
+        layers = [*output.hidden_states[:-1], output.last_hidden_state]
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
-        return [utterance[:, :length] for utterance, length in zip(states.unbind(1), lengths)]
+        return [[layer[row, :length] for layer in layers] for row, length in enumerate(lengths)]

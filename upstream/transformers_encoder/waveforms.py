@@ -41,15 +41,15 @@ class WaveformEncoder(nn.Module):
         self.one_length = config.model_type in ("data2vec-audio", "sew-d") or config.feat_extract_norm == "group"
         self.convolutions = list(zip(config.conv_kernel, config.conv_stride))
 
-    def forward(self, wavs: list[Tensor]) -> list[Tensor]:
-        """Map waveforms (samples,) to states (layers, T, C) each, one for every whole receptive field."""
+    def forward(self, wavs: list[Tensor]) -> list[list[Tensor]]:
+        """Map waveforms (samples,) to the states (T, C) of all layers, one for every whole receptive field."""
         wavs = [self._prepare(wav) for wav in wavs]
-        result: list[Tensor | None] = [None] * len(wavs)
+        result: list[list[Tensor]] = [[] for _ in wavs]
         for rows in grouped([len(wav) if self.one_length else 0 for wav in wavs]):
-            states = self._run([wavs[row] for row in rows])
-            for row, utterance in zip(rows, states.unbind(1)):
-                result[row] = utterance[:, : self._states(len(wavs[row]))]
-        return [states for states in result if states is not None]
+            for layer in self._run([wavs[row] for row in rows]):
+                for row, states in zip(rows, layer):
+                    result[row].append(states[: self._states(len(wavs[row]))])
+        return result
 
     def _prepare(self, wav: Tensor) -> Tensor:
         """Normalise as Wav2Vec2FeatureExtractor does, and pad to the samples that the first state needs."""
@@ -68,20 +68,19 @@ class WaveformEncoder(nn.Module):
             samples = (samples - kernel) // stride + 1
         return samples // self.squeezes * self.squeezes
 
-    def _run(self, wavs: list[Tensor]) -> Tensor:
-        """Return states (layers, B, T, C)."""
+    def _run(self, wavs: list[Tensor]) -> list[Tensor]:
+        """Return each layer's states (B, T, C)."""
         lengths = torch.tensor([len(wav) for wav in wavs], device=wavs[0].device)
         batch = pad_sequence(wavs, batch_first=True)
         mask = None
         if lengths.min() < batch.shape[1]:
             mask = (torch.arange(batch.shape[1], device=lengths.device) < lengths[:, None]).long()
         output = self.model(batch, attention_mask=mask, output_hidden_states=True)
-        layers = list(output.hidden_states)
         if self.squeezes > 1:
-            layers = [states.repeat_interleave(self.squeezes, dim=1) for states in layers]
-            return torch.stack([*layers, output.last_hidden_state[:, : layers[0].shape[1]]])
+            layers = [states.repeat_interleave(self.squeezes, dim=1) for states in output.hidden_states]
+            return [*layers, output.last_hidden_state]
         # transformers 5 leaves the final layer norm out of the last hidden state; 4, fairseq and S3PRL do not.
-        return torch.stack([*layers[:-1], output.last_hidden_state])
+        return [*output.hidden_states[:-1], output.last_hidden_state]
 
 
 def grouped(keys: Sequence[Hashable]) -> list[list[int]]:

@@ -47,39 +47,45 @@ class WhisperWindows(nn.Module):
             raise InputError(f"min_window_s must be a number from 0 to {whole_s:g} (seconds), got {min_window_s!r}")
         self.shortest = self._window(round(min_window_s * extractor.sampling_rate))
 
-    def forward(self, wavs: list[Tensor]) -> list[Tensor]:
-        """Map waveforms (samples,) to states (layers, ceil(samples / rate), C) each."""
-        pieces = [(row, piece) for row, wav in enumerate(wavs) for piece in wav.detach().split(self.whole)]
-        windows = [max(self.shortest, self._window(len(piece))) for _, piece in pieces]
-        states: dict[int, Tensor] = {}
+    def forward(self, wavs: list[Tensor]) -> list[list[Tensor]]:
+        """Map waveforms (samples,) to the states (ceil(samples / rate), C) of all layers."""
+        cut = [wav.detach().split(self.whole) for wav in wavs]
+        pieces = [piece for parts in cut for piece in parts]
+        windows = [max(self.shortest, self._window(len(piece))) for piece in pieces]
+        encoded: list[list[Tensor]] = [[] for _ in pieces]
         for group in grouped(windows):
-            batch = self._run([pieces[index][1] for index in group], windows[group[0]])
-            states.update(zip(group, batch.unbind(1)))
-        result: list[list[Tensor]] = [[] for _ in wavs]
-        for index, (row, piece) in enumerate(pieces):
-            result[row].append(states[index][:, : self._window(len(piece)) // self.rate])
-        return [torch.cat(parts, dim=1) for parts in result]
+            for layer in self._run([pieces[index] for index in group], windows[group[0]]):
+                for index, states in zip(group, layer):
+                    encoded[index].append(states[: self._window(len(pieces[index])) // self.rate])
+        in_order = iter(encoded)
+        return [[torch.cat(layer) for layer in zip(*(next(in_order) for _ in parts))] for parts in cut]
 
     def _window(self, samples: int) -> int:
         """Return the samples of the whole states, at least one, that cover a waveform."""
         return max(1, -(-samples // self.rate)) * self.rate
 
-    def _run(self, pieces: list[Tensor], window: int) -> Tensor:
-        """Return states (layers, B, window / rate, C).
+    def _run(self, pieces: list[Tensor], window: int) -> list[Tensor]:
+        """Return each layer's states (B, window / rate, C).
 
         This follows `WhisperEncoder.forward`, which refuses windows other than the whole one.
         """
-        features = self.extractor(
-            [piece.float().cpu().numpy() for piece in pieces],
-            max_length=window,
-            sampling_rate=self.extractor.sampling_rate,
-            return_tensors="pt",
-            device=str(pieces[0].device),
-        )["input_features"].to(self.encoder.conv1.weight)
+        features = self._log_mel(pieces, window).to(self.encoder.conv1.weight)
         hidden = nn.functional.gelu(self.encoder.conv1(features))
         hidden = nn.functional.gelu(self.encoder.conv2(hidden)).transpose(1, 2)
         hidden = hidden + self.encoder.embed_positions.weight[: hidden.shape[1]]
         states = [hidden]
         for layer in self.encoder.layers:
             states.append(layer(states[-1], None))
-        return torch.stack([*states[:-1], self.encoder.layer_norm(states[-1])])
+        return [*states[:-1], self.encoder.layer_norm(states[-1])]
+
+    def _log_mel(self, pieces: list[Tensor], window: int) -> Tensor:
+        """Return log-mel features (B, bins, frames) in float32, whatever precision the encoder computes in."""
+        with torch.autocast(pieces[0].device.type, enabled=False):
+            features: Tensor = self.extractor(
+                [piece.float().cpu().numpy() for piece in pieces],
+                max_length=window,
+                sampling_rate=self.extractor.sampling_rate,
+                return_tensors="pt",
+                device=str(pieces[0].device),
+            )["input_features"]
+        return features
