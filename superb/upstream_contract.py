@@ -3,15 +3,11 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
-from mmpt.upstream.s3prl_runner import registration, repairs
-from mmpt.upstream.s3prl_runner.launcher import check_upstream_name
 
 PASS, WARN, FAIL = "pass", "warn", "FAIL"
 SAME = 1e-4  # largest difference, as a share of the largest value, that rounding may make
@@ -207,31 +203,6 @@ def check_contract(upstream: Upstream, long_s: int) -> Iterator[Verdict]:
             yield from check(upstream)
         except Exception as error:  # an upstream may raise anything
             yield Verdict(FAIL, name, f"{type(error).__name__}: {' '.join(str(error).split())}")
-
-
-def load_upstream(name: str, ckpt: str | None, config: str | None, device: str) -> Upstream:
-    """Build the upstream as the runner does.
-
-    Args:
-        name: `-u`.
-        ckpt: `-k`.
-        config: `-g`.
-        device: cuda or cpu.
-
-    Raises:
-        InputError: S3PRL has no upstream of this name, or a file is missing.
-    """
-    for flag, file in (("-k", ckpt if name == registration.UPSTREAM else None), ("-g", config)):
-        if file is not None and not Path(file).is_file():
-            raise InputError(f"{flag} {file}: no such file")
-    if name == registration.UPSTREAM and ckpt is None:
-        raise InputError("-u mmpt_av needs -k CKPT")
-    repairs.apply()
-    registration.register()
-    check_upstream_name(name)
-    import s3prl.hub
-
-    return Upstream(getattr(s3prl.hub, name)(ckpt=ckpt, model_config=config, refresh=False), device)
 
 
 def _difference(one: Tensor, other: Tensor) -> float:

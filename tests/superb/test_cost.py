@@ -1,14 +1,18 @@
 """MACs against sums by hand, and against the board's figure for HuBERT base at one length."""
 
 import json
+import math
 
 import pytest
 import torch
 from torch import nn
 
 from mmpt.scripts.superb.cost import main
+from mmpt.superb import cost
 from mmpt.superb.cost import LENGTHS, SECONDS, encoder_cost, hubert_base, measure
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
+
+from helpers.expert_folders import expert_folder
 
 
 def test_lengths_are_the_official_ones():
@@ -41,6 +45,17 @@ def test_command_prints_and_writes(tmp_path, capsys, few_lengths):
     written, found = json.loads((tmp_path / "cost.json").read_text()), encoder_cost(tmp_path / "encoder.pt")
     assert written == {"parameters": found.parameters, "macs": found.macs, "macs_total": found.total}
     assert f"{found.total:,}" in capsys.readouterr().out
+
+
+def test_any_encoder_has_a_cost(tmp_path, capsys, few_lengths):
+    """Of a linear layer of 1 weight to 4 states for each 320 samples."""
+    folder = expert_folder(tmp_path / "mine/good")
+    assert main(["--encoder", str(folder), "--json", str(tmp_path / "cost.json")]) == 0
+    lengths = cost.LENGTHS.items()
+    macs = {bucket: 4 * sum(math.ceil(n / 320) for n in samples) for bucket, samples in lengths}
+    written = json.loads((tmp_path / "cost.json").read_text())
+    assert written["macs"] == macs and written["parameters"] == 8
+    assert main(["--encoder", "fbnk"]) == 2 and "did you mean fbank" in capsys.readouterr().err
 
 
 def test_a_missing_checkpoint_is_one_line(tmp_path, capsys):

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from mmpt.scripts.superb.check_upstream import main
-from mmpt.superb import upstream_contract
 from mmpt.superb.upstream_contract import FAIL, PASS, WARN, Upstream, check_contract
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
-from mmpt.upstream.s3prl_runner import repairs
+from mmpt.upstream.s3prl_runner import building, repairs
+
+from helpers.expert_folders import expert_folder
 
 LONG_S = 3
 
@@ -123,7 +124,7 @@ def test_each_fault_is_found(model, what, level):
 def test_the_command_on_our_own(tmp_path, capsys):
     torch.manual_seed(0)
     save_encoder(Encoder(EncoderConfig.preset("tiny")), tmp_path / "encoder.pt", {"stages": []})
-    assert main(["-u", "mmpt_av", "-k", str(tmp_path / "encoder.pt"), "--long", "3", "--device", "cpu"]) == 0
+    assert main([f"mmpt_av:{tmp_path}/encoder.pt", "--long", "3", "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 13 and all(line.startswith("pass  ") for line in lines)
     (tmp_path / "options.yaml").write_text("frame_hop: 320\n")
@@ -148,17 +149,28 @@ def test_the_command_on_our_own(tmp_path, capsys):
 
 
 def test_the_command_fails_where_a_verdict_does(monkeypatch, capsys):
-    monkeypatch.setattr(upstream_contract, "load_upstream", lambda *_: Upstream(Random(), "cpu"))
-    assert main(["-u", "anything", "--long", "3", "--device", "cpu"]) == 1
+    monkeypatch.setattr(building, "build", lambda name: Random())
+    assert main(["anything", "--long", "3", "--device", "cpu"]) == 1
     assert "FAIL  the same input gives the same output" in capsys.readouterr().out
+
+
+def test_the_command_on_a_folders_expert(tmp_path, capsys):
+    folder = expert_folder(tmp_path / "mine/good")
+    assert main([str(folder), "--long", "3", "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "pass  the rate is a whole number: 320 samples, 20 ms" in printed
+    assert "warn  an utterance is the same alone and in a batch" in printed
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["-u", "mmpt_av"], "-u mmpt_av needs -k"),
-        (["-u", "mmpt_av", "-k", "absent"], "-k absent: no such file"),
-        (["-u", "fbnk"], "did you mean fbank"),
+        (["mmpt_av"], "mmpt_av needs a checkpoint: mmpt_av:FILE"),
+        (["-u", "mmpt_av", "-k", "absent"], "absent: no such encoder checkpoint"),
+        (["fbnk"], "did you mean fbank"),
+        (["apc_local"], "apc_local: cannot be built so: TypeError"),
+        ([], "give one encoder, UPSTREAM[:CKPT[:CONFIG]]"),
+        (["fbank", "-u", "fbank"], "give one encoder"),
     ],
 )
 def test_bad_input_is_one_line(capsys, arguments, message):
