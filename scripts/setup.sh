@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up the environment that every other script uses: .venv with the reference stack, with --floor .venv-floor with the
-# oldest one that setup.cfg allows, or with --newest .venv-newest with the newest one, on Python 3.13 if there is one.
-# Does nothing if it is set up already and no requirement has changed.
+# oldest one that setup.cfg allows, on Python 3.10 if there is one, or with --newest .venv-newest with the newest one, on
+# Python 3.13 if there is one. Does nothing if it is set up already and no requirement has changed.
 #   bash scripts/setup.sh [--floor | --newest]        PYTHON=python3.12 bash scripts/setup.sh
 set -euo pipefail
 unset CDPATH PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET  # of other projects
@@ -9,14 +9,17 @@ unset PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX  # importing torch without byt
 cd "$(dirname "$0")/.."
 
 pythons="python3 python3.13 python3.12 python3.11 python3.10"
+prefer=
 case "${1:-}" in
     "") venv=.venv stack=reference extras=all ;;
-    --floor) venv=.venv-floor stack=floor extras=training,superb,test ;;
-    --newest) venv=.venv-newest stack=newest extras=training,superb,test
-        pyenv=$(pyenv root 2>/dev/null || true)  # it puts one version at a time on the path
-        pythons="python3.13 $(ls -d "$pyenv"/versions/3.13*/bin/python 2>/dev/null || true) $pythons" ;;
+    --floor) venv=.venv-floor stack=floor extras=training,superb,test prefer=3.10 ;;
+    --newest) venv=.venv-newest stack=newest extras=training,superb,test prefer=3.13 ;;
     *) echo "usage: bash scripts/setup.sh [--floor | --newest]" >&2; exit 2 ;;
 esac
+if [ -n "$prefer" ]; then
+    pyenv=$(pyenv root 2>/dev/null || true)  # it puts one version at a time on the path
+    pythons="python$prefer $(ls -d "$pyenv/versions/$prefer".*/bin/python 2>/dev/null || true) $pythons"
+fi
 if [ -e "$venv" ] && [ ! -e "$venv/made-by-setup" ]; then
     echo "error: $PWD/$venv exists but was not made by this script; move it away" >&2; exit 2
 fi
