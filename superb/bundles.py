@@ -37,8 +37,9 @@ def end_run(folder: Path, title: str, bundles: bool = True) -> tuple[Path, list[
 
 
 def make_bundles(folder: Path) -> tuple[list[dict], list[str]]:
-    """Make and score `bundles/NAME` of each of our encoders that was tested, in place of an earlier bundle.
+    """Make and score `bundles/NAME` of each encoder that was tested, in place of an earlier bundle.
 
+    S3PRL's own upstreams as they are get none: they are on the board already.
     A bundle serves a rehearsal as well as a submission; its manifest records which. Costs and scores are added to
     results.json.
 

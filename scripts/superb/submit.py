@@ -18,7 +18,8 @@ examples:
 
 A bundle holds
   predict.zip       the public set, to upload at superbbenchmark.org, with the answers of form.yaml
-  hidden/           the hidden set, for a Hugging Face repository (--push uploads it), with those of hidden-form.yaml
+  hidden/           the hidden set, for a Hugging Face repository (--push uploads it), with those of hidden-form.yaml;
+                    of an encoder that is not ours its own folder (--expert), or nothing, and the manifest says why
   dev/sd/           SD's predictions of dev: score.py chooses threshold and median on them
   manifest.json     hashes of all files, their origin, whether the bundle can be submitted and in which track
 
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help="an encoder of the run; may be given again; default: all that are ours",
+        help="an encoder of the run; may be given again; default: all but S3PRL's own upstreams",
     )
     add("--seed", type=int, metavar="N", help="of the heads; default: the first that was run")
     add("--allow-partial", action="store_true", help="make it although it cannot be submitted (samples, missing tasks)")
@@ -79,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     content = read_results(results)
     names = list(dict.fromkeys(arguments.encoder)) or submittable_encoders(content)
     if not names:
-        raise InputError(f"{results}: holds no encoder of ours; S3PRL's own upstreams are on the board already")
+        raise InputError(f"{results}: holds no encoder but S3PRL's own upstreams, which are on the board already")
     if len(names) > 1 and (arguments.push or arguments.name or arguments.description):
         known = ", ".join(names)
         raise InputError(f"--push, --name and --description are of one encoder: choose one with --encoder ({known})")

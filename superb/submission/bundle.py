@@ -14,12 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmpt.superb.cost import Cost, encoder_cost
+from mmpt.superb import encoder_figures
+from mmpt.superb.cost import Cost
+from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.scoring.layout import DEV_DIARIZATION
 from mmpt.superb.software import software_versions
 from mmpt.superb.submission import form, public_set
 from mmpt.superb.submission.eligibility import Eligibility, judge
 from mmpt.superb.submission.hidden_set import check_hidden_set, push, write_hidden_set
+from mmpt.superb.submission.own_expert import write_own_expert
 from mmpt.superb.submission.run_results import EncoderResults
 from mmpt.superb.text_table import text_table
 from mmpt.upstream.errors import InputError
@@ -61,41 +64,67 @@ def build_bundle(
     files = public_set.collect(results)
     faults, obstacles = public_set.check(files, results)
     _refuse(results.name, faults, [] if allow_partial else obstacles)
-    encoder, judged, measured = load_encoder(results.encoder), judge(results.provenance), cost()
+    judged, measured = judge(results.provenance), cost()
     name = results.name if texts.name is None else texts.name
-    answers = form.public_form(
-        name,
-        texts.url or "",
-        form.describe_model(encoder.config, judged, texts.description),
-        encoder.config,
-        results,
-        measured,
-    )
+    model = _describe(results.encoder, measured)
+    description = form.describe_model(model.kind, judged, texts.description)
+    answers = form.public_form(name, texts.url or "", description, model, results, measured)
     obstacles += form.check_form(answers, form.PUBLIC_FORM)
     with replacing_folder(bundle) as folder:
-        write_hidden_set(folder / "hidden", results.encoder, results.hop, name, judged, measured)
-        faults = check_hidden_set(folder / "hidden", results.encoder, results.hop)
+        faults, no_hidden_set = _write_hidden_set(folder / "hidden", results, name, judged, measured)
         _refuse(results.name, faults, [] if allow_partial else obstacles)
         public_set.write_zip(files, folder / "predict.zip")
         write_text(folder / "form.yaml", form.render(answers, FORM_NOTE))
-        write_text(folder / "hidden-form.yaml", form.render(form.hidden_form(answers), HIDDEN_NOTE))
+        if no_hidden_set is None:
+            write_text(folder / "hidden-form.yaml", form.render(form.hidden_form(answers), HIDDEN_NOTE))
         _copy_dev_diarization(results, folder / DEV_DIARIZATION)
-        manifest = make_manifest(results, judged, obstacles, folder)
+        manifest = make_manifest(results, judged, obstacles, no_hidden_set, folder)
         write_text(folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
     return manifest
 
 
-def make_manifest(results: EncoderResults, judged: Eligibility, obstacles: list[str], folder: Path) -> dict:
-    """Return what the bundle is, with the hash of each of its files. `obstacles`: why it cannot be submitted."""
+def _describe(encoder: ScoredEncoder, cost: Cost) -> form.ModelTexts:
+    if encoder.is_ours and encoder.checkpoint:
+        return form.describe_ours(load_encoder(encoder.checkpoint).config)
+    return form.describe_other(encoder, cost)
+
+
+def _write_hidden_set(
+    folder: Path, results: EncoderResults, name: str, judged: Eligibility, cost: Cost
+) -> tuple[list[str], str | None]:
+    """Write the hidden set's folder; return its faults, and why there is none (None if it was written)."""
+    encoder = results.encoder
+    if encoder.file is None or not encoder.is_ours:
+        return [], write_own_expert(folder, encoder, results.hop)
+    write_hidden_set(folder, encoder.file, results.hop, name, judged, cost)
+    return check_hidden_set(folder, encoder.file, results.hop), None
+
+
+def make_manifest(
+    results: EncoderResults, judged: Eligibility, obstacles: list[str], no_hidden_set: str | None, folder: Path
+) -> dict:
+    """Return what the bundle is, with the hash of each of its files.
+
+    Args:
+        results: the encoder's.
+        judged: its eligibility.
+        obstacles: why the bundle cannot be submitted.
+        no_hidden_set: why it has no hidden set.
+        folder: the bundle's.
+    """
+    encoder = results.encoder
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return {
         "submittable": not obstacles,
         "not_submittable_because": obstacles,
+        "no_hidden_set_because": no_hidden_set,
         "challenge_track": {"eligible": judged.eligible, "reason": judged.reason},
         "disclosure": judged.disclosure,
         "encoder": {
             "name": results.name,
-            "sha256": file_hash(results.encoder),
+            "upstream": encoder.spelled.folder.name if encoder.spelled.folder else encoder.upstream,
+            "identity": encoder.identity,
+            "sha256": file_hash(encoder.file) if encoder.file else None,
             "frame_hop": results.hop,
             "provenance": results.provenance,
         },
@@ -123,10 +152,10 @@ def check_bundle_folder(bundle: Path, fresh: bool) -> None:
         raise InputError(f"{bundle}: is not a bundle (no manifest.json), and is left alone; name another --out")
 
 
-def known_cost(entry: dict, checkpoint: Path) -> Cost:
+def known_cost(entry: dict, encoder: ScoredEncoder) -> Cost:
     """Return the cost in an encoder's entry of results.json, or else measure it."""
     known = entry.get("cost")
-    return Cost(known["parameters"], known["macs"]) if known else encoder_cost(checkpoint)
+    return Cost(known["parameters"], known["macs"]) if known else encoder_figures.cost(encoder)
 
 
 def describe_bundles(manifests: dict[Path, dict]) -> str:
@@ -136,6 +165,8 @@ def describe_bundles(manifests: dict[Path, dict]) -> str:
         lines += [f"{bundle}: " + ("ready to submit" if content["submittable"] else "NOT SUBMITTABLE, a rehearsal:")]
         lines += [f"  {reason}" for reason in content["not_submittable_because"]]
         lines += [f"  {content['challenge_track']['reason']}"]
+        if content["no_hidden_set_because"]:
+            lines += [f"  no hidden set: {content['no_hidden_set_because']}"]
     if len(manifests) > 1:
         rows = [["bundle", "tasks", "submittable", "challenge track", "weights from"]]
         for bundle, content in manifests.items():
@@ -152,6 +183,8 @@ def verdicts(manifest: dict) -> list[str]:
 
 def upload(bundle: Path, repository: str) -> None:
     """Push hidden/ to the Hugging Face Hub, and write the commit into hidden-form.yaml. Raises InputError."""
+    if not (bundle / "hidden").is_dir():
+        raise InputError(f"--push {repository}: the bundle has no hidden/; its manifest.json says why")
     commit = push(bundle / "hidden", repository)
     answers = form.read(bundle / "form.yaml")
     hidden = form.hidden_form(answers, repository, commit)

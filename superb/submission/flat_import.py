@@ -1,6 +1,7 @@
 """Import a hidden-set folder as S3PRL's hub loader does, in a process without this project; save its states.
 
-Run as `python -I flat_import.py FOLDER WAVS OUT`: waveforms and states are files of tensors. S3PRL appends the folder
+Run as `python -I flat_import.py FOLDER WAVS OUT [mend]`: waveforms and states are files of tensors; `mend` repairs
+S3PRL first, for an expert that imports it. S3PRL appends the folder
 to the path and takes `UpstreamExpert` of the module `expert` (s3prl/downstream/runner.py, `_get_upstream`).
 """
 
@@ -16,8 +17,19 @@ class Absent:
             raise ModuleNotFoundError(f"{name} is not in the folder", name=name)
 
 
-def main(folder: Path, wavs: Path, out: Path) -> None:
+def mend_s3prl() -> None:
+    """Repair S3PRL, and forget what did it."""
+    from mmpt.upstream.s3prl_runner import repairs
+
+    repairs.apply()
+    for name in [name for name in sys.modules if name.split(".")[0] == "mmpt"]:
+        del sys.modules[name]
+
+
+def main(folder: Path, wavs: Path, out: Path, mend: Path | None = None) -> None:
     """Load, compute, and check what the runner takes for granted."""
+    if mend:
+        mend_s3prl()
     sys.meta_path.insert(0, Absent())
     sys.path.append(str(folder))
     import torch

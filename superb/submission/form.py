@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from mmpt.superb.cost import Cost
+from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.submission.eligibility import Eligibility, describe_stage
 from mmpt.superb.submission.run_results import EncoderResults
 from mmpt.upstream.errors import InputError
@@ -74,8 +75,38 @@ HIDDEN_FORM = (
 )
 
 
+@dataclass(frozen=True)
+class ModelTexts:
+    """What a form says of a model besides figures: what it is, what it takes, how large it is."""
+
+    kind: str
+    input_format: str
+    sizes: str
+
+
+def describe_ours(config: EncoderConfig) -> ModelTexts:
+    """Describe an encoder of ours."""
+    normalised = "per utterance" if config.normalisation == "utterance" else "by fixed statistics"
+    sizes = f"{config.n_layers} blocks, d {config.d_model}, FFN {config.ffn_dim}, {config.n_heads} heads"
+    energies = f"{config.n_mels} log-mel energies, 25 ms window, 10 ms shift, mean and variance normalised {normalised}"
+    return ModelTexts(
+        f"mmpt_av: Conformer speech encoder, {config.n_layers} blocks, frozen.",
+        f"16 kHz waveform; {energies}",
+        f"Conformer, {sizes}; all are shared by the tasks",
+    )
+
+
+def describe_other(encoder: ScoredEncoder, cost: Cost) -> ModelTexts:
+    """Describe an encoder of which nothing but its name and its size is known."""
+    folder = encoder.spelled.folder
+    kind = f"{folder.name}: expert of one's own" if folder else f"{encoder.name}: S3PRL's upstream {encoder.upstream}"
+    return ModelTexts(
+        f"{kind}, frozen.", "16 kHz waveform", f"{cost.parameters:,} parameters; all are shared by the tasks"
+    )
+
+
 def public_form(
-    name: str, url: str, description: str, config: EncoderConfig, results: EncoderResults, cost: Cost
+    name: str, url: str, description: str, texts: ModelTexts, results: EncoderResults, cost: Cost
 ) -> dict[str, object]:
     """Return the public set's form, filled in.
 
@@ -83,21 +114,18 @@ def public_form(
         name: of the submission.
         url: of the model.
         description: of the model, with the disclosure of its data (`describe_model`).
-        config: the encoder's.
-        results: the encoder's.
-        cost: the encoder's.
+        texts: what the form says of the model besides figures.
+        results: of the run that is submitted.
+        cost: as measured.
     """
-    normalised = "per utterance" if config.normalisation == "utterance" else "by fixed statistics"
-    sizes = f"{config.n_layers} blocks, d {config.d_model}, FFN {config.ffn_dim}, {config.n_heads} heads"
     return {
         "submitName": name,
         "modelURL": url,
         "modelDesc": description,
         "stride": results.hop * 1000 // SAMPLE_RATE,
-        "inputFormat": f"16 kHz waveform; {config.n_mels} log-mel energies, 25 ms window, 10 ms shift, "
-        f"mean and variance normalised {normalised}",
+        "inputFormat": texts.input_format,
         "corpus": describe_corpus(results.provenance),
-        "paramDesc": f"Conformer, {sizes}; all are shared by the tasks",
+        "paramDesc": texts.sizes,
         "macs": cost.total,
         **{f"macs{bucket.capitalize()}": macs for bucket, macs in cost.macs.items()},
         "paramShared": cost.parameters,
@@ -120,10 +148,9 @@ def hidden_form(public: dict[str, object], repository: str = "", commit: str = "
     }
 
 
-def describe_model(config: EncoderConfig, judged: Eligibility, description: str | None) -> str:
-    """Return the description (None: one of ours) and the disclosure of what the weights come from."""
-    ours = f"mmpt_av: Conformer speech encoder, {config.n_layers} blocks, frozen."
-    what = ours if description is None else description.strip()
+def describe_model(kind: str, judged: Eligibility, description: str | None) -> str:
+    """Return the description (None: `kind`) and the disclosure of what the weights come from."""
+    what = kind if description is None else description.strip()
     disclosed = f"{what} Weights: {judged.disclosure}."
     return disclosed if judged.eligible else f"{disclosed} Not SSL only: it {judged.cause}."
 

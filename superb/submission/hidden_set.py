@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -104,16 +105,9 @@ def check_hidden_set(folder: Path, encoder: Path, hop: int) -> list[str]:
     """
     generator = torch.Generator().manual_seed(0)
     wavs = [0.1 * torch.randn(samples, generator=generator) for samples in LENGTHS]
-    with tempfile.TemporaryDirectory() as place:
-        torch.save(wavs, Path(place, "wavs.pt"))
-        script = Path(__file__).with_name("flat_import.py")
-        command = [sys.executable, "-I", "-B", str(script), str(folder.absolute()), "wavs.pt", "out.pt"]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            error = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            return [f"hidden set: {folder} cannot be imported as S3PRL does it: {error}"]
-        found = torch.load(Path(place, "out.pt"), weights_only=True)
+    found = import_flat(folder, wavs)
+    if isinstance(found, str):
+        return [f"hidden set: {folder} cannot be imported as S3PRL does it: {found}"]
     with torch.no_grad():
         wanted = torch.stack(UpstreamExpert(str(encoder), frame_hop=hop).eval()(wavs)["hidden_states"])
     if found["rate"] != hop:
@@ -121,6 +115,31 @@ def check_hidden_set(folder: Path, encoder: Path, hop: int) -> list[str]:
     if found["states"].shape != wanted.shape or not (found["states"] - wanted).abs().max() <= CLOSE:
         return [f"hidden set: {folder} computes other states than the encoder that was scored"]
     return []
+
+
+def import_flat(folder: Path, wavs: list[torch.Tensor], mend: bool = False) -> dict[str, Any] | str:
+    """Import a folder in a clean process as S3PRL would, and compute the states of a batch.
+
+    Args:
+        folder: with expert.py, and perhaps model.pt.
+        wavs: (samples,) each.
+        mend: mend S3PRL first, for an expert that imports it.
+
+    Returns:
+        `states` (layers, B, T, C) and `rate`, or else the error in one line.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        torch.save(wavs, Path(place, "wavs.pt"))
+        script = Path(__file__).with_name("flat_import.py")
+        command = [sys.executable, "-I", "-B", str(script), str(folder.absolute()), "wavs.pt", "out.pt"]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        done = subprocess.run(
+            command + ["mend"] * mend, cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            return (done.stderr.strip().splitlines() or ["no message"])[-1]
+        found: dict[str, Any] = torch.load(Path(place, "out.pt"), weights_only=True)
+        return found
 
 
 def push(folder: Path, repository: str) -> str:

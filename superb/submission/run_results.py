@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmpt.superb.encoder_figures import rate
+from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.jobs import JobFolder
-from mmpt.superb.results import read_results, submittable_encoders
+from mmpt.superb.results import identity_of, read_results, submittable_encoders
 from mmpt.superb.results_folder import moved
 from mmpt.superb.scoring.board import FIVE
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av import load_encoder
-from mmpt.upstream.mmpt_av.checkpoint import file_hash
 from mmpt.upstream.mmpt_av.expert import read_options
 from mmpt.upstream.s3prl_runner.launcher import read_checkpoint
 
@@ -44,7 +44,7 @@ class EncoderResults:
 
     Args:
         name: in the run.
-        encoder: the checkpoint.
+        encoder: where its files lie now.
         provenance: where the weights come from.
         hop: samples under a state in this run.
         seed: of the heads.
@@ -52,7 +52,7 @@ class EncoderResults:
     """
 
     name: str
-    encoder: Path
+    encoder: ScoredEncoder
     provenance: dict | None
     hop: int
     seed: int
@@ -80,13 +80,12 @@ def read_encoder_results(results: Path, encoder: str, seed: int | None = None) -
     content = read_results(results)
     root = results if results.is_dir() else results.parent
     about = next((entry for entry in content["encoders"] if entry["name"] == encoder), None)
-    if about is None or not about["checkpoint"]:
-        known = ", ".join(submittable_encoders(content)) or "none"
-        raise InputError(f"{results}: no encoder of ours is called '{encoder}'; there are {known}")
-    checkpoint = moved(Path(about["checkpoint"]), root)
-    if not checkpoint.is_file() or file_hash(checkpoint) != about["sha256"]:
-        what = "is no longer the encoder that was scored" if checkpoint.is_file() else "is not there any more"
-        raise InputError(f"{checkpoint}: {what}; score it again")
+    known = submittable_encoders(content)
+    if about is None or encoder not in known:
+        raise InputError(
+            f"{results}: no encoder to submit is called '{encoder}'; there are {', '.join(known) or 'none'}"
+        )
+    scored = _scored(about, root)
     jobs = [
         job for job in content["jobs"] if job["encoder"] == encoder and job["chosen"] and job["state"] == "evaluated"
     ]
@@ -97,8 +96,28 @@ def read_encoder_results(results: Path, encoder: str, seed: int | None = None) -
     seed = seeds[0] if seed is None else seed
     entries = {job["task"]: job for job in jobs if job["seed"] == seed}
     tasks = {task: _read_task(entries[task], root) for task in FIVE if task in entries}
-    hop = _common_hop(checkpoint, {_asked_hop(task) for task in tasks.values()})
-    return EncoderResults(encoder, checkpoint, about["provenance"], hop, seed, tasks)
+    hop = _common_hop(scored, {_asked_hop(task) for task in tasks.values()})
+    return EncoderResults(encoder, scored, about["provenance"], hop, seed, tasks)
+
+
+def _scored(about: dict, root: Path) -> ScoredEncoder:
+    """Return the encoder of an entry of results.json, its files found where they lie now.
+
+    Raises:
+        InputError: they are gone, or no longer those that were scored.
+    """
+    found: dict[str, str | None] = {}
+    for part in ("upstream", "checkpoint", "config"):
+        text = found[part] = about.get(part)
+        if text is not None and text.startswith("/"):
+            found[part] = str(moved(Path(text), root))
+            if not Path(str(found[part])).exists():
+                raise InputError(f"{found[part]}: is not there any more; score {about['name']} again")
+    scored = ScoredEncoder(about["name"], str(found["upstream"]), found["checkpoint"], found["config"])
+    if scored.identity != identity_of(about):
+        changed = found["checkpoint"] or found["upstream"]
+        raise InputError(f"{changed}: is no longer the encoder that was scored; score it again")
+    return scored
 
 
 def _read_task(entry: dict, root: Path) -> TaskResult:
@@ -128,10 +147,10 @@ def _asked_hop(task: TaskResult) -> int | None:
     return read_options(str(task.hop_file)).get("frame_hop") if task.hop_file.is_file() else None
 
 
-def _common_hop(checkpoint: Path, asked: set[int | None]) -> int:
-    own = load_encoder(checkpoint).hop
+def _common_hop(encoder: ScoredEncoder, asked: set[int | None]) -> int:
+    own = rate(encoder)
     hops = {hop or own for hop in asked}
     if len(hops) > 1:
         several = " and ".join(map(str, sorted(hops)))
-        raise InputError(f"{checkpoint}: tasks were run with hops of {several} samples; a submission has one")
+        raise InputError(f"{encoder.name}: tasks were run with hops of {several} samples; a submission has one")
     return hops.pop()

@@ -12,6 +12,7 @@ import yaml
 
 from mmpt.scripts.superb.score import main as score
 from mmpt.scripts.superb.submit import main as submit
+from mmpt.superb import encoder_figures
 from mmpt.superb.cost import Cost
 from mmpt.superb.submission import bundle as bundles
 from mmpt.superb.submission import hidden_set, public_set
@@ -49,7 +50,7 @@ def run(made, tmp_path):
 def quick(monkeypatch, request):
     """Measure no cost (test_cost.py does), and import the hidden set only in the tests about it."""
     cost = Cost(985_888, {"short": 1, "medium": 2, "long": 3, "longer": 4})
-    monkeypatch.setattr(bundles, "encoder_cost", lambda file: cost)
+    monkeypatch.setattr(encoder_figures, "cost", lambda encoder: cost)
     if "imported" not in request.keywords:
         monkeypatch.setattr(bundles, "check_hidden_set", lambda *_: [])
 
@@ -387,7 +388,7 @@ def test_push_without_a_login_is_one_line(run, monkeypatch, capsys):
         ),
         (lambda run: (run / "results.json").write_text("[]"), [], "is not what scripts/superb/run.py writes"),
         (lambda run: None, ["--seed", "7"], "no task of mid was scored on test with seed 7; there are 1, 2"),
-        (lambda run: None, ["--encoder", "else"], "no encoder of ours is called 'else'; there are pre, mid"),
+        (lambda run: None, ["--encoder", "else"], "no encoder to submit is called 'else'; there are pre, mid"),
         (
             lambda run: None,
             ["--encoder", "pre", "--push", "me/mine"],
