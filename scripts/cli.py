@@ -44,6 +44,7 @@ COMMANDS = {
     "prepare shards": Command("scripts.prepare.shards", "pack clips into tar shards"),
     "prepare must-c": Command("scripts.prepare.must_c", "check MuST-C and pack it into tar shards"),
     "prepare librispeech-lengths": Command("scripts.prepare.librispeech_lengths", "list LibriSpeech's lengths for ASR"),
+    "prepare iemocap-sessions": Command("scripts.prepare.iemocap_sessions", "list IEMOCAP's sessions for ER"),
     "samples": Command("scripts.samples.build", "build the sample corpora from the repository's recordings", True),
     "quickstart": Command("scripts.quickstart", "run all three stages on the sample corpora", True),
     "drill-resume": Command(

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Write the lists by which S3PRL's emotion recognition splits IEMOCAP: meta_data/SessionN/train_ and test_meta_data.json.
+"""Write the lists by which S3PRL's emotion recognition splits IEMOCAP: meta_data/SessionN/*_meta_data.json.
 
-Session N is tested by a head that is trained on the other four. The classes are neutral, happy (with excited), angry and
-sad; other utterances are left out. S3PRL's git tree has these lists too, with the same utterances in the order of its
-authors' disk; that order decides which fifth of the training list becomes the development set.
+Session N is tested by a head that is trained on the other four. The classes are neutral, happy (with excited), angry
+and sad; other utterances are left out. S3PRL's git tree has these lists, too, in the order of its authors'
+disk. That order decides which fifth of the training list becomes the development set.
 """
 
 import argparse
@@ -48,8 +48,8 @@ def read_session(root: Path, session: str) -> list[dict[str, str]]:
     evaluations = sorted((root / session / "dialog" / "EmoEvaluation").glob("*.txt"))
     if not wavs or not evaluations:
         raise InputError(
-            f"{root / session}: expected sentences/wav/DIALOG/*.wav and dialog/EmoEvaluation/*.txt; --root must name the "
-            "folder IEMOCAP (IEMOCAP_full_release) that holds Session1 to Session5"
+            f"{root / session}: expected sentences/wav/DIALOG/*.wav and dialog/EmoEvaluation/*.txt; --root must name "
+            "the folder IEMOCAP (IEMOCAP_full_release) that holds Session1 to Session5"
         )
     items = []
     for file in evaluations:

@@ -24,6 +24,8 @@ examples:
   %(prog)s -m evaluate -e result/downstream/asr_fbank/dev-clean-best.ckpt -t test-other
   %(prog)s -e result/downstream/ic_fbank              resume an interrupted training
   %(prog)s -u mmpt_av -d pr --cache data/states       encode each sound once, then read its states
+  %(prog)s -u mmpt_av -d sid --data-root /data         a task beyond the five; qbe is evaluated without training:
+  %(prog)s -m evaluate -u mmpt_av -d qbe -l -1 -t dev --data-root /data
 
 data, in this order: --data-root, then data.yaml in the working directory, then the built samples (with the shorter
 settings of downstream_configs/quick/, or evening/ if they are built --full). A data root holds the published folders:
@@ -32,7 +34,13 @@ settings of downstream_configs/quick/, or evening/ if they are built --full). A 
   sd   diarization/train, dev and test, as Kaldi folders
   asr  LibriSpeech/ with len_for_bucket/
   pr   LibriSpeech/ with lexicon/
-data.yaml names a root for all tasks, for one task, or one folder by its published name; paths are relative to the file:
+  sid  VoxCeleb1/ with iden_split.txt
+  asv  VoxCeleb1/ with voxceleb1_test_v2.txt
+  er   IEMOCAP/ with meta_data/
+  sf   SNIPS/                                          qbe  quesst14Database/
+  se   voicebank/wav16k/                               ss   Libri2Mix/wav16k/min/
+The samples are for the first five alone. data.yaml names a root for all tasks, for one task, or one folder by its
+published name; paths are relative to the file:
   root: /data
   sd: /scratch/superb
   LibriSpeech: /corpora/LibriSpeech
@@ -65,7 +73,9 @@ _STOCK_FLAGS: dict[str, list[_Flag]] = {
             help="mmpt_av; hf, any speech encoder of transformers; an upstream of S3PRL: fbank, hubert, wavlm_large, "
             "...; or a folder with an expert.py of your own, written with a slash",
         ),
-        _flag("-d", "--downstream", help="ks, ic, pr, sd, asr, or S3PRL's name of a task"),
+        _flag(
+            "-d", "--downstream", help="ks, ic, pr, sd, asr, sid, er, sf, asv, qbe, se, ss, or S3PRL's name of a task"
+        ),
         _flag("-t", "--evaluate_split", help="split to evaluate; default: test (asr: test-clean)"),
         _flag(
             "-o",

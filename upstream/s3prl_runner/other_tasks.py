@@ -22,6 +22,7 @@ from unittest import mock
 from mmpt.upstream.errors import InputError
 
 AUDIO_SUFFIXES = (".aac", ".au", ".flac", ".m4a", ".mp3", ".ogg", ".wav")  # those of librosa.util.find_files
+COARSEST_SAMPLES = 320  # between states, for SE and SS: that of the upstreams they were made for
 
 
 def prepare_tasks(runner: types.ModuleType) -> None:
@@ -106,7 +107,7 @@ def unused_imports() -> Iterator[None]:
     librosa, sox = types.ModuleType("librosa"), types.ModuleType("sox")
     vars(librosa)["util"] = util
     vars(sox)["Transformer"] = None
-    stand_ins = {}
+    stand_ins: dict[str, types.ModuleType] = {}
     if importlib.util.find_spec("librosa") is None:
         stand_ins |= {"librosa": librosa, "librosa.util": util}
     if importlib.util.find_spec("sox") is None:
@@ -127,21 +128,24 @@ def find_files(folder: str | Path) -> list[str]:
 def refuse_coarse_states(runner: Any) -> None:
     """Refuse SE and SS if the upstream's frames are too far apart for their spectrograms.
 
-    Serves s3prl/downstream/separation_stft/expert.py:104 and :76 of enhancement_stft, where the hop of the STFT is the
-    upstream's rate, and enhancement_stft2/expert.py:66, an assertion without a word.
+    Serves s3prl/downstream/separation_stft/expert.py:104, and the same line of separation_stft2 and enhancement_stft:
+    the hop of the STFT is the upstream's rate. Also enhancement_stft2/expert.py:66, an assertion without a word.
 
     Raises:
-        InputError: the windows do not overlap enough to rebuild the sound, or S3PRL allows no such rate.
+        InputError: the states are more than 320 samples apart, or a package is missing.
     """
     rate, name = runner.featurizer.model.downsample_rate, runner.args.downstream
     window = runner.config["downstream_expert"]["datarc"]["win_length"]
-    advice = "use frames of 320 samples or less (mmpt_av: -g FILE with 'frame_hop: 320')"
-    if name == "enhancement_stft2" and rate not in (160, 320):
-        raise InputError(f"-d {name} works with a frame every 160 or 320 samples, not every {rate}; {advice}")
-    if rate > MOST_OF_A_WINDOW * window:
+    if rate > COARSEST_SAMPLES:
+        if name == "enhancement_stft2":
+            reason = "repeats each state at most once for its spectra, which are 160 samples apart"
+        elif rate > window:
+            reason = f"takes a spectrum at each state: windows of {window} samples would leave gaps between them"
+        else:
+            reason = "takes a spectrum at each state: even an ideal mask then separates 1.4 dB worse than at 320"
         raise InputError(
-            f"-d {name} takes a spectrum at each of the upstream's frames, every {rate} samples, with windows of {window} "
-            f"samples: too far apart to rebuild the sound; {advice}"
+            f"-d {name}: this upstream's states are {rate} samples apart, and S3PRL's task {reason}; use states "
+            f"{COARSEST_SAMPLES} samples apart or closer (mmpt_av: -g FILE with the line 'frame_hop: 320')"
         )
     require("asteroid", "librosa", extra="superb-all")
 
@@ -156,9 +160,6 @@ def require(*names: str, extra: str) -> None:
     if missing := [name for name in names if importlib.util.find_spec(name) is None]:
         raise InputError(f"{' and '.join(missing)} not installed: pip install 'mmpt-av[{extra}]'")
 
-
-# A Hann window's squares, a hop apart, add up to more than a tenth of their mean everywhere up to this part of it.
-MOST_OF_A_WINDOW = 0.7
 
 PREPARATIONS: dict[str, Callable[[Any], None]] = {
     "voxceleb1": prepare_speaker_identification,

@@ -63,9 +63,7 @@ def read_transcripts(file: Path) -> dict[str, str]:
     for number, line in enumerate(lines, 1):
         name, _, text = line.strip().partition(" ")
         if "\t" not in text:
-            raise InputError(
-                f"{file}: line {number}: expected 'NAME BOS WORD ... EOS', a tab, and a slot for each word"
-            )
+            raise InputError(f"{file}: line {number}: expected 'NAME BOS WORD ... EOS', a tab and slots")
         transcripts[name] = text
     return transcripts
 
