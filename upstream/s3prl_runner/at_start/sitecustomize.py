@@ -1,6 +1,7 @@
 """Enable S3PRL in each Python that starts with this folder on PYTHONPATH, then run the sitecustomize that it hides."""
 
 import sys
+from importlib import import_module
 from os.path import abspath, dirname
 
 
@@ -18,7 +19,7 @@ def run_hidden() -> None:
     folder, ours = dirname(abspath(__file__)), sys.modules.pop(__name__)
     sys.path[:] = [place for place in sys.path if abspath(place) != folder]
     try:
-        import sitecustomize  # noqa: F401
+        import_module("sitecustomize")
     except ModuleNotFoundError as error:
         if error.name != "sitecustomize":
             raise
