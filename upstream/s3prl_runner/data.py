@@ -36,12 +36,13 @@ CORPORA = (
     "voicebank",
 )
 SAMPLES_LEXICON = "lexicon/samples-lexicon.txt"
+LEXICONS = "https://huggingface.co/datasets/s3prl/g2p/raw/main/lexicon/"  # s3prl/dataio/encoder/g2p.py:13
 # Files that lie in the corpus's own folder, and come from elsewhere.
 ORIGINS = {
     "len_for_bucket": "write it with: python scripts/prepare/librispeech_lengths.py --root {folder}",
     "meta_data": "write it with: python scripts/prepare/iemocap_sessions.py --root {folder}",
-    "iden_split.txt": "take it from VoxCeleb's site: https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/iden_split.txt "
-    "(S3PRL's git tree has it as veri_test_class.txt)",
+    "iden_split.txt": "take it from https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/iden_split.txt (S3PRL's "
+    "git tree has it as veri_test_class.txt)",
     "voxceleb1_test_v2.txt": "take it from https://www.openslr.org/resources/49/voxceleb1_test_v2.txt",
 }
 BUILT = "built.json"  # in a folder of built samples: scripts/samples/build_manifest.py
@@ -187,7 +188,8 @@ def _existing(text: object, source: DataSource | None) -> Path:
         raise InputError(f"{path}: not found; {ORIGINS[path.name].format(folder=path.parent)}")
     if path.parent.name == "lexicon" and path.parent.parent.is_dir():
         raise InputError(
-            f"{path}: not found; take it from S3PRL's git tree, s3prl/downstream/ctc/lexicon/ (no package has it)"
+            f"{path}: not found; download it from {LEXICONS}{path.name} (as S3PRL does), or take it from S3PRL's git "
+            "tree, s3prl/downstream/ctc/lexicon/"
         )
     raise InputError(f"{path}: not found; {source.origin} should lead to {text[len(PLACEHOLDER) :]} (see --help)")
 

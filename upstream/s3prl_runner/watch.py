@@ -5,6 +5,7 @@
 - `tally.json` counts what the runner drops silently: batches that do not fit the GPU's memory, steps with a NaN
   gradient, and utterances with more CTC labels than states (`zero_infinity` sets their loss to 0).
 - The runner writes scores to TensorBoard only; `scores.jsonl` gets them too, one JSON object a line.
+- For features that an upstream does not have (`-s`) the runner takes the sum of all layers. This becomes an error, too.
 - Keyword spotting cuts its silences at random from long noises: the encoder's cache is told not to keep them.
 
 Each function names the line of s3prl 0.4.18 that it serves.
@@ -87,6 +88,8 @@ class Watch:
 
         if name == "Upstream":
             self.upstream = model
+        if name == "Featurizer":
+            _check_features(runner.args, model)
         if name == "Downstream":
             self.folder = Path(runner.args.expdir)
             RunnerProgress.folder = self.folder if _is_leader() else None
@@ -166,6 +169,16 @@ def _recording(writer: type, watch: Watch) -> type:
                     file.write(json.dumps({"step": global_step, "name": tag, "value": float(scalar_value)}) + "\n")
 
     return Recording
+
+
+def _check_features(args: Any, featurizer: Any) -> None:
+    """Refuse features that the upstream does not have: the featurizer would take the sum of all layers instead.
+
+    Serves s3prl/upstream/interfaces.py:152.
+    """
+    asked, taken = args.upstream_feature_selection, featurizer.feature_selection
+    if taken != asked:
+        raise InputError(f"-s {asked}: the upstream has no such features; {taken} are all layers, -l N takes one")
 
 
 def _has_cache(upstream: Any) -> bool:

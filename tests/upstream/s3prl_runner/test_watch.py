@@ -48,6 +48,18 @@ def meet(runner, folder, head, past=None, upstream=None):
     return runner.Runner._init_model(this, head, "Downstream", True, ["get_dataloader"]).model
 
 
+def test_features_that_the_upstream_does_not_have_are_refused(watch, runner):
+    """S3PRL would print a warning, and train on the sum of all layers."""
+    this = Namespace(args=Namespace(upstream_feature_selection="hidden_sates"), init_ckpt={})
+    this._load_weight = lambda model, name: None
+    featurizer = torch.nn.Linear(1, 1)
+    featurizer.feature_selection = "hidden_states"
+    with pytest.raises(InputError, match="-s hidden_sates: the upstream has no such features; hidden_states are all"):
+        runner.Runner._init_model(this, featurizer, "Featurizer", True, [])
+    this.args.upstream_feature_selection = "hidden_states"
+    assert runner.Runner._init_model(this, featurizer, "Featurizer", True, []).model is featurizer
+
+
 def by_hand(labels, states) -> bool:
     """Return True if CTC finds no path, which makes the loss infinite."""
     log_probs = torch.zeros(states, 1, 5).log_softmax(-1)
