@@ -40,21 +40,25 @@ class Score:
 
 
 def error_rate(predicted: dict[str, str], truth: dict[str, str]) -> Score:
-    """Return PER or WER: edits over reference tokens, both summed over utterances. White space parts tokens.
+    """Return PER or WER: edits over reference tokens, both summed over utterances. A blank parts tokens.
 
     Raises:
         InputError: an utterance is not in the truth, or the references hold no token.
     """
     ids, missing = _matched(predicted, truth)
-    references = [" ".join(truth[key].split()) for key in ids]
-    if not any(references):
+    if not any(truth[key] for key in ids):
         raise InputError("the references hold no word")
     # jiwer refuses an empty reference. All words predicted for it are insertions, added below.
-    full = [(reference, " ".join(predicted[key].split())) for key, reference in zip(ids, references) if reference]
-    output = jiwer.process_words([pair[0] for pair in full], [pair[1] for pair in full])
-    inserted = sum(len(predicted[key].split()) for key, reference in zip(ids, references) if not reference)
+    full = [key for key in ids if truth[key]]
+    output = jiwer.process_words([truth[key] for key in full], [predicted[key] for key in full], _tokens, _tokens)
+    inserted = sum(len(_tokens([predicted[key]])[0]) for key in ids if not truth[key])
     edits = output.substitutions + output.deletions + output.insertions + inserted
     return Score(edits / (output.hits + output.substitutions + output.deletions), len(ids), missing)
+
+
+def _tokens(texts: list[str]) -> list[list[str]]:
+    """Split each text at every single blank, as the server does: between two blanks lies an empty token."""
+    return [text.split(" ") if text else [] for text in texts]
 
 
 def accuracy(predicted: dict[str, str], truth: dict[str, str]) -> Score:

@@ -130,7 +130,13 @@ def make_manifest(
         },
         "head_seed": results.seed,
         "tasks": {
-            task: {"experiment": str(one.experiment), "best_on_dev": one.is_best} for task, one in results.tasks.items()
+            task: {
+                "experiment": str(one.experiment),
+                "best_on_dev": one.is_best,
+                "lr": one.lr,
+                "lr_chosen_on_dev": one.lr_chosen_on_dev,
+            }
+            for task, one in results.tasks.items()
         },
         "software": software_versions(),
         "files": {

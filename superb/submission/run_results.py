@@ -26,6 +26,8 @@ class TaskResult(JobFolder):
         changed: other settings, as they were asked for.
         is_best: True if the checkpoint is the best on dev.
         fine_tuned: True if the encoder was trained too.
+        lr: learning rate of the head.
+        lr_chosen_on_dev: True if dev chose it from several.
     """
 
     task: str
@@ -36,6 +38,8 @@ class TaskResult(JobFolder):
     changed: list[str]
     is_best: bool
     fine_tuned: bool
+    lr: float
+    lr_chosen_on_dev: bool
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,12 @@ def read_encoder_results(results: Path, encoder: str, seed: int | None = None) -
         raise InputError(f"{results}: no task of {encoder} was scored on test{known}")
     seed = seeds[0] if seed is None else seed
     entries = {job["task"]: job for job in jobs if job["seed"] == seed}
-    tasks = {task: _read_task(entries[task], root) for task in FIVE if task in entries}
+    rates = {(job["task"], job["lr"]) for job in content["jobs"] if job["encoder"] == encoder}
+    tasks = {
+        task: _read_task(entries[task], root, is_tuned=sum(task == one for one, _ in rates) > 1)
+        for task in FIVE
+        if task in entries
+    }
     hop = _common_hop(scored, {_asked_hop(task) for task in tasks.values()})
     return EncoderResults(encoder, scored, about["provenance"], hop, seed, tasks)
 
@@ -120,8 +129,8 @@ def _scored(about: dict, root: Path) -> ScoredEncoder:
     return scored
 
 
-def _read_task(entry: dict, root: Path) -> TaskResult:
-    """Read what a job's entry in results.json leads to."""
+def _read_task(entry: dict, root: Path, is_tuned: bool) -> TaskResult:
+    """Read what a job's entry in results.json leads to. `is_tuned`: dev chose its learning rate from several."""
     folder = moved(Path(entry["folder"]), root)
     file = folder / "experiment" / entry["checkpoint"]
     content = read_checkpoint(file)
@@ -139,6 +148,8 @@ def _read_task(entry: dict, root: Path) -> TaskResult:
         changed=entry.get("changed", []),
         is_best=entry["checkpoint_is_best_on_dev"],
         fine_tuned=bool(vars(content["Args"]).get("upstream_trainable")),
+        lr=entry["lr"],
+        lr_chosen_on_dev=is_tuned,
     )
 
 

@@ -30,6 +30,15 @@ def test_an_empty_reference_counts_what_was_inserted():
     assert error_rate({"a": "X Y", "b": "A"}, {"a": "", "b": "A B"}).value == pytest.approx(3 / 2)
 
 
+def test_single_blanks_part_tokens_as_on_the_server():
+    """Other white space is part of a word, and between two blanks lies an empty one."""
+    assert error_rate({"a": "A\tB"}, {"a": "A B"}).value == 1.0
+    assert error_rate({"a": "A\u00a0B"}, {"a": "A\u00a0B C"}).value == 0.5
+    assert error_rate({"a": "A  B"}, {"a": "A B"}).value == 0.5
+    assert error_rate({"a": "A  B"}, {"a": "A  B"}).value == 0.0
+    assert error_rate({"a": "", "b": "A  B"}, {"a": "A", "b": ""}).value == 4.0
+
+
 def test_missing_ids_are_skipped_and_named():
     found = accuracy({"a": "yes"}, {"a": "yes", "b": "no"})
     assert (found.value, found.scored, found.missing) == (1.0, 1, ["b"])
@@ -44,7 +53,7 @@ def test_nothing_to_score_is_an_error():
     with pytest.raises(InputError, match="there is no prediction"):
         accuracy({}, {"a": "yes"})
     with pytest.raises(InputError, match="the references hold no word"):
-        error_rate({"a": "X"}, {"a": " ", "b": "B"})
+        error_rate({"a": "X"}, {"a": "", "b": "B"})
     assert wrong_seconds([], []) == (0.0, 0.0)
     assert wrong_seconds([(1.0, 1.0, "a"), (1.0, 3.0, "a")], []) == (2.0, 2.0)  # a turn without a length is none
 

@@ -406,3 +406,15 @@ def test_bad_input_is_one_line(run, capsys, spoil, arguments, message):
 
 def edit_prediction(run) -> None:
     edit_jobs(run, prediction_of_step=2)
+
+
+def test_the_manifest_tells_which_learning_rates_dev_chose(run):
+    results = run / "results.json"
+    content = json.loads(results.read_text())
+    first = next(job for job in content["jobs"] if (job["task"], job["encoder"]) == ("ks", "mid"))
+    content["jobs"].append({**first, "lr": 0.01, "chosen": False, "state": "trained"})
+    results.write_text(json.dumps(content))
+    assert bundle(run, "--allow-partial") == 0
+    tasks = json.loads((run.parent / "bundle/manifest.json").read_text())["tasks"]
+    assert {one["lr"] for one in tasks.values()} == {0.1}
+    assert [task for task, one in tasks.items() if one["lr_chosen_on_dev"]] == ["ks"]
