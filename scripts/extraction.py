@@ -48,7 +48,7 @@ class Extraction:
         """Return what all files of a folder have in common. Folders made before `precision` existed have none."""
         shared = {"hop": self.encoder.hop, "layers": self.layers, "half": self.half}
         precision = {} if self.precision == "float32" else {"precision": self.precision}
-        return {"weights": weights_hash(self.encoder), **shared, **precision}
+        return {"weights": weights_hash(self.encoder.state_dict().items()), **shared, **precision}
 
     def __call__(self, files: list[Path]) -> Iterator[tuple[Path, dict | str]]:
         """Yield each file with its content to write (see extract.py), or with the reason why it cannot be read."""

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Sets up the environment that every other script uses: .venv with the reference stack, with --floor .venv-floor with the
-# oldest one that setup.cfg allows, on Python 3.10 if there is one, or with --newest .venv-newest with the newest one, on
-# Python 3.13 if there is one. Does nothing if it is set up already and no requirement has changed.
+# Sets up the environment that every other script uses: .venv with the reference stack. With --floor it is .venv-floor
+# with the oldest stack that setup.cfg allows, on Python 3.10 if there is one; with --newest it is .venv-newest with the
+# newest one, on Python 3.13 if there is one. Does nothing if it is set up already and no requirement has changed.
 #   bash scripts/setup.sh [--floor | --newest]        PYTHON=python3.12 bash scripts/setup.sh
 set -euo pipefail
 unset CDPATH PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET  # of other projects

@@ -121,6 +121,7 @@ def _sd(folder: Path, corpora: Path, share: float, draw: np.random.Generator) ->
     _lines(kaldi / "segments", [f"{name}_{speaker} {name} {times}" for name, speaker in spoken])
     _lines(kaldi / "utt2spk", [f"{name}_{speaker} {speaker}" for name, speaker in spoken])
     _lines(kaldi / "reco2dur", [f"{name} {seconds}" for name in names])
+    _lines(kaldi / "wav.scp", [f"{name} {name}.wav" for name in names])
     length = f"{seconds - 0.2:.1f}"
     _lines(kaldi / "rttm", [f"SPEAKER {name} 1 0.1 {length} <NA> <NA> {speaker} <NA>" for name, speaker in spoken])
     active = np.zeros((FRAMES, 2))

@@ -43,7 +43,10 @@ def start(*words, **options) -> subprocess.Popen:
     """Start `mmpt with` in a process of its own, without what the tests' processes have loaded."""
     command = [REAL_PYTHON, "-m", "mmpt.scripts.cli", "with", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **pipes, **options)
+    # What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
+    return subprocess.Popen(
+        command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes, **options
+    )
 
 
 @pytest.mark.slow

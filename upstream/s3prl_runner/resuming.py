@@ -88,6 +88,6 @@ def _find_checkpoint(plan: Plan, world: Surroundings) -> Path:
 
 
 def _keep_phone_workers(task: StockTask, config: dict[str, Any], ours: dict[str, object]) -> None:
-    """Restore num_workers of PR and SF, which S3PRL drops from the settings it stores (ctc/data.py:76); it starts 12."""
+    """Restore num_workers of PR and SF, which S3PRL drops from what it stores (ctc/data.py:76); it starts 12."""
     if task.downstream == "ctc" and "num_workers" not in config["downstream_expert"]["corpus"]:
         ours[f"config.{task.workers_key}"] = PHONE_WORKERS

@@ -37,7 +37,7 @@ def test_what_sox_14_4_2_kept_is_kept():
 
 
 @pytest.mark.slow
-.mark.skipif(shutil.which("sox") is None, reason="needs sox")
+@pytest.mark.skipif(shutil.which("sox") is None, reason="needs sox")
 @pytest.mark.parametrize("seed", range(3))
 def test_any_sound_is_cut_as_by_the_installed_sox(seed, tmp_path):
     generator = np.random.default_rng(seed)
