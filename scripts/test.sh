@@ -2,8 +2,8 @@
 # Sets up, then checks everything: all tests on the reference stack, ruff, mypy, and the documentation.
 #   bash scripts/test.sh                               everything
 #   bash scripts/test.sh --fast                        the tests that train nothing and start no process
-#   bash scripts/test.sh --floor --newest              everything, then upstream's tests and short runs of stage 3 on the
-#                                                      oldest and the newest stack (one of them may be left out)
+#   bash scripts/test.sh --floor --newest              everything, then upstream's tests and short runs of stage 3 on
+#                                                      the oldest and the newest stack (one may be left out)
 #   bash scripts/test.sh tests/upstream -k filterbank  anything else goes to pytest
 set -euo pipefail
 unset PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX  # importing torch without byte code takes twice as long
