@@ -40,10 +40,10 @@ class UpstreamExpert(nn.Module):
 
     def __init__(self, ckpt: str | None = None, model_config: str | None = None, refresh: bool = False, **options: Any):
         super().__init__()
-        ckpt = named_checkpoint(ckpt)
-        check_names(options, OPTIONS, ckpt, "option")
+        path = named_checkpoint(ckpt)
+        check_names(options, OPTIONS, path, "option")
         options = {**read_options(model_config), **{key: value for key, value in options.items() if value is not None}}
-        self.encoder = load_encoder(ckpt)
+        self.encoder = load_encoder(path)
         self.cache: StateCache | None = None
         self._weights, self._writes = "", writes(self.encoder)
         self.precision = options.get("precision") or "float32"
@@ -60,7 +60,7 @@ class UpstreamExpert(nn.Module):
                     options.get("cache_limit_gb") or DEFAULT_LIMIT_GB,
                 )
         except (ValueError, TypeError) as error:
-            raise CheckpointError(model_config or ckpt, str(error)) from None
+            raise CheckpointError(model_config or path, str(error)) from None
         self._kept_out: frozenset[int] = frozenset()
 
     def get_downsample_rates(self, key: str) -> int:
@@ -96,7 +96,9 @@ class UpstreamExpert(nn.Module):
         items = cache.states(wavs, kept_out, products_dtype(self.encoder, device), self._compute)
         states = [layer.to(self.encoder.linear.weight.dtype) for layer in padded(items, device)]
         trained = next((weight for weight in self.encoder.parameters() if weight.requires_grad), None)
-        return states if trained is None else list(_WithoutGradient.apply(cache.root, trained, *states))
+        if trained is None:
+            return states
+        return list(_WithoutGradient.apply(cache.root, trained, *states))  # type: ignore[no-untyped-call]
 
     def _check_weights(self, cache: StateCache) -> None:
         """Refuse weights that are no longer those of the cache. Hash them only if they were written to."""

@@ -77,7 +77,7 @@ class Filterbank(nn.Module):
         It would cost the log energies 3 digits, and the FFT does not know it.
         """
         exact = dict(self._buffers)
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, before in exact.items():
             after = self._buffers[name]
             if before is not None and after is not None and after.dtype in HALF:
