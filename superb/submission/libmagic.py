@@ -11,7 +11,7 @@ try:
 except ModuleNotFoundError:
     raise  # python-magic itself is missing
 except ImportError:
-    magic = None  # libmagic is
+    magic = None  # type: ignore[assignment]  # libmagic is missing
 
 
 def type_and_encoding(content: bytes) -> tuple[str, str]:
