@@ -6,11 +6,14 @@ Nothing is downloaded. Each encoder runs in a process of its own, on the CPU.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from typing import TYPE_CHECKING
 
 from mmpt.upstream.command import clean_exit
@@ -39,12 +42,20 @@ FAMILIES: tuple[tuple[str, str, dict[str, int], str, dict[str, bool]], ...] = (
     (
         "Whisper base",
         "whisper",
-        {"d_model": 512, "encoder_layers": 6, "encoder_attention_heads": 8, "encoder_ffn_dim": 2048},
+        {
+            "d_model": 512,
+            "encoder_layers": 6,
+            "encoder_attention_heads": 8,
+            "encoder_ffn_dim": 2048,
+            "decoder_layers": 1,  # which no state depends on
+            "decoder_attention_heads": 8,
+        },
         "WhisperFeatureExtractor",
         {},
     ),
 )
 STOCK = ("fbank", "mel", "mfcc", "spectrogram")  # of S3PRL's, without a checkpoint
+STOCK_LOADED = ("wav2vec2", "hubert")  # which S3PRL, too, can load in transformers' form
 RATE = 16000
 LENGTHS = range(RATE, RATE + 1300, 107)  # samples: for the rule of lengths
 SHORT_S, LONG_S, TIMED_S, REPEATS = 1, 4, 10, 3
@@ -76,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         write_text(options.answer, json.dumps(measure(options.encoder[0])))
         return 0
     with tempfile.TemporaryDirectory() as place:
-        named = [text.partition("=")[::2] for text in options.encoder] or made(Path(place))
+        named = (text.partition("=")[::2] for text in options.encoder) if options.encoder else made(Path(place))
         rows = [row_of(name, text, Path(place, "answer.json")) for name, text in named]
     table = markdown([HEADS, *rows])
     print(table)
@@ -85,20 +96,24 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def made(place: Path) -> list[tuple[str, str]]:
-    """Make the encoders with random weights; return names and texts of all."""
+def made(place: Path) -> Iterator[tuple[str, str]]:
+    """Make encoders with random weights, one after the other; yield name and text of each."""
     import transformers
 
     from mmpt.scripts.export import write_untrained
 
     write_untrained("base", 0, place / "base.pt", None)
-    encoders = [("mmpt_av base", f"mmpt_av:{place}/base.pt"), *((name, name) for name in STOCK)]
+    yield "mmpt_av base", f"mmpt_av:{place}/base.pt"
+    yield from ((name, name) for name in STOCK)
+    transformers.utils.logging.disable_progress_bar()
     for name, family, sizes, extractor, settings in FAMILIES:
         config = transformers.AutoConfig.for_model(family, **sizes)
         transformers.AutoModel.from_config(config).save_pretrained(place / family)
         getattr(transformers, extractor)(**settings).save_pretrained(place / family)
-        encoders.append((name, f"hf:{place}/{family}"))
-    return encoders
+        yield name, f"hf:{place}/{family}"
+        if family in STOCK_LOADED:
+            yield f"{name} by S3PRL's hf_{family}_custom", f"hf_{family}_custom:{place}/{family}"
+        shutil.rmtree(place / family)
 
 
 def row_of(name: str, text: str, answer: Path) -> list[str]:
@@ -125,7 +140,8 @@ def measure(text: str) -> list[str]:
 
     torch.manual_seed(0)
     model = build(read(text))
-    hop, noise = model.get_downsample_rates("hidden_states"), 0.1 * torch.randn(TIMED_S * RATE)
+    rate: Any = model.get_downsample_rates  # mypy takes attributes of modules for tensors
+    hop, noise = rate("hidden_states"), 0.1 * torch.randn(TIMED_S * RATE)
     layers = states(model, [noise[:RATE]])
     times = []
     for _ in range(REPEATS):

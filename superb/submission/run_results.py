@@ -95,8 +95,8 @@ def read_encoder_results(results: Path, encoder: str, seed: int | None = None) -
     ]
     seeds = list(dict.fromkeys(job["seed"] for job in jobs))
     if not seeds or seed is not None and seed not in seeds:
-        known = f" with seed {seed}; there are {', '.join(map(str, seeds))}" if seeds else ""
-        raise InputError(f"{results}: no task of {encoder} was scored on test{known}")
+        hint = f" with seed {seed}; there are {', '.join(map(str, seeds))}" if seeds else ""
+        raise InputError(f"{results}: no task of {encoder} was scored on test{hint}")
     seed = seeds[0] if seed is None else seed
     entries = {job["task"]: job for job in jobs if job["seed"] == seed}
     rates = {(job["task"], job["lr"]) for job in content["jobs"] if job["encoder"] == encoder}

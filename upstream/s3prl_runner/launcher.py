@@ -208,7 +208,7 @@ def _note_observations(observer: Any) -> None:
                 f"CTC, {split}: {share:.1f} % of utterances have more labels than the encoder has states, and do not "
                 "count (frame_hop: 320 helps)"
             )
-    cache = getattr(observer.upstream, "cache", None)
+    cache: Any = getattr(observer.upstream, "cache", None)
     if hasattr(cache, "computed") and cache.read + cache.computed:
         _note(
             f"cache: {cache.read:,} utterances read, {cache.computed:,} computed; "
