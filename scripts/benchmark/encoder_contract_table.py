@@ -13,8 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
