@@ -181,7 +181,7 @@ enable()
 assert "s3prl.hub" not in sys.modules
 from s3prl.nn import S3PRLUpstream
 assert S3PRLUpstream("mmpt_av", path_or_url=sys.argv[1]).num_layers == 5
-assert "s3prl.downstream.ctc" not in sys.modules and "pandas" not in sys.modules, "no task is needed"
+assert "s3prl.downstream.ctc" not in sys.modules, "no task is needed"
 import s3prl.downstream.ctc.corpus.libriphone, s3prl.downstream.asr.dataset
 assert s3prl.downstream.asr.dataset.list is not list
 """
