@@ -214,6 +214,24 @@ def test_encoders_of_all_kinds_get_their_flags_in_the_order_typed(place, capsys)
     assert f"-k {place}/a/encoder.pt" in lines[4] and f"-g {good}/net.py" in lines[4]
 
 
+@pytest.mark.slow
+def test_a_run_with_someones_expert(place, capsys):
+    """Its rate for CTC, its cost and its bundle come from processes of its own; a change of its code is noticed."""
+    folder = expert_folder(place / "theirs/best")
+    command = ["--expert", f"{folder}", "--tasks", "asr", "--limit", "2", "--cache", str(place / "kept"), *SMALL_HEAD]
+    assert run(place, *command, out="theirs-out", bundles=True) == 0
+    (entry,) = json.loads((place / "theirs-out/results.json").read_text())["encoders"]
+    assert entry["identity"].startswith("best/") and entry["upstream"] == str(folder) and entry["provenance"] is None
+    assert entry["checkpoint"] == str(folder / "model.pt") and entry["cost"]["parameters"] == 8
+    manifest = json.loads((place / "theirs-out/bundles/best/manifest.json").read_text())
+    assert "requirements.txt" in manifest["no_hidden_set_because"] and manifest["encoder"]["frame_hop"] == 320
+    assert "cache: " in (place / "theirs-out/asr/best/lr-default-seed1337/train.log").read_text(errors="replace")
+    capsys.readouterr()
+    (folder / "net.py").write_text((folder / "net.py").read_text() + "# changed\n")
+    assert run(place, *command, out="theirs-out", bundles=True) == 2
+    assert "another encoder or other data" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
