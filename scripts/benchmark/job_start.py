@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         help="tasks of SUPERB (default: %(default)s)",
     )
     p.add_argument("--steps", type=int, metavar="N", help="of each training (default: those of the samples' settings)")
+    p.add_argument("--cache", action="store_true", help="keep states, as the quickstart does; each way its own")
     p.add_argument("--data-root", type=Path, metavar="DIR", help="corpora; default: the built samples")
     p.add_argument(
         "--jobs",
@@ -76,18 +77,15 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError("--jobs and --steps must be at least 1")
     if options.data_root is not None and not options.data_root.is_dir():
         raise InputError(f"--data-root {options.data_root}: no such folder")
-    out = options.out.absolute()
+    options.out = out = options.out.absolute()
     encoders = read_encoders(options.encoders) if options.encoders else None
-    data_root = str(options.data_root.absolute()) if options.data_root else None
 
     from mmpt.superb.executor import executor_for
-    from mmpt.superb.jobs import make_jobs
     from mmpt.superb.submitted_jobs import jobs_in_new_processes
 
     shutil.rmtree(out, ignore_errors=True)
     encoders = encoders or make_encoders(out)
-    common = Options(data_root=data_root, limit=options.steps, samples=built_samples)
-    forked, alone = (make_jobs(tasks, encoders, [None], [1337], out / way, common) for way in ("forked", "alone"))
+    forked, alone = (jobs_of(way, options, tasks, encoders) for way in ("forked", "alone"))
     print(f"{len(encoders)} encoders × {len(tasks)} tasks, {options.jobs} jobs at a time", flush=True)
     forked_s = run(forked, executor_for("local", out, {}, cpus=1, gpus=0), options.jobs, "forks of one server")
     alone_s = run(alone, jobs_in_new_processes(out), options.jobs, "new processes")
@@ -110,6 +108,20 @@ def make_encoders(out: Path) -> list[ScoredEncoder]:
         write_untrained("tiny", seed, out / "encoders" / f"{name}.pt", None)
     files = [out / "encoders" / f"{name}.pt" for name in names]
     return [ScoredEncoder("fbank", "fbank"), *(ScoredEncoder(file.stem, UPSTREAM, file) for file in files)]
+
+
+def jobs_of(way: str, options: argparse.Namespace, tasks: list[str], encoders: list[ScoredEncoder]) -> list["Job"]:
+    """Return the jobs of a way, in a folder of its own."""
+    from mmpt.superb.jobs import make_jobs
+
+    folder = options.out / way
+    common = Options(
+        data_root=str(options.data_root.absolute()) if options.data_root else None,
+        cache=str(folder / "states") if options.cache else None,
+        limit=options.steps,
+        samples=built_samples,
+    )
+    return make_jobs(tasks, encoders, [None], [1337], folder, common)
 
 
 def run(jobs: list["Job"], executor: "Executor", at_a_time: int, title: str) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from helpers.stock_mocks import superb
 def test_both_ways_run_and_their_figures_are_compared(tmp_path, capsys, monkeypatch):
     noise = superb(tmp_path / "noise")
     command = ["--data-root", str(noise), "--tasks", "sd", "--steps", "2", "--encoder", "fbank"]
-    command += ["--jobs", "1", "--out", str(tmp_path / "out")]
+    command += ["--cache", "--jobs", "1", "--out", str(tmp_path / "out")]
     assert job_start.main(command) == 0
     first, *_, time, cpu, last = capsys.readouterr().out.splitlines()
     assert (
@@ -25,7 +25,7 @@ def test_both_ways_run_and_their_figures_are_compared(tmp_path, capsys, monkeypa
     for line, what in ((time, "time"), (cpu, "CPU time")):
         assert re.fullmatch(rf"{what}: forks of one server \d+ s, new processes \d+ s: \d+%", line)
     logs = [tmp_path / f"out/{way}/sd/fbank/lr-default-seed1337/train.log" for way in ("forked", "alone")]
-    assert all(log.is_file() for log in logs) and (tmp_path / "out/submitit").is_dir()
+    assert all(b"cache: " in log.read_bytes() for log in logs) and (tmp_path / "out/submitit").is_dir()
 
     execute = executor.execute
 
