@@ -112,7 +112,7 @@ print(json.dumps([_extension._IS_TORCHAUDIO_EXT_AVAILABLE, aligned, filtered, *c
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(torchaudio, "load_with_torchcodec"), reason="torchaudio 2.8 comes with its own torch")
+@pytest.mark.skipif(hasattr(torchaudio, "list_audio_backends"), reason="torchaudio 2.8 comes with its own torch")
 def test_torchaudio_is_imported_beside_a_torch_that_it_does_not_fit():
     """Beside one for another CUDA it keeps its compiled part, and beside one that lacks a library all but that."""
     found = {}
