@@ -3,19 +3,22 @@
 import math
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.conformer import sinusoids
+from mmpt.upstream.s3prl_runner.repairs import repair_torchaudio_import
 
 
 class Peer(nn.Module):
     """Turn features into states, with our sizes and parameters; padding takes part in everything but attention."""
 
     def __init__(self, config: EncoderConfig):
+        repair_torchaudio_import()  # beside a torch that torchaudio's compiled part does not fit
+        import torchaudio
+
         super().__init__()
         padding = config.conv_kernel // 2
         self.conv1 = nn.Conv1d(config.n_mels, config.conv_channels, config.conv_kernel, stride=2, padding=padding)

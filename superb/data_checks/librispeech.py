@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmpt.superb.data_checks.findings import ERROR, Finding, several
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.s3prl_runner.phone_corpus.dataset import read_transcript
+from mmpt.upstream.s3prl_runner.ctc_corpora.phones import read_transcript
 
 Utterance = tuple[Path, list[str]]  # recording, words
 

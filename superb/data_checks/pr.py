@@ -6,7 +6,7 @@ from mmpt.superb.data_checks.findings import ERROR, NOTE, WARNING, Finding, seve
 from mmpt.superb.data_checks.librispeech import Utterance, librispeech_texts, split_names
 from mmpt.superb.data_checks.published import BOARD_LEXICONS, INCOMPARABLE, check_counts
 from mmpt.superb.data_checks.recordings import check_ctc, check_format, check_readable, read_headers
-from mmpt.upstream.s3prl_runner.phone_corpus.dataset import read_lexicons
+from mmpt.upstream.s3prl_runner.ctc_corpora.phones import read_lexicons
 
 END = "<eos>"  # S3PRL appends an end symbol
 

@@ -112,7 +112,15 @@ class UpstreamExpert(nn.Module):
 
     @torch.no_grad()
     def _compute(self, wavs: list[Tensor]) -> list[Tensor]:
-        """Return the states (layers, T, C) of each waveform; no other one of the batch changes them."""
+        """Return the states (layers, T, C) of each waveform.
+
+        On a CPU each is computed alone: in a batch its last bits depend on the others, so what is kept would depend on
+        which job came first. On a GPU that would take several times as long.
+        """
+        batches = [[wav] for wav in wavs] if wavs[0].device.type == "cpu" else [wavs]
+        return [states for batch in batches for states in self._states(batch)]
+
+    def _states(self, wavs: list[Tensor]) -> list[Tensor]:
         fresh = self.encoder(wavs)
         layers = torch.stack(fresh.hidden_states, dim=1)
         return [states[:, :n].cpu() for states, n in zip(layers, fresh.lengths.tolist(), strict=True)]

@@ -4,7 +4,8 @@
 
 - `launcher`: the command `python run_downstream.py -u mmpt_av -d asr`; `arguments` parses it, `defaults` fills it in.
 - `repairs`: what PyTorch, torchaudio (see `sox`) and huggingface_hub have removed; `distributed`: repairs for torchrun.
-- `registration`: the upstream `mmpt_av`, and PR's phone corpus (`phone_corpus`), which S3PRL's wheel leaves out.
+- `registration`: the upstream `mmpt_av`, and the corpora of PR and slot filling that S3PRL's wheel leaves out
+  (`ctc_corpora`).
 - `enabling`: both of these, in anyone's process; `at_start`: and in each Python that `mmpt with` starts.
 - `watch`: what the runner drops silently, counted while it runs; `printed`: its printed lines and its
   step; `progress`: its progress bars, which are plain lines in a log.

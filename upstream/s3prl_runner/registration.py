@@ -18,7 +18,7 @@ from mmpt.upstream.s3prl_runner.other_tasks import prepare_tasks
 
 UPSTREAM = "mmpt_av"
 TRANSFORMERS = "hf"  # any speech encoder of the library transformers
-PHONE_CORPUS = Path(__file__).parent / "phone_corpus"
+CTC_CORPORA = Path(__file__).parent / "ctc_corpora"
 
 
 def register(options: dict[str, Any] | None = None) -> None:
@@ -51,14 +51,14 @@ def add_upstreams(hub: ModuleType, options: dict[str, Any] | None = None) -> Non
     setattr(hub, TRANSFORMERS, hf)
 
 
-def find_phone_corpus(ctc: ModuleType) -> None:
-    """Let S3PRL find our phone corpus.
+def find_ctc_corpora(ctc: ModuleType) -> None:
+    """Let S3PRL find our corpora of phones and slots.
 
     `corpus` has no __init__.py, in S3PRL's git tree as here: Python joins both folders to one namespace package. Of two
     modules with the same name it finds S3PRL's, because our folder comes last.
     """
-    if str(PHONE_CORPUS) not in ctc.__path__:
-        ctc.__path__.append(str(PHONE_CORPUS))
+    if str(CTC_CORPORA) not in ctc.__path__:
+        ctc.__path__.append(str(CTC_CORPORA))
 
 
 def keep_phone_workers(data: ModuleType) -> None:
@@ -99,7 +99,7 @@ class _QuickList(list):
 # Module of S3PRL → what to change in it once it is loaded.
 WHEN_LOADED: dict[str, Callable[[ModuleType], None]] = {
     "s3prl.hub": add_upstreams,
-    "s3prl.downstream.ctc": find_phone_corpus,
+    "s3prl.downstream.ctc": find_ctc_corpora,
     "s3prl.downstream.ctc.data": keep_phone_workers,
     "s3prl.downstream.asr.dataset": find_utterances_quickly,
     "s3prl.downstream.runner": prepare_tasks,

@@ -269,7 +269,7 @@ class TestBuilt:
         repairs.apply()
         from s3prl.downstream.ctc.text import load_text_encoder
 
-        from mmpt.upstream.s3prl_runner.phone_corpus.dataset import LibriPhoneDataset
+        from mmpt.upstream.s3prl_runner.ctc_corpora.phones import LibriPhoneDataset
 
         tokenizer = load_text_encoder("word", str(VOCABULARY / "phoneme.txt"))
         lexicon = [str(root / "lexicon/samples-lexicon.txt")]

@@ -48,6 +48,10 @@ def kept(tmp_path):
     return [file for file in (tmp_path / "states").rglob("*") if file.is_file() and file.name != "about.json"]
 
 
+def contents(tmp_path):
+    return {file.name: file.read_bytes() for file in kept(tmp_path)}
+
+
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float16", 5e-3)])
 @pytest.mark.parametrize("hop", [640, 320])
 def test_states_are_those_of_the_encoder(checkpoint, tmp_path, dtype, tolerance, hop):
@@ -65,6 +69,14 @@ def test_a_batch_may_be_partly_cached(checkpoint, tmp_path):
     states(expert, [WAVS[2], WAVS[0]])
     assert difference(states(expert), states(UpstreamExpert(checkpoint))) <= 1e-5
     assert (expert.cache.read, expert.cache.computed) == (2, 5)
+
+
+def test_stored_bytes_do_not_depend_on_the_batch(checkpoint, tmp_path):
+    together, alone = cached(checkpoint, tmp_path / "together"), cached(checkpoint, tmp_path / "alone")
+    states(together)
+    for wav in WAVS:
+        states(alone, [wav])
+    assert contents(tmp_path / "together") == contents(tmp_path / "alone")
 
 
 def test_another_run_reads_stored_states(checkpoint, tmp_path):

@@ -1,9 +1,7 @@
 """LibriSpeech as phone sequences: the data class for S3PRL's phone recognition (`-d ctc`).
 
 The layout is LibriSpeech's (`split/speaker/chapter/*.flac` beside `speaker-chapter.trans.txt`). A word's phones are the
-first entry of the first lexicon that has the word. S3PRL's own class returns, for every utterance, the window of
-`bucket_size` utterances that follow it in order of length, so that an "epoch" has as many batches as utterances. This
-class does the same, because the published step counts assume it.
+first entry of the first lexicon that has the word.
 """
 
 from __future__ import annotations
@@ -11,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from torch.utils.data import Dataset
-
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.s3prl_runner.ctc_corpora.windows import WindowedDataset
 
 
 class PhoneCorpusError(InputError):
     """Lexicon and transcripts do not match. The message names the file and the word."""
 
 
-class LibriPhoneDataset(Dataset):
-    """Pairs of (path of the recording, phone ids), or lists of such pairs for a bucketed training set.
+class LibriPhoneDataset(WindowedDataset):
+    """Recordings with their phones as ids.
 
     Args:
         splits: folders of `path`, such as `["train-clean-100"]`.
@@ -38,7 +35,6 @@ class LibriPhoneDataset(Dataset):
     """
 
     def __init__(self, splits, tokenizer, bucket_size, path, lexicon, ascending=False, unknown_words=None, **_):
-        self.bucket_size = bucket_size
         pronunciations = read_lexicons(lexicon)
         _check_phones(pronunciations, tokenizer)
         items = [
@@ -46,18 +42,7 @@ class LibriPhoneDataset(Dataset):
             for split in splits
             for recording, phones in _phone_transcripts(Path(path) / split, pronunciations, unknown_words)
         ]
-        # The path breaks ties, so that the order does not depend on the file system.
-        items.sort(key=lambda item: (len(item[1]) if ascending else -len(item[1]), item[0]))
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, index):
-        if self.bucket_size == 1:
-            return self.items[index]
-        start = max(0, min(index, len(self.items) - self.bucket_size))
-        return self.items[start : start + self.bucket_size]
+        super().__init__(items, bucket_size, ascending)
 
 
 def read_lexicons(files: str | Path | Sequence[str | Path]) -> dict[str, tuple[list[str], str]]:

@@ -4,9 +4,9 @@ import importlib
 
 import pytest
 
+from mmpt.upstream.s3prl_runner.ctc_corpora.phones import LibriPhoneDataset, PhoneCorpusError, read_lexicons
 from mmpt.upstream.s3prl_runner.data import configs_folder
-from mmpt.upstream.s3prl_runner.phone_corpus.dataset import LibriPhoneDataset, PhoneCorpusError, read_lexicons
-from mmpt.upstream.s3prl_runner.registration import PHONE_CORPUS
+from mmpt.upstream.s3prl_runner.registration import CTC_CORPORA
 
 from helpers.stock_mocks import WORDS, librispeech
 
@@ -115,7 +115,7 @@ def test_our_corpus_hides_none_of_s3prls_own(theirs, ours_is_found, tmp_path, mo
     (tmp_path / package / "__init__.py").touch()
     (tmp_path / package / "corpus" / theirs).write_text("OWNER = 'S3PRL'\n")
     monkeypatch.syspath_prepend(tmp_path)
-    importlib.import_module(package).__path__.append(str(PHONE_CORPUS))
+    importlib.import_module(package).__path__.append(str(CTC_CORPORA))
     assert importlib.import_module(f"{package}.corpus.{theirs.removesuffix('.py')}").OWNER == "S3PRL"
     libriphone = importlib.import_module(f"{package}.corpus.libriphone")
     assert hasattr(libriphone, "LibriPhoneDataset") == ours_is_found

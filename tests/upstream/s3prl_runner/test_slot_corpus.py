@@ -3,8 +3,8 @@
 import pytest
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.s3prl_runner.ctc_corpora.slots import SnipsDataset
 from mmpt.upstream.s3prl_runner.data import configs_folder
-from mmpt.upstream.s3prl_runner.phone_corpus.slot_dataset import SnipsDataset
 
 from helpers.other_corpora import snips
 

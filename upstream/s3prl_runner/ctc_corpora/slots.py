@@ -2,22 +2,21 @@
 
 The layout is that of S3PRL's preprocessed archive: `train`, `valid` and `test` hold `SPEAKER-snips-SPLIT-NUMBER.wav`,
 and a line of `all.iob.snips.txt` holds a recording's name, its words between BOS and EOS, a tab, and a slot for each
-word. Like S3PRL's own class, this one returns overlapping windows of `bucket_size` utterances (see `dataset`).
+word.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from torch.utils.data import Dataset
-
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.s3prl_runner.ctc_corpora.windows import WindowedDataset
 
 TRANSCRIPTS = "all.iob.snips.txt"
 
 
-class SnipsDataset(Dataset):
-    """Pairs of (path of the recording, token ids), or lists of such pairs for a bucketed training set.
+class SnipsDataset(WindowedDataset):
+    """Recordings with their characters and slots as ids.
 
     Args:
         splits: one folder of `path`, as in `["train"]`.
@@ -32,25 +31,13 @@ class SnipsDataset(Dataset):
     """
 
     def __init__(self, splits, tokenizer, bucket_size, path, ascending=False, **settings):
-        self.bucket_size = bucket_size
         transcripts = read_transcripts(Path(path) / TRANSCRIPTS)
         items = []
         for split in splits:
             speakers = settings[f"{split}_speakers"]
             for recording in _recordings(Path(path) / split, speakers, transcripts):
                 items.append((str(recording), _encode(tokenizer, transcripts[recording.stem], recording)))
-        # The path breaks ties, so that the order does not depend on the file system.
-        items.sort(key=lambda item: (len(item[1]) if ascending else -len(item[1]), item[0]))
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, index):
-        if self.bucket_size == 1:
-            return self.items[index]
-        start = max(0, min(index, len(self.items) - self.bucket_size))
-        return self.items[start : start + self.bucket_size]
+        super().__init__(items, bucket_size, ascending)
 
 
 def read_transcripts(file: Path) -> dict[str, str]:

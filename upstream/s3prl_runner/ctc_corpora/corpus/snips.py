@@ -1,5 +1,5 @@
 """The name that s3prl/downstream/ctc/data.py:53 imports."""
 
-from mmpt.upstream.s3prl_runner.phone_corpus.slot_dataset import SnipsDataset
+from mmpt.upstream.s3prl_runner.ctc_corpora.slots import SnipsDataset
 
 __all__ = ["SnipsDataset"]

@@ -1,5 +1,0 @@
-"""PR's phone corpus, which S3PRL's wheel leaves out.
-
-`dataset` holds the class. S3PRL finds `corpus/` as `s3prl.downstream.ctc.corpus` after `registration.register()` has
-put this folder on that package's search path. It has no `__init__.py`, so that it hides no corpus of S3PRL's git tree.
-"""
