@@ -84,7 +84,7 @@ def test_torch_is_not_loaded_by_the_choice(monkeypatch):
     assert done.stdout == "1\n"
 
 
-@pytest.mark.parametrize("preset", ["tiny", "base"])
+@pytest.mark.parametrize("preset", ["tiny", "compact", "base"])
 def test_sizes_are_estimated_well(preset, tmp_path):
     config = EncoderConfig.preset(preset)
     exact = sum(parameter.numel() for parameter in Encoder(config).parameters())

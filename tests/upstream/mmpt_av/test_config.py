@@ -40,7 +40,7 @@ def test_a_wrong_config_is_refused(changes, text):
 
 
 def test_an_unknown_preset_is_refused():
-    with pytest.raises(ValueError, match="unknown preset 'huge': choose from base, tiny"):
+    with pytest.raises(ValueError, match="unknown preset 'huge': choose from base, compact, tiny"):
         EncoderConfig.preset("huge")
 
 
