@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-FLOORS = ("upstream", "training", "pretrain", "midtrain", "superb", "downstream_configs", "scripts")
+FLOORS = ("upstream", "training", "pretrain", "midtrain", "superb", "study", "downstream_configs", "scripts")
 
 setup(
     packages=[f"mmpt.{name}" for name in find_packages(include=[*FLOORS, *(f"{name}.*" for name in FLOORS)])],

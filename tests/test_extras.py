@@ -47,7 +47,7 @@ def read_extras() -> dict[str, set[str]]:
 EXTRAS = read_extras()
 FILES = sorted(
     file.relative_to(REPOSITORY)
-    for floor in ("upstream", "training", "pretrain", "midtrain", "superb", "scripts")
+    for floor in ("upstream", "training", "pretrain", "midtrain", "superb", "study", "scripts")
     for file in (REPOSITORY / floor).rglob("*.py")
 )
 

@@ -19,7 +19,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pretrain": {"training", "upstream"},
     "midtrain": {"training", "upstream"},
     "superb": {"upstream"},
-    "scripts": {"superb", "midtrain", "pretrain", "training", "upstream"},
+    "study": {"superb", "midtrain", "pretrain", "training", "upstream"},
+    "scripts": {"study", "superb", "midtrain", "pretrain", "training", "upstream"},
 }
 # Commands that lie beside their library: they may import the scripts' samples, and only `mmpt` imports them.
 COMMANDS = {"pretrain.run", "midtrain.run", "midtrain.translate"}

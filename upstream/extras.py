@@ -19,6 +19,7 @@ EXTRAS = {
     "scripts/report.py": "superb",
     "scripts/superb": "superb",
     "scripts/superb/score.py": "bundle",
+    "study": "all",
     "superb": "superb",
     "superb/scoring": "bundle",
     "superb/submission": "bundle",

@@ -16,6 +16,7 @@ SOURCES = (
     "pretrain",
     "samples",
     "scripts",
+    "study",
     "superb",
     "tests",
     "training",

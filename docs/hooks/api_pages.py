@@ -19,6 +19,7 @@ PACKAGES = {  # title and subject of each
     "superb.scoring": ("Scores", "the leaderboard's rules, offline"),
     "superb.submission": ("Submission", "bundles for the leaderboard"),
     "superb.report": ("Reports", "tables and figures of runs"),
+    "study": ("The study", "all three stages for several encoders, and the page that compares them"),
     "upstream.s3prl_runner": ("S3PRL's runner", "what makes S3PRL run on today's PyTorch, and registers `mmpt_av`"),
     "upstream": ("Shared", "small files that all others use"),
 }

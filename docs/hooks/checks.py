@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 from mmpt.scripts import cli
 
 log = logging.getLogger("mkdocs.hooks.checks")
-FOLDERS = "upstream|training|pretrain|midtrain|superb|downstream_configs|scripts|docs|tests|samples|constraints"
+FOLDERS = "upstream|training|pretrain|midtrain|superb|study|downstream_configs|scripts|docs|tests|samples|constraints"
 # In code: `upstream/mmpt_av/`, python scripts/superb/run.py. Not a part of a longer path.
 PATH = re.compile(rf"(?<![\w./-])(?:(?:{FOLDERS})/[\w./-]*[\w/]|run_downstream\.py)(?![\w*{{…]|/[*{{])")
 NOT_OURS = re.compile(r"/(?!README)[A-Z]{3,}|\.(mp4|wav|pt)$")  # downstream_configs/TASK.yaml; a corpus's own folders
