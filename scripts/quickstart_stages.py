@@ -1,13 +1,10 @@
 """The quickstart's stages: train encoders by the project's own commands, score them. A finished stage is reused."""
 
-import hashlib
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
+from mmpt.scripts.stage_commands import run_command, train
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.options import Options
 from mmpt.upstream.errors import InputError
@@ -46,50 +43,6 @@ def make_encoders(samples: Path) -> list[ScoredEncoder]:
     )
     files = (untrained, pretrained, midtrained)
     return [ScoredEncoder("fbank", "fbank"), *(ScoredEncoder(file.parent.name, UPSTREAM, file) for file in files)]
-
-
-def train(command: list[str], out: Path, config: Path, depends_on: str) -> None:
-    """Run a training stage, resume an interrupted one, or reuse a finished one.
-
-    Args:
-        command: the script and its options.
-        out: the run's folder.
-        config: its settings.
-        depends_on: what else its result depends on. If this or the settings have changed, the stage starts again.
-    """
-    made_from = hashlib.sha256(config.read_bytes() + depends_on.encode()).hexdigest()
-    marker = out / "made-from"
-    same = marker.is_file() and marker.read_text(encoding="utf-8") == made_from
-    if same and (out / "encoder.pt").is_file():
-        print(f"done before: {out / 'encoder.pt'}")
-        return
-    if same and any((out / "checkpoints").glob("*.pt")):
-        command = [*command, "--resume"]
-    elif out.exists():
-        shutil.rmtree(out)
-    run_command(*command, "--config", str(config), "--out", str(out), marker=(marker, made_from))
-
-
-def run_command(script: str, *arguments: str, marker: tuple[Path, str] | None = None) -> None:
-    """Run one of the project's commands; exit with its status if it fails.
-
-    Ctrl-C and SIGTERM reach the command, which may finish its step and save.
-
-    Args:
-        script: from the repository's folder.
-        arguments: its options.
-        marker: a file, and the text to write into it however the command ends.
-    """
-    process = subprocess.Popen([sys.executable, str(REPOSITORY / script), *arguments], cwd=REPOSITORY)
-    # A terminal sends Ctrl-C to both processes. This one ignores it and waits for the other.
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate()), signal.signal(signal.SIGINT, signal.SIG_IGN)
-    status = process.wait()
-    signal.signal(signal.SIGTERM, before[0])
-    signal.signal(signal.SIGINT, before[1])
-    if marker and marker[0].parent.is_dir():
-        marker[0].write_text(marker[1], encoding="utf-8")
-    if status:
-        sys.exit(status if status > 0 else 128 - status)
 
 
 def score_encoders(encoders: list[ScoredEncoder], samples: Path) -> str:

@@ -1,0 +1,169 @@
+"""The plan of a study: which encoders are trained, how, and with which heads they are scored. Read from YAML.
+
+A plan names settings; the list of encoders follows from them. Imports no torch.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmpt.pretrain.settings import OBJECTIVES
+from mmpt.training.settings import from_plain, require, require_one_of, require_preset
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.s3prl_runner.tasks import TASKS
+
+PLANS = Path(__file__).resolve().parent / "plans"
+SCALES = ("quick", "evening", "gpu")  # the plans in that folder
+FBANK, UNTRAINED = "fbank", "untrained"
+
+
+@dataclass(frozen=True)
+class StudyEncoder:
+    """One encoder of a study.
+
+    Args:
+        name: in tables and folders.
+        kind: fbank, untrained, pretrained, midtrained, longer (the control) or also (the user's).
+        objective: of pre-training; None without it.
+        data: "all", or the set of clips that pre-training saw; None without it.
+        language: of mid-training; None without it.
+        start: the encoder that mid-training began with, or that the control goes on from; None: random weights.
+        seed: of the random weights, and of pre-training.
+    """
+
+    name: str
+    kind: str
+    objective: str | None = None
+    data: str | None = None
+    language: str | None = None
+    start: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a task's heads are trained: each rate with each seed; dev chooses the rate."""
+
+    task: str
+    rates: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        require_one_of("heads.task", self.task, *(task.name for task in TASKS))
+        require(bool(self.rates and self.seeds), f"heads: {self.task} needs rates and seeds")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A training stage: its YAML file, what the plan changes in it (NAME=VALUE each), and its time."""
+
+    config: str  # relative to the repository
+    settings: tuple[str, ...]
+    steps: int  # updates
+    minutes: float  # of one encoder, as measured: for the time left
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study runs.
+
+    Args:
+        samples: the size of the samples that it takes without data of the user's: small or full.
+        preset: the encoders' sizes.
+        pretrain, midtrain: the two stages.
+        objectives: of pre-training, each on all clips; the first one also on each of `sets` alone.
+        sets: of the samples' clips.
+        languages: mid-training to them begins with each encoder of all clips, and with random weights.
+        more_languages: mid-training to them begins with the first objective's encoder.
+        seeds: of pre-training.
+        heads: how each task is scored.
+        head_minutes: of one encoder's heads, all tasks, as measured: for the time left.
+        cut: what a larger study would also do, a sentence each.
+    """
+
+    samples: str
+    preset: str
+    pretrain: Stage
+    midtrain: Stage
+    objectives: tuple[str, ...]
+    sets: tuple[str, ...]
+    languages: tuple[str, ...]
+    more_languages: tuple[str, ...]
+    seeds: tuple[int, ...]
+    heads: tuple[Head, ...]
+    head_minutes: float
+    cut: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require_one_of("samples", self.samples, "small", "full")
+        require_preset(self.preset)
+        require(
+            bool(self.objectives and self.languages and self.seeds and self.heads),
+            "a plan needs objectives, languages, seeds and heads",
+        )
+        for objective in self.objectives:
+            require_one_of("objectives", objective, *OBJECTIVES)
+        if len(set(self.names())) < len(self.names()):
+            raise InputError("a plan names an objective, set, language or seed twice")
+
+    def names(self) -> list[str]:
+        """Return the encoders' names."""
+        return [encoder.name for encoder in self.encoders()]
+
+    def encoders(self) -> list[StudyEncoder]:
+        """Return the encoders, each after the one that it begins with."""
+        first = [StudyEncoder(FBANK, "fbank"), StudyEncoder(UNTRAINED, "untrained", seed=self.seeds[0])]
+        return first + [encoder for seed in self.seeds for encoder in self._trained(seed)]
+
+    def _trained(self, seed: int) -> list[StudyEncoder]:
+        """Return the encoders of one seed: the pre-trained ones, the mid-trained ones, and the control."""
+        end = f"_seed{seed}" if len(self.seeds) > 1 else ""
+        main = self.objectives[0]
+        pretrained = [
+            *(StudyEncoder(short(o) + end, "pretrained", o, "all", seed=seed) for o in self.objectives),
+            *(StudyEncoder(f"{short(main)}_{name}{end}", "pretrained", main, name, seed=seed) for name in self.sets),
+        ]
+        whole = pretrained[: len(self.objectives)]
+        midtrained = [
+            StudyEncoder(f"none_{language}{end}", "midtrained", language=language, seed=seed)
+            for language in self.languages
+        ]
+        for languages, starts in ((self.languages, whole), (self.more_languages, whole[:1])):
+            midtrained += [
+                StudyEncoder(
+                    f"{short(start.objective)}_{language}{end}",
+                    "midtrained",
+                    start.objective,
+                    "all",
+                    language,
+                    start.name,
+                    seed,
+                )
+                for language in languages
+                for start in starts
+            ]
+        control = StudyEncoder(f"{short(main)}_longer{end}", "longer", main, "all", start=whole[0].name, seed=seed)
+        return [*pretrained, *midtrained, control]
+
+
+def short(objective: str | None) -> str:
+    """Return an objective as a part of a folder's name."""
+    return (objective or "none").replace("+", "_")
+
+
+def read_plan(name: str) -> Plan:
+    """Return the plan of a scale, or of a YAML file.
+
+    Raises:
+        InputError: there is no such file, or it is not a plan.
+    """
+    import yaml
+
+    file = PLANS / f"{name}.yaml" if name in SCALES else Path(name)
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read as a plan ({getattr(error, 'strerror', None) or error})") from None
+    try:
+        return from_plain(Plan, values)
+    except TypeError as error:  # a key is missing
+        raise InputError(f"{file}: {str(error).partition(') ')[2] or error}") from None
