@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mmpt.scripts.benchmark.made_up_scores import Design, Nature
-    from mmpt.superb.statistics.items import Items
+    from mmpt.upstream.statistics.items import Items
 
 RESAMPLES = 999
 SEED = 19
@@ -53,7 +53,7 @@ def check(design: "Design", nature: "Nature", sets: int) -> Shares:
     import numpy as np
 
     from mmpt.superb.statistics.comparison import compare
-    from mmpt.superb.statistics.intervals import interval
+    from mmpt.upstream.statistics.intervals import interval
 
     inside, inside_percentiles, false_alarms, smallest = [], [], [], []
     for first, second in design.sets(sets, nature):
@@ -75,7 +75,7 @@ def percentiles(items: "Items") -> "np.ndarray":
     """Return the interval of a plain bootstrap: clusters and seeds drawn with replacement."""
     import numpy as np
 
-    from mmpt.superb.statistics.clusters import Clusters
+    from mmpt.upstream.statistics.clusters import Clusters
 
     random = np.random.default_rng(SEED)
     clusters = Clusters(items.clusters, items.units)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from mmpt.superb.statistics.items import Items
+from mmpt.upstream.statistics.items import Items
 
 # Utterances of each role of Flight of the Amazon Queen that is in test.
 ROLES = np.array([300, 222, 190, 168, 165, 135, 114, 105, 74, 64, 59, 47, 24, 20])

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import bdtr
 
-from mmpt.superb.statistics.items import Items
-from mmpt.superb.statistics.spread import RESAMPLES, spread
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.statistics.items import Items
+from mmpt.upstream.statistics.spread import RESAMPLES, spread
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from mmpt.superb.results_folder import moved
-from mmpt.superb.statistics.items import Items
 from mmpt.superb.statistics.reading import merge_seeds, read_items
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.statistics.items import Items
 
 
 @dataclass(frozen=True)

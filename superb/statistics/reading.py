@@ -9,10 +9,10 @@ import jiwer
 import numpy as np
 
 from mmpt.superb.statistics import speakers
-from mmpt.superb.statistics.items import Items
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner.diarization import recording_scores
 from mmpt.upstream.s3prl_runner.experiment import decoders, newest_config, read_labels, read_transcripts
+from mmpt.upstream.statistics.items import Items
 
 
 def read_items(experiment: Path, task: str, split: str) -> dict[str, Items]:

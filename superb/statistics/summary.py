@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from mmpt.superb.statistics.encoder_in_run import EncoderInRun
-from mmpt.superb.statistics.intervals import interval
 from mmpt.superb.statistics.metrics import shown_metrics
 from mmpt.superb.statistics.reading import by_speaker
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.statistics.intervals import interval
 
 
 def add_statistics(entries: Iterable[dict], encoders: dict[str, EncoderInRun]) -> list[str]:

@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 
 from mmpt.superb.statistics.comparison import compare
-from mmpt.superb.statistics.items import Items
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.statistics.items import Items
 
 
 def make(counts, clusters, ids=None, units=None):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from mmpt.superb.statistics import speakers
-from mmpt.superb.statistics.items import Items
 from mmpt.superb.statistics.reading import by_speaker, merge_seeds, read_items
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner.experiment import score
 from mmpt.upstream.s3prl_runner.tasks import TASKS
+from mmpt.upstream.statistics.items import Items
 
 from helpers import fake_superb_run
 from helpers.kept import unpack

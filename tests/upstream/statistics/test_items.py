@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mmpt.superb.statistics.items import Items
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.statistics.items import Items
 
 
 def test_the_score_is_a_ratio_of_sums_and_a_mean_over_seeds():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmpt.superb.statistics.clusters import Clusters
+from mmpt.upstream.statistics.clusters import Clusters
 
 PAIRS = ["a+b", "b+c", "c+a", "a+b", "c+d", "d+a"]
 COUNTS = np.array([1.0, 2, 0, 3, 1, 4])
@@ -48,7 +48,7 @@ def test_a_cluster_that_is_in_all_items_cannot_be_left_out(names, possible):
 
 
 def test_draws_hold_as_many_clusters_as_there_are_also_in_batches(monkeypatch):
-    monkeypatch.setattr("mmpt.superb.statistics.clusters.BATCH", 12)
+    monkeypatch.setattr("mmpt.upstream.statistics.clusters.BATCH", 12)
     batches = list(Clusters(list("abcd"), np.ones(4)).draws(8, np.random.default_rng(0)))
     assert [len(batch) for batch in batches] == [3, 3, 2]
     assert (np.concatenate(batches).sum(axis=1) == 4).all()

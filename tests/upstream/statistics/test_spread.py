@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mmpt.superb.statistics.clusters import Clusters
-from mmpt.superb.statistics.spread import seed_parts
+from mmpt.upstream.statistics.clusters import Clusters
+from mmpt.upstream.statistics.spread import seed_parts
 
 CLUSTERS = Clusters([str(index % 20) for index in range(200)], np.ones(200))
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mmpt.superb.statistics.intervals import interval
-from mmpt.superb.statistics.items import Items
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.statistics.intervals import interval
+from mmpt.upstream.statistics.items import Items
 
 
 def make(counts, clusters, units=None):

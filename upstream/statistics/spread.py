@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln, nctdtrinc, stdtr, stdtrit
 
-from mmpt.superb.statistics.clusters import Clusters
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.statistics.clusters import Clusters
 
 # Below either, Student's t: the bootstrap's intervals are too narrow.
 FEWEST_TO_RESAMPLE = 10  # clusters

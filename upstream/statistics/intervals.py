@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from mmpt.superb.statistics.items import Items
-from mmpt.superb.statistics.spread import RESAMPLES, spread
+from mmpt.upstream.statistics.items import Items
+from mmpt.upstream.statistics.spread import RESAMPLES, spread
 
 
 @dataclass(frozen=True)
