@@ -1,4 +1,4 @@
-"""Write an encoder checkpoint (encoder.pt): from a training run, untrained, or with states twice as dense."""
+"""Write an encoder checkpoint (encoder.pt): of a training run, untrained, with denser states, or at half the size."""
 
 import argparse
 import sys
@@ -20,6 +20,7 @@ examples:
   python scripts/export.py runs/pretrain/clr-samples/checkpoints/best.pt --out encoder.pt
   python scripts/export.py --untrained tiny --seed 0 --out untrained.pt
   python scripts/export.py encoder.pt --frame-hop 320 --out encoder_20ms.pt
+  python scripts/export.py encoder.pt --half --out encoder_half.pt
 """
 
 
@@ -62,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
         help="where the clips of a masked run are now, or its folder of shards (default: where the run had them); the "
         "batch statistics of its encoder are estimated over them, without masks",
     )
+    p.add_argument(
+        "--half",
+        action="store_true",
+        help="round the weights to float16: half the file; they load as float32, and states move by their rounding",
+    )
     p.add_argument("--fresh", action="store_true", help="replace FILE if it exists")
     return p
 
@@ -76,14 +82,14 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"{arguments.out}: is there already; --fresh replaces it")
     if arguments.untrained:
         require_no_data(arguments.data, "--untrained")
-        write_untrained(arguments.untrained, arguments.seed, arguments.out, arguments.frame_hop)
+        write_untrained(arguments.untrained, arguments.seed, arguments.out, arguments.frame_hop, arguments.half)
     else:
-        export(arguments.run, arguments.which, arguments.out, arguments.frame_hop, arguments.data)
+        export(arguments.run, arguments.which, arguments.out, arguments.frame_hop, arguments.data, arguments.half)
     print(f"Encoder: {arguments.out}")
     return 0
 
 
-def write_untrained(preset: str, seed: int, out: Path, frame_hop: int | None) -> None:
+def write_untrained(preset: str, seed: int, out: Path, frame_hop: int | None, half: bool) -> None:
     """Write an encoder with random weights."""
     import torch
 
@@ -94,10 +100,10 @@ def write_untrained(preset: str, seed: int, out: Path, frame_hop: int | None) ->
     encoder = Encoder(EncoderConfig.preset(preset))
     encoder.hop = frame_hop or encoder.hop
     stage = {"stage": "untrained", "preset": preset, "seed": seed, "steps": 0}
-    save_encoder(encoder, out, {"stages": [{**stage, "revision": git_revision(), "parent_sha256": None}]})
+    save_encoder(encoder, out, {"stages": [{**stage, "revision": git_revision(), "parent_sha256": None}]}, half)
 
 
-def export(source: Path, which: str | None, out: Path, frame_hop: int | None, data: Path | None) -> None:
+def export(source: Path, which: str | None, out: Path, frame_hop: int | None, data: Path | None, half: bool) -> None:
     """Write the encoder of a run folder, of a training checkpoint or of an encoder checkpoint.
 
     Args:
@@ -106,6 +112,7 @@ def export(source: Path, which: str | None, out: Path, frame_hop: int | None, da
         out: the encoder checkpoint to write.
         frame_hop: samples under one state; None leaves it as it is.
         data: the clips of a run of stage 1; None for where the run had them.
+        half: round the weights to float16.
     """
     from mmpt.training.checkpoints import Checkpoints, export_encoder, read_checkpoint
     from mmpt.upstream.mmpt_av import load_encoder, save_encoder
@@ -114,14 +121,14 @@ def export(source: Path, which: str | None, out: Path, frame_hop: int | None, da
         settings = read_checkpoint(Checkpoints(source).select("last")[0])["settings"]
         checkpoints = Checkpoints(source, settings["keep_checkpoints"], settings["patience"])
         files = checkpoints.select(which or settings["export"])
-        export_encoder(files, out, frame_hop, finish_of(files[-1], data))
+        export_encoder(files, out, frame_hop, finish_of(files[-1], data), half)
     elif is_encoder(source):
         require_no_data(data, source)
         encoder = load_encoder(source)
         encoder.hop = frame_hop or encoder.hop
-        save_encoder(encoder, out, encoder.provenance)
+        save_encoder(encoder, out, encoder.provenance, half)
     else:
-        export_encoder([source], out, frame_hop, finish_of(source, data))
+        export_encoder([source], out, frame_hop, finish_of(source, data), half)
 
 
 def finish_of(file: Path, data: Path | None) -> "Callable[[Encoder], dict[str, str]] | None":

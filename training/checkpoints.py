@@ -136,6 +136,7 @@ def export_encoder(
     out: Path,
     frame_hop: int | None = None,
     finish: Callable[[Encoder], dict[str, str]] | None = None,
+    half: bool = False,
 ) -> dict:
     """Write the encoder of a training checkpoint, or the mean of several, and return its provenance.
 
@@ -144,6 +145,7 @@ def export_encoder(
         out: the encoder checkpoint to write.
         frame_hop: see EncoderConfig; None leaves it as it was in training.
         finish: changes the encoder before it is written, and returns what the provenance says about that.
+        half: see save_encoder.
     """
     contents = [read_checkpoint(file) for file in files]
     newest = contents[-1]
@@ -159,7 +161,7 @@ def export_encoder(
     provenance["stages"][-1]["averaged_steps"] = [c["step"] for c in contents]
     if finish is not None:
         provenance["stages"][-1] |= finish(encoder)
-    save_encoder(encoder, out, provenance)
+    save_encoder(encoder, out, provenance, half)
     return provenance
 
 

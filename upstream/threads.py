@@ -18,7 +18,7 @@ from mmpt.upstream.mmpt_av.config import EncoderConfig
 SMALL_PARAMETERS = 2_000_000  # stage 1 of the samples has 1.4 M; the paper's encoder has 43 M, worth every core
 LARGE_BATCH_STATES = 4_000  # stage 1 of the samples computes 20,000 states at once, stage 2 of them 1,000
 SHORT_SPIN = "1000"  # rounds of libgomp's waiting loop before a thread sleeps; its own choice is 300,000
-BYTES_A_PARAMETER = 4
+HALF, BYTES_OF_LIST = b"HalfStorage", 1 << 16  # a checkpoint file begins with the list of its tensors and their kinds
 THREAD_CHOICES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 MEMORY_CHOICES = ("GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
@@ -76,5 +76,9 @@ def transformer_parameters(d_model: int, n_layers: int) -> int:
 
 
 def checkpoint_parameters(file: Path) -> int:
-    """Return at most how many float32 parameters a checkpoint file has room for; 0 if there is no such file."""
-    return file.stat().st_size // BYTES_A_PARAMETER if file.is_file() else 0
+    """Return at most how many parameters a checkpoint file has room for; 0 if there is no such file."""
+    if not file.is_file():
+        return 0
+    with file.open("rb") as opened:
+        is_half = HALF in opened.read(BYTES_OF_LIST)
+    return file.stat().st_size // (2 if is_half else 4)  # bytes of a float16, a float32

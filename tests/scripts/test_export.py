@@ -46,3 +46,13 @@ def test_an_encoder_is_exported_again_with_denser_states(tmp_path, capsys):
     assert load_encoder(tmp_path / "c.pt").hop == 320
     assert main([str(tmp_path / "a.pt"), "--out", str(tmp_path / "b.pt")]) == 2
     assert "--fresh replaces it" in capsys.readouterr().err
+
+
+def test_an_encoder_is_exported_at_half_the_size(tmp_path):
+    whole, half, again = (tmp_path / name for name in ("whole.pt", "half.pt", "again.pt"))
+    assert main(["--untrained", "tiny", "--out", str(whole)]) == 0
+    assert main(["--untrained", "tiny", "--half", "--out", str(half)]) == 0
+    assert main([str(whole), "--half", "--out", str(again)]) == 0
+    assert half.read_bytes() == again.read_bytes() and half.stat().st_size < 0.52 * whole.stat().st_size
+    assert load_encoder(half).provenance["stages"][-1]["rounded_to"] == "float16"
+    assert "rounded_to" not in load_encoder(whole).provenance["stages"][-1]

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from mmpt.upstream import threads
-from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 
 from helpers.forked_python import REAL_PYTHON
 
@@ -90,3 +90,11 @@ def test_sizes_are_estimated_well(preset, tmp_path):
     exact = sum(parameter.numel() for parameter in Encoder(config).parameters())
     assert threads.encoder_parameters(config) == pytest.approx(exact, rel=0.03)
     assert threads.checkpoint_parameters(tmp_path / "none.pt") == 0
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_file_tells_about_how_many_parameters_it_has(tmp_path, half):
+    encoder, file = Encoder(EncoderConfig.preset("tiny")), tmp_path / "encoder.pt"
+    save_encoder(encoder, file, {}, half)
+    exact = sum(parameter.numel() for parameter in encoder.parameters())
+    assert threads.checkpoint_parameters(file) == pytest.approx(exact, rel=0.03)

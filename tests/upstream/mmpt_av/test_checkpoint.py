@@ -325,6 +325,44 @@ def test_half_precision_weights_are_accepted(good):
     assert loaded[WEIGHT].dtype == torch.float32 and torch.equal(loaded[WEIGHT], halves[WEIGHT].float())
 
 
+def test_half_precision_halves_the_file_and_moves_states_by_rounding_alone(tmp_path):
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderConfig.preset("tiny")).eval()
+    whole, half = tmp_path / "whole.pt", tmp_path / "half.pt"
+    save_encoder(encoder, whole, PROVENANCE)
+    save_encoder(encoder, half, PROVENANCE, half=True)
+    assert half.stat().st_size < 0.52 * whole.stat().st_size and file_hash(half) != file_hash(whole)
+    loaded = load_encoder(half)
+    assert loaded.provenance["stages"] == [{**PROVENANCE["stages"][0], "rounded_to": "float16"}]
+    assert all(parameter.dtype == torch.float32 for parameter in loaded.parameters())
+    for name, parameter in loaded.named_parameters():
+        assert torch.equal(parameter, encoder.state_dict()[name].half().float())
+    wavs = [torch.randn(16000), torch.randn(700)]
+    with torch.no_grad():
+        states, rounded = encoder(wavs).hidden_states, loaded(wavs).hidden_states
+    assert all(0 < (a - b).norm() <= 1e-3 * a.norm() for a, b in zip(states, rounded))
+    save_encoder(loaded, tmp_path / "again.pt", loaded.provenance, half=True)
+    assert file_hash(tmp_path / "again.pt") == file_hash(half)
+
+
+def test_half_precision_spares_what_it_would_damage(tmp_path):
+    encoder = make()
+    variances = encoder.blocks[0].convolution.batch_norm.running_var.fill_(1e-9)  # zero in float16
+    with torch.no_grad():
+        encoder.get_parameter(WEIGHT)[0, 0] = 1e5  # infinite in float16
+    save_encoder(encoder, tmp_path / "half.pt", PROVENANCE, half=True)
+    loaded = load_encoder(tmp_path / "half.pt")
+    assert torch.equal(loaded.blocks[0].convolution.batch_norm.running_var, variances)
+    assert torch.equal(loaded.get_parameter(WEIGHT), encoder.get_parameter(WEIGHT))
+
+
+def test_an_infinite_weight_in_half_precision_is_refused(good):
+    content = torch.load(good, weights_only=True)
+    content["state_dict"][WEIGHT] = torch.full((24, 8), 1e5).half()
+    torch.save(content, good)
+    check_refused(good, f"{WEIGHT} holds NaN or infinite")
+
+
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
