@@ -1,28 +1,24 @@
 """Write report.html, one file that needs no other, and its figures as PNG and PDF beside it."""
 
-import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jinja2
 from matplotlib.figure import Figure
 
 from mmpt.superb.report import figures, score_figures, style, tables, training_figures
 from mmpt.superb.report.changes import Ends, gain_intervals
 from mmpt.superb.report.collect import Collection
 from mmpt.superb.report.comparison_tables import comparison_note, comparison_tables, speaker_tables
+from mmpt.superb.report.rendering import Drawn, draw, rendered
 from mmpt.superb.report.style import pyplot
 from mmpt.superb.report.tables import Table
 from mmpt.superb.report.word_errors import WordErrors
 from mmpt.superb.report.worst_utterances import Utterance, worst_utterances
-from mmpt.upstream.files import replacing, write_text
+from mmpt.upstream.files import write_text
 from mmpt.upstream.s3prl_runner.tasks import TASKS
 
-DPI = 160
-SHOWN_AT = 110  # pixels of the page to an inch of a figure
 SHOWN = 3  # utterances of the worst; the reader unfolds the others
-EMPTY = {"Creator": None, "Producer": None, "CreationDate": None}  # of a PDF: equal results give equal bytes
 CAPTIONS = {
     "scores": "Scores on test, mean over head seeds. Whiskers: 95 % intervals; grey: the head seeds.",
     "superb_change": (
@@ -40,27 +36,6 @@ CAPTIONS = {
         "set. Whiskers: 95 % intervals of gains that a single pair of encoders makes."
     ),
 }
-
-
-@dataclass
-class Drawn:
-    """A figure on the page.
-
-    Args:
-        name: of its files.
-        caption: under it.
-        png: its bytes.
-        width: in pixels of the page.
-    """
-
-    name: str
-    caption: str
-    png: bytes
-    width: int
-
-    @property
-    def base64(self) -> str:
-        return base64.b64encode(self.png).decode("ascii")
 
 
 @dataclass
@@ -138,11 +113,14 @@ class Report:
 
     def write(self, title: str, notes: list[str], sources: list[dict]) -> Path:
         """Write report.html and return its path."""
-        environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-        template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
         file = self.folder / "report.html"
-        text = template.render(
-            title=title, notes=notes, sections=self.sections, sources=sources, shown=SHOWN, nbsp="\N{NO-BREAK SPACE}"
+        text = rendered(
+            Path(__file__).with_name("page.html"),
+            title=title,
+            notes=notes,
+            sections=self.sections,
+            sources=sources,
+            shown=SHOWN,
         )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(file, text)
@@ -156,22 +134,15 @@ class Report:
         note: str = "",
     ) -> None:
         """Add a section, unless it is empty."""
-        drawn = [self._draw(name, figure) for name, figure in (drawings or {}).items() if figure is not None]
+        # The figure of a table of word errors is called wer_gains_TABLE.
+        drawn = [
+            draw(self.folder, name, figure, CAPTIONS[name if name in CAPTIONS else "wer_gains"])
+            for name, figure in (drawings or {}).items()
+            if figure is not None
+        ]
         section = Section(title, [table for table in found if table is not None], drawn, note=note)
         if section.tables or section.figures:
             self.sections.append(section)
-
-    def _draw(self, name: str, figure: Figure) -> Drawn:
-        place = self.folder / "figures"
-        place.mkdir(parents=True, exist_ok=True)
-        options: dict[str, dict] = {"png": {"dpi": DPI, "metadata": {"Software": None}}, "pdf": {"metadata": EMPTY}}
-        for kind, settings in options.items():
-            with replacing(place / f"{name}.{kind}") as temporary:
-                figure.savefig(temporary, format=kind, **settings)
-        width = round(figure.get_figwidth() * SHOWN_AT)
-        pyplot.close(figure)
-        caption = CAPTIONS[name if name in CAPTIONS else "wer_gains"]  # wer_gains_TABLE, for a table of word errors
-        return Drawn(name, caption, (place / f"{name}.png").read_bytes(), width)
 
 
 def write_report(

@@ -22,6 +22,7 @@ class Table:
         rows: of cells.
         marked: numbers of the rows that stand out.
         grey: numbers of the rows that step back.
+        marks: row and column of a cell → "better", in bold, or "grey".
         note: a line under it.
         lead: a line above it.
         words: how many of the first columns hold words.
@@ -33,6 +34,7 @@ class Table:
     rows: list[list[str]] = field(default_factory=list)
     marked: set[int] = field(default_factory=set)
     grey: set[int] = field(default_factory=set)
+    marks: dict[tuple[int, int], str] = field(default_factory=dict)
     note: str = ""
     lead: str = ""
     words: int = 1
