@@ -4,6 +4,8 @@ Results come back in the jobs' own JSON files.
 """
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -48,13 +50,31 @@ def executor_for(kind: str, out: Path, slurm: dict[str, str], cpus: int, gpus: i
     return slurm_jobs(out, slurm, cpus, gpus) if kind == "slurm" else ForkedJobs(gpus, out / "jobs.log")
 
 
-def execute(jobs: list[Job], evaluate: bool, executor: Executor, at_a_time: int, title: str) -> list[Job]:
+class Bar(Protocol):
+    """What shows the progress of jobs: `Progress`, or a part of another bar."""
+
+    def update(self, steps: int) -> object:
+        """Add steps that have been trained."""
+
+    def write(self, line: str) -> None:
+        """Print a line."""
+
+
+def execute(
+    jobs: list[Job],
+    evaluate: bool,
+    executor: Executor,
+    at_a_time: int,
+    title: str,
+    bar_of: Callable[..., AbstractContextManager[Bar]] = Progress,
+) -> list[Job]:
     """Run the jobs that are not done, the longest first; return those that failed.
 
     Args:
         evaluate: test the best checkpoint too.
         at_a_time: jobs that run or are queued.
         title: of the progress bar.
+        bar_of: makes the bar, from the arguments of `Progress`.
     """
     waiting = sorted((job for job in jobs if not job.is_done(evaluate)), key=lambda job: -job.steps)
     if not waiting:
@@ -62,7 +82,7 @@ def execute(jobs: list[Job], evaluate: bool, executor: Executor, at_a_time: int,
     done = len(jobs) - len(waiting)
     queue = Queue(executor, evaluate, visible_gpus() if jobs[0].options.device == "cuda" else [])
     steps, failed = {job: job.step() for job in waiting}, []
-    with Progress(
+    with bar_of(
         total=sum(job.steps for job in waiting),
         initial=sum(steps.values()),
         unit="step",

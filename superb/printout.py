@@ -8,7 +8,7 @@ from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.jobs import Job
 from mmpt.superb.options import Options
 from mmpt.superb.results import unalignable
-from mmpt.superb.selection import dev_score, mean_dev_score
+from mmpt.superb.selection import dev_score, mean_rate_score
 from mmpt.superb.statistics.metrics import PRIMARY, shown_metrics, title
 from mmpt.superb.statistics.wording import listed, pair_lines
 from mmpt.superb.text_table import NO_BEST, text_table
@@ -73,7 +73,7 @@ def rates_table(jobs: list[Job], chosen: list[Job]) -> str:
         for rate in rates:
             group = [job for job in jobs if (job.task, job.encoder, job.lr) == (task, encoder, rate) and job.trained()]
             mark = " <" if any(job in chosen for job in group) else ""
-            cells.append(f"{100 * mean_dev_score(group):.1f}{mark}" if group else "-")
+            cells.append(f"{100 * mean_rate_score(group):.1f}{mark}" if group else "-")
         rows.append(cells)
     return text_table(rows)
 
@@ -92,7 +92,7 @@ def footnotes(content: dict, jobs: list[Job], chosen: list[Job], failed: list[Jo
         lines.append(f"\nPaired tests, clustered by speaker, at 5 % by Holm over {count} (figures: results.json):")
         lines += pair_lines(compared)
     if len({job.lr for job in jobs}) > 1:
-        what = "mean over seeds of what S3PRL chooses by (KS, IC, SD accuracy, PR PER, ASR WER); < was tested"
+        what = "mean over seeds of KS, IC and SD accuracy, PR phone and ASR character errors; < was tested"
         lines += [f"\nLearning rates by dev, %: {what}", rates_table(jobs, chosen)]
     for entry in content["jobs"]:
         dropped = entry.get("dropped") or {}

@@ -10,8 +10,8 @@ from mmpt.upstream.s3prl_runner.tasks import superb_task
 def choose(jobs: list[Job]) -> list[Job]:
     """Return, for each task and encoder, the jobs of the learning rate that is best on dev, by the mean over seeds.
 
-    The score is the one by which S3PRL chooses the best checkpoint; test has no part in it. Jobs that are not trained
-    are left out, and a rate with fewer trained seeds than another cannot win.
+    ASR counts characters; else the score is the one by which S3PRL chooses the best checkpoint. Test has no part in it.
+    Jobs that are not trained are left out, and a rate with fewer trained seeds than another cannot win.
     """
     chosen = []
     for group in grouped(jobs, lambda job: (job.task, job.encoder.name)):
@@ -19,7 +19,7 @@ def choose(jobs: list[Job]) -> list[Job]:
         most = max(map(len, rates))
         if most:
             best = max if superb_task(group[0].task).higher_is_better else min
-            winner: list[Job] = best([rate for rate in rates if len(rate) == most], key=mean_dev_score)
+            winner: list[Job] = best([rate for rate in rates if len(rate) == most], key=mean_rate_score)
             chosen += winner
     return chosen
 
@@ -31,9 +31,15 @@ def dev_score(job: Job) -> float:
     return worst if trained["dev_score"] is None else trained["dev_score"]
 
 
-def mean_dev_score(jobs: list[Job]) -> float:
+def rate_score(job: Job) -> float:
+    """Return the dev score by which a trained job's learning rate competes. Older runs have `dev_score` alone."""
+    found = (job.trained() or {}).get("rate_score")
+    return dev_score(job) if found is None else found
+
+
+def mean_rate_score(jobs: list[Job]) -> float:
     """Return the mean over seeds."""
-    return fmean(map(dev_score, jobs))
+    return fmean(map(rate_score, jobs))
 
 
 def summaries(chosen: list[Job]) -> list[dict]:

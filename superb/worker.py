@@ -51,12 +51,14 @@ def train(job: Job, start: Start) -> None:
     checkpoint, is_best = best_checkpoint(job.experiment, job.task)
     content = read_checkpoint(checkpoint)
     curve = dev_curve(job.experiment, job.task)
+    by_rate = dev_curve(job.experiment, job.task, superb_task(job.task).rate_score or None)
     trained = {
         "dev_curve": curve,
         "checkpoint": checkpoint.name,
         "checkpoint_step": content["Step"],
         "checkpoint_is_best_on_dev": is_best,
         "dev_score": curve.get(content["Step"]),
+        "rate_score": by_rate.get(content["Step"]),
         "steps": job.steps,
         "layer_weights": torch.softmax(content["Featurizer"]["weights"].float(), 0).tolist()
         if "weights" in content["Featurizer"]

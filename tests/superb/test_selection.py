@@ -31,6 +31,14 @@ def test_no_dev_score_counts_as_the_worst():
     assert [job.lr for job in choose(jobs)] == ["1e-2"]
 
 
+def test_recognition_counts_characters():
+    """The other rate has fewer wrong words, since it writes almost nothing."""
+    jobs = [FakeJob("asr", "a", rate, 1, words, 0.9) for rate, words in (("1e-1", 0.99), ("1e-2", 1.03))]
+    for job, characters in zip(jobs, (0.95, 0.75), strict=True):
+        object.__setattr__(job, "_trained", {**job.trained(), "rate_score": characters})
+    assert [job.lr for job in choose(jobs)] == ["1e-2"]
+
+
 def test_means_and_spreads():
     jobs = [FakeJob("sd", "a", None, seed, 0.5, value) for seed, value in enumerate((0.1, 0.2, 0.3))]
     entry = summaries(jobs)[0]

@@ -78,8 +78,8 @@ def newest_checkpoint(expdir: str | Path, read: Callable[[Path], dict]) -> Path:
     return max(steps, key=lambda file: steps[file])
 
 
-def dev_curve(expdir: str | Path, task: str) -> dict[int, float]:
-    """Return step → dev score (a fraction), by which S3PRL chooses the best checkpoint.
+def dev_curve(expdir: str | Path, task: str, name: str | None = None) -> dict[int, float]:
+    """Return step → dev score (a fraction): `name` as logged, or else the one that chooses S3PRL's best checkpoint.
 
     An interrupted and resumed run has done some steps twice. Scores after the step of the resume belong to weights that
     are lost, and are left out.
@@ -91,9 +91,11 @@ def dev_curve(expdir: str | Path, task: str) -> dict[int, float]:
     curve: dict[int, float] = {}
     for line in _lines(Path(expdir) / SCORES):
         entry = json.loads(line)
-        if entry["name"] == known.dev_score:
+        if entry["name"] == (name or known.dev_score):
             curve = {step: value for step, value in curve.items() if step < entry["step"]}
-            curve[entry["step"]] = entry["value"] / (100 if known.name == "asr" else 1)  # S3PRL logs WER in per cent
+            curve[entry["step"]] = entry["value"] / (
+                100 if known.name == "asr" else 1
+            )  # S3PRL logs error rates in per cent
     return curve
 
 

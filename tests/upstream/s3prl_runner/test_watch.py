@@ -9,6 +9,7 @@ import torch
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner import launcher, repairs
 from mmpt.upstream.s3prl_runner.experiment import dev_curve, newest_checkpoint
+from mmpt.upstream.s3prl_runner.tasks import superb_task
 from mmpt.upstream.s3prl_runner.watch import SCORES, TALLY, Watch
 
 
@@ -159,6 +160,15 @@ def test_scores_of_lost_steps_are_left_out(tmp_path):
     ]
     (tmp_path / SCORES).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     assert dev_curve(tmp_path, "ks") == {100: 0.1, 200: 0.25, 300: 0.3}
+
+
+def test_another_score_by_its_name(tmp_path):
+    entries = [
+        {"step": 9, "name": f"asr/dev-clean-{unit}", "value": value} for unit, value in (("wer", 99), ("uer", 60))
+    ]
+    (tmp_path / SCORES).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    assert dev_curve(tmp_path, "asr") == {9: 0.99}
+    assert dev_curve(tmp_path, "asr", superb_task("asr").rate_score) == {9: 0.6}
 
 
 def test_a_resume_takes_the_newest_whole_checkpoint(tmp_path):
