@@ -47,6 +47,7 @@ COMMANDS = {
     "prepare iemocap-sessions": Command("scripts.prepare.iemocap_sessions", "list IEMOCAP's sessions for ER"),
     "samples": Command("scripts.samples.build", "build the sample corpora from the repository's recordings", True),
     "quickstart": Command("scripts.quickstart", "run all three stages on the sample corpora", True),
+    "study": Command("scripts.study", "compare pre-training objectives and mid-training: the paper's question"),
     "drill-resume": Command(
         "scripts.drill_resume", "kill and resume a training run, and compare it with an unbroken one"
     ),

@@ -3,7 +3,7 @@
 A plan names settings; the list of encoders follows from them. Imports no torch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmpt.pretrain.settings import OBJECTIVES
@@ -104,6 +104,13 @@ class Plan:
             require_one_of("objectives", objective, *OBJECTIVES)
         if len(set(self.names())) < len(self.names()):
             raise InputError("a plan names an objective, set, language or seed twice")
+
+    def without_sets(self) -> "Plan":
+        """Return the plan for data of the user's, which have other sets of clips."""
+        cut = (*self.cut, "pre-training on single sets of clips, which only the samples have")
+        return replace(self, sets=(), cut=cut)
+            self, sets=(), cut=(*self.cut, "pre-training on single sets of clips, which only the samples have")
+        )
 
     def names(self) -> list[str]:
         """Return the encoders' names."""

@@ -172,7 +172,7 @@ class Job(JobFolder):
             InputError: the folder is of a job with other settings, encoder or data.
         """
         about, fingerprint = self.folder / "job.json", self.fingerprint()
-        if about.is_file() and json.loads(about.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
+        if about.is_file() and not self.is_current():
             if not replace:
                 raise InputError(
                     f"{self.folder}: holds a job of other settings, another encoder or other data; "
@@ -186,6 +186,10 @@ class Job(JobFolder):
         if not about.is_file():
             about_job = {"name": self.name, "fingerprint": fingerprint, "command": self.command()}
             write_text(about, json.dumps(about_job, indent=2) + "\n")
+
+    def is_current(self) -> bool:
+        """Return True if the folder was made with the present settings, encoder and data."""
+        return (read_json(self.folder / "job.json") or {}).get("fingerprint") == self.fingerprint()
 
     def trained(self) -> dict | None:
         """Return what training left in trained.json; None before its end."""

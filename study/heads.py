@@ -1,0 +1,81 @@
+"""Score one encoder of a study: the heads of all tasks, through S3PRL's runner. Finished heads are left alone."""
+
+import functools
+import shutil
+
+from mmpt.study.plan import Plan
+from mmpt.study.progress import JobsBar, StudyProgress
+from mmpt.study.world import World
+from mmpt.superb.encoders import ScoredEncoder
+from mmpt.superb.executor import Executor, execute
+from mmpt.superb.jobs import Job, make_jobs
+from mmpt.superb.options import Options
+from mmpt.superb.selection import choose
+
+FIRST_SHARE, TRAINED_SHARE = 0.5, 0.9  # of the heads' time, after the first seed, and before the tests
+
+
+class Heads:
+    """The heads of one encoder.
+
+    All learning rates are tried with the first seed of each task. The other seeds are trained at the rate that is best
+    on dev, the same way for every encoder.
+
+    Args:
+        plan: which tasks, rates and seeds.
+        encoder: what is scored.
+        world: where.
+    """
+
+    def __init__(self, plan: Plan, encoder: ScoredEncoder, world: World):
+        self.plan, self.encoder, self.world = plan, encoder, world
+        self.states = world.out / "states" / encoder.name
+        self.options = Options(
+            data_root=str(world.data.root), device=world.device, cache=str(self.states), limit=world.steps
+        )
+
+    def tried(self) -> list[Job]:
+        """Return the jobs of all rates with the first seed."""
+        return [job for head in self.plan.heads for job in self._jobs(head.task, head.rates, head.seeds[:1])]
+
+    def repeated(self) -> list[Job]:
+        """Return the jobs of the other seeds at the chosen rates, once these are known."""
+        rates = {job.task: job.lr for job in choose(self.tried())}
+        return [
+            job
+            for head in self.plan.heads
+            if head.task in rates
+            for job in self._jobs(head.task, (rates[head.task],), head.seeds[1:])
+        ]
+
+    def jobs(self) -> list[Job]:
+        """Return all jobs that are known by now."""
+        return [*self.tried(), *self.repeated()]
+
+    def is_done(self) -> bool:
+        """Return True if everything has been tested with these settings, this encoder and these data."""
+        tried = self.tried()
+        if not all(job.trained() and job.is_current() for job in tried):
+            return False
+        chosen = choose(self.jobs())
+        expected = sum(len(head.seeds) for head in self.plan.heads)
+        return len(chosen) == expected and all(job.result() and job.is_current() for job in chosen)
+
+    def run(self, executor: Executor, progress: StudyProgress) -> list[Job]:
+        """Train and test; return the jobs that failed. The encoder's states are kept until the end."""
+        failed = self._execute(self.tried(), False, executor, progress, (0.0, FIRST_SHARE))
+        failed += self._execute(self.repeated(), False, executor, progress, (FIRST_SHARE, TRAINED_SHARE))
+        failed += self._execute(choose(self.jobs()), True, executor, progress, (TRAINED_SHARE, 1.0))
+        shutil.rmtree(self.states, ignore_errors=True)
+        return failed
+
+    def _jobs(self, task: str, rates: tuple[str | None, ...], seeds: tuple[int, ...]) -> list[Job]:
+        return make_jobs([task], [self.encoder], list(rates), list(seeds), self.world.out / "superb", self.options)
+
+    def _execute(
+        self, jobs: list[Job], evaluate: bool, executor: Executor, progress: StudyProgress, shares: tuple[float, float]
+    ) -> list[Job]:
+        for job in jobs:
+            job.prepare(replace=True)
+        bar = functools.partial(JobsBar, progress, *shares, self.world.log(self.encoder.name))
+        return execute(jobs, evaluate, executor, self.world.jobs, self.encoder.name, bar)

@@ -1,0 +1,81 @@
+"""One progress line for a whole study: how much of the expected work is done, the time passed and the time left."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmpt.upstream.progress import Progress
+
+TERMINAL_LINE = "{desc}: {percentage:3.0f} % |{bar}| {elapsed} passed, about {remaining} left{postfix}"
+
+
+class StudyProgress(Progress):
+    """Progress in seconds of expected work, so that the time left allows for parts that take long.
+
+    Args:
+        expected_s: of the whole study, as the plan expects it on its machine.
+        done_s: of the parts that an earlier call has finished.
+        title: stands before the line.
+    """
+
+    def __init__(self, expected_s: float, done_s: float, title: str):
+        self.base = self.share_s = 0.0
+        super().__init__(
+            total=expected_s, initial=done_s, desc=title, bar_format=TERMINAL_LINE, dynamic_ncols=True, unit="s"
+        )
+
+    @contextmanager
+    def part(self, name: str, expected_s: float) -> Iterator[None]:
+        """Show the name while a part runs; at its end, all of its expected work is done."""
+        self.base, self.share_s = self.n, expected_s
+        self.set_postfix_str(name, refresh=False)
+        self.reach(0.0)
+        yield
+        self.reach(1.0)
+
+    def reach(self, share: float) -> None:
+        """Move to a share (0 to 1) of the part that runs."""
+        self.update(max(0.0, self.base + min(1.0, share) * self.share_s - self.n))
+
+    def line(self) -> str:
+        """Return where the study stands, for a log."""
+        elapsed, done = self._time() - self.start_t, self.n - self.initial
+        left = ""
+        if done > 0 and self.total > self.n:
+            left = f", about {self.format_interval((self.total - self.n) / done * elapsed)} left"
+        passed = self.format_interval(elapsed)
+        return f"{self.desc}: {self.n / self.total:.0%}".replace("%", " %") + f", {passed} passed{left}: {self.postfix}"
+
+
+class JobsBar:
+    """The bar of `superb.executor.execute`, as a share of a part of the study.
+
+    Args:
+        whole: the study's line.
+        first, last: shares of the part at the beginning and the end of these jobs.
+        log: a file for the lines about jobs.
+        options: those of `Progress`: total and initial steps.
+    """
+
+    def __init__(self, whole: StudyProgress, first: float, last: float, log: Path, **options: Any):
+        self.whole, self.first, self.last, self.log = whole, first, last, log
+        self.total, self.done = options["total"], options["initial"]
+
+    def __enter__(self) -> "JobsBar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def update(self, steps: int) -> None:
+        """Add steps that have been trained."""
+        self.done += steps
+        self.whole.reach(self.first + (self.last - self.first) * self.done / max(1, self.total))
+
+    def write(self, line: str) -> None:
+        """Write a line about a job into the log."""
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        if line.startswith("FAILED"):
+            self.whole.write(line)

@@ -1,0 +1,154 @@
+"""Run a study: train its encoders one after the other, score each one, write the results and the page.
+
+What is done is left alone, so the same call goes on after an interruption at any moment.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from mmpt.study.heads import Heads
+from mmpt.study.pairs import pairs
+from mmpt.study.plan import Plan, StudyEncoder
+from mmpt.study.progress import StudyProgress
+from mmpt.study.record import FILE, MadeEncoder, Study, read_study, write_study
+from mmpt.study.training import bleu, train_encoder, translation_tests
+from mmpt.study.world import World
+from mmpt.superb.encoders import ScoredEncoder
+from mmpt.superb.executor import executor_for
+from mmpt.superb.printout import SMOKE
+from mmpt.superb.results import write_results
+from mmpt.superb.selection import choose
+from mmpt.upstream.errors import InputError
+from mmpt.upstream.s3prl_runner.registration import UPSTREAM
+
+
+class StudyRun:
+    """A study in a folder.
+
+    Args:
+        name: of the plan: its scale or file.
+        plan: what is run.
+        world: where.
+        also: the user's encoders, which are scored with the others.
+        command: as it was typed.
+    """
+
+    def __init__(self, name: str, plan: Plan, world: World, also: Sequence[ScoredEncoder], command: str):
+        self.name, self.plan, self.world, self.command = name, plan, world, command
+        self.settings = settings_of(plan, world)
+        self.also = {encoder.name: encoder for encoder in also}
+        self.encoders = [*plan.encoders(), *(StudyEncoder(name, "also") for name in self.also)]
+        self.made = {encoder.name: MadeEncoder(**asdict(encoder)) for encoder in self.encoders}
+        if (world.out / FILE).is_file():
+            self._read(read_study(world.out))
+
+    def run(self) -> list[str]:
+        """Train and score everything; return the names of the heads that failed. Exits if a training fails."""
+        expected = {encoder.name: self._expected_s(encoder) for encoder in self.encoders}
+        done = {name: seconds for name, seconds in expected.items() if self._is_scored(name)}
+        executor = executor_for("local", self.world.out, {}, cpus=1, gpus=int(self.world.device == "cuda"))
+        failed = []
+        with StudyProgress(sum(map(sum, expected.values())), sum(map(sum, done.values())), self.name) as progress:
+            for encoder in self.encoders:
+                if encoder.name in done:
+                    continue
+                training_s, heads_s = expected[encoder.name]
+                with progress.part(f"{encoder.name}, training", training_s):
+                    self._train(encoder, progress)
+                with progress.part(f"{encoder.name}, heads", heads_s):
+                    failed += [job.name for job in self._heads(encoder.name).run(executor, progress)]
+        executor.end_all()
+        return failed
+
+    def write(self) -> dict:
+        """Write results.json and study.json from what is there; return the content of results.json."""
+        jobs = [job for encoder in self.encoders if self._exists(encoder) for job in self._heads(encoder.name).jobs()]
+        self._write_study(translation_tests(self.encoders, self.world))
+        return write_results(jobs, choose(jobs), self.world.out, self.command, [SMOKE], pairs(self.encoders))
+
+    def _read(self, before: Study) -> None:
+        """Take over what an earlier call has measured. Raises InputError if it ran another study."""
+        if (before.plan, [e.name for e in before.encoders]) != (self.name, [e.name for e in self.encoders]) or (
+            before.settings != self.settings
+        ):
+            raise InputError(
+                f"{self.world.out}: holds another study ({before.plan}); give another --out, or --fresh to delete it"
+            )
+        self.made = {encoder.name: encoder for encoder in before.encoders}
+
+    def _train(self, encoder: StudyEncoder, progress: StudyProgress) -> None:
+        """Train an encoder if it has to be, and note the minutes that this took, in all calls together."""
+        if encoder.kind in ("fbank", "also"):
+            return
+        started, before = time.monotonic(), self.made[encoder.name].minutes or 0.0
+        try:
+            train_encoder(self.plan, encoder, self.world, self._steps(encoder), progress)
+        finally:
+            minutes = before + (time.monotonic() - started) / 60
+            translated = bleu(encoder, self.world)
+            self.made[encoder.name] = replace(self.made[encoder.name], minutes=round(minutes, 3), bleu=translated)
+            self._write_study()
+
+    def _steps(self, encoder: StudyEncoder) -> int:
+        """Return the updates of an encoder's last stage.
+
+        The control's are those of pre-training, and as many more as fit into the time that mid-training took.
+        """
+        steps = self.world.steps or (self.plan.midtrain if encoder.language else self.plan.pretrain).steps
+        if encoder.kind != "longer":
+            return steps
+        of_start, of_midtraining = (self.made[name].minutes for name in self._time_of(encoder))
+        if not of_start or not of_midtraining:
+            raise InputError(f"{self.world.out / FILE}: has no times of the encoders that {encoder.name} depends on")
+        return steps + round(steps * of_midtraining / of_start)
+
+    def _time_of(self, control: StudyEncoder) -> tuple[str, str]:
+        """Return the encoder that the control goes on from, and the one mid-trained from it to the first language."""
+        mid = next(e for e in self.encoders if e.start == control.start and e.language == self.plan.languages[0])
+        assert control.start
+        return control.start, mid.name
+
+    def _expected_s(self, encoder: StudyEncoder) -> tuple[float, float]:
+        """Return the seconds that training and heads are expected to take."""
+        stages = {"pretrained": self.plan.pretrain.minutes, "midtrained": self.plan.midtrain.minutes}
+        stages["longer"] = sum(stages.values())
+        return 60 * stages.get(encoder.kind, 0.0), 60 * self.plan.head_minutes
+
+    def _exists(self, encoder: StudyEncoder) -> bool:
+        return encoder.kind in ("fbank", "also") or self.world.encoder_file(encoder.name).is_file()
+
+    def _is_scored(self, name: str) -> bool:
+        encoder = next(one for one in self.encoders if one.name == name)
+        return self._exists(encoder) and self._heads(name).is_done()
+
+    def _heads(self, name: str) -> Heads:
+        own = self.also.get(name)
+        if own is None:
+            kind = self.made[name].kind
+            file = None if kind == "fbank" else self.world.encoder_file(name)
+            own = ScoredEncoder(name, "fbank" if kind == "fbank" else UPSTREAM, file)
+        return Heads(self.plan, own, self.world)
+
+    def _write_study(self, tests: tuple = ()) -> None:
+        made = tuple(self.made[encoder.name] for encoder in self.encoders)
+        write_study(self.world.out, Study(self.name, made, self.plan.cut, self.settings, tests))
+
+
+def settings_of(plan: Plan, world: World) -> tuple[tuple[str, str], ...]:
+    """Return what a reader must know to repeat a study, as names and texts."""
+    of_stage = [
+        (title, f"{stage.config}, {world.steps or stage.steps} updates" + "".join(f", {one}" for one in stage.settings))
+        for title, stage in (("pre-training", plan.pretrain), ("mid-training", plan.midtrain))
+    ]
+    heads = [
+        (
+            f"heads of {head.task.upper()}",
+            f"learning rates {', '.join(head.rates)}, chosen on dev with seed {head.seeds[0]}; "
+            f"seeds {', '.join(map(str, head.seeds))}" + (f"; {world.steps} updates" if world.steps else ""),
+        )
+        for head in plan.heads
+    ]
+    data = f"the samples, {plan.samples}" if world.data.are_samples else world.data.versions()
+    seeds = ", ".join(map(str, plan.seeds))
+    return (("encoder", f"preset {plan.preset}, seed {seeds}"), *of_stage, *heads, ("data", data))

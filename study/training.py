@@ -1,0 +1,108 @@
+"""Train one encoder of a study by the commands of stages 1 and 2, and translate the test with a mid-trained one."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmpt.scripts.stage_commands import Output, run_command, train
+from mmpt.study.pairs import translation_pairs
+from mmpt.study.plan import Plan, Stage, StudyEncoder
+from mmpt.study.progress import StudyProgress
+from mmpt.study.record import Bleu, TranslationTest
+from mmpt.study.world import World
+from mmpt.upstream.repository import REPOSITORY
+
+TEST = "tst-COMMON"
+TRAINED_SHARE = 0.9  # of the time of a mid-trained encoder; the rest is translating
+
+
+def train_encoder(plan: Plan, encoder: StudyEncoder, world: World, steps: int, progress: StudyProgress) -> None:
+    """Train an encoder, or go on where an earlier call was interrupted. Exits if the command fails.
+
+    Args:
+        steps: updates of its last stage.
+    """
+    if encoder.kind == "untrained":
+        if not world.encoder_file(encoder.name).is_file():
+            options = ["--untrained", plan.preset, "--seed", str(encoder.seed)]
+            out = str(world.encoder_file(encoder.name))
+            run_command("scripts/export.py", *options, "--out", out, output=Output(world.log(encoder.name)))
+        return
+    folder = world.folder(encoder.name)
+    stage, command = plan.midtrain if encoder.language else plan.pretrain, _command(plan, encoder, world)
+    settings = [f"preset={plan.preset}", f"seed={encoder.seed}", *stage.settings, *_lengths(stage, steps)]
+    share = TRAINED_SHARE if encoder.language else 1.0
+    output = Output(world.log(encoder.name), lambda: progress.reach(share * _steps_done(folder) / steps))
+    config = REPOSITORY / stage.config
+    train([*command, *settings], folder, config, json.dumps([settings, _origin(encoder, world)]), output)
+    if encoder.language:
+        translate(encoder, world)
+
+
+def translate(encoder: StudyEncoder, world: World) -> None:
+    """Translate the test, and score it in RUN/translate/tst-COMMON."""
+    folder = world.folder(encoder.name)
+    if not (folder / "translate" / TEST / "scores.json").is_file():
+        arguments = [str(folder), "--split", TEST, "--data", str(world.data.must_c), "--fresh"]
+        run_command("midtrain/translate.py", *arguments, output=Output(world.log(encoder.name)))
+
+
+def bleu(encoder: StudyEncoder, world: World) -> Bleu | None:
+    """Return the BLEU of a mid-trained encoder's translations with its interval, once they are there."""
+    file = world.folder(encoder.name) / "translate" / TEST / "scores.json"
+    if not encoder.language or not file.is_file():
+        return None
+    found = json.loads(file.read_text(encoding="utf-8"))
+    low, high = found["bleu_interval"] or (0.0, 100.0)
+    return Bleu(found["bleu"], low, high)
+
+
+def translation_tests(encoders: Sequence[StudyEncoder], world: World) -> tuple[TranslationTest, ...]:
+    """Return the paired tests by BLEU of the declared pairs that have been translated."""
+    from mmpt.midtrain.comparison import compare, read_translations
+
+    tests = []
+    for pair in translation_pairs(encoders):
+        folders = [world.folder(name) / "translate" / TEST for name in pair]
+        if all((folder / "scores.json").is_file() for folder in folders):
+            by_bleu = next(c for c in compare(*map(read_translations, folders)) if c.name == "BLEU")
+            tests.append(TranslationTest(*pair, by_bleu.p))
+    return tuple(tests)
+
+
+def _command(plan: Plan, encoder: StudyEncoder, world: World) -> list[str]:
+    """Return the training command, without settings."""
+    if encoder.language:
+        start = str(world.encoder_file(encoder.start)) if encoder.start else "none"
+        options = ["--target-lang", encoder.language, "--init", start, "--data", str(world.data.must_c)]
+        return ["midtrain/run.py", *options]
+    sets = [] if encoder.data == "all" else [f"data.sets=[{encoder.data}]"]
+    return ["pretrain/run.py", "--objective", str(encoder.objective), "--data", str(world.data.clips), *sets]
+
+
+def _lengths(stage: Stage, steps: int) -> list[str]:
+    """Return the settings that follow from the number of updates: a warm-up of at most a tenth, ten validations."""
+    tenth = max(1, steps // 10)
+    return [
+        f"optim.steps={steps}",
+        f"optim.warmup_steps={tenth}",
+        f"validate_every={tenth}",
+        f"checkpoint_every={tenth}",
+    ]
+
+
+def _origin(encoder: StudyEncoder, world: World) -> list[str]:
+    """Return what the result depends on besides settings: the data, and the encoder it begins with."""
+    from mmpt.upstream.mmpt_av.checkpoint import file_hash
+
+    start = [file_hash(world.encoder_file(encoder.start))] if encoder.language and encoder.start else []
+    return [world.data.versions(), str(encoder.objective), str(encoder.data), str(encoder.language), *start]
+
+
+def _steps_done(folder: Path) -> int:
+    """Return the last update that the run's log has."""
+    try:
+        *_, last = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        return int(json.loads(last).get("step", 0))
+    except (OSError, ValueError):
+        return 0
