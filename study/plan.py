@@ -109,8 +109,6 @@ class Plan:
         """Return the plan for data of the user's, which have other sets of clips."""
         cut = (*self.cut, "pre-training on single sets of clips, which only the samples have")
         return replace(self, sets=(), cut=cut)
-            self, sets=(), cut=(*self.cut, "pre-training on single sets of clips, which only the samples have")
-        )
 
     def names(self) -> list[str]:
         """Return the encoders' names."""
