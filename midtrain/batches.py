@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmpt.midtrain.ctc import spoken
 from mmpt.midtrain.segments import Segment, read_wav
 from mmpt.midtrain.specaugment import Hidden, SpecAugment
+from mmpt.midtrain.speeds import Speeds
 from mmpt.midtrain.vocabulary import BOS, EOS, PAD, Vocabulary
 from mmpt.training.draws import named_generator
 from mmpt.training.stop_signal import leave_signals_to_parent
@@ -84,11 +85,16 @@ class BatchDataset(Dataset):
     """Whole batches as items, which worker processes read ahead."""
 
     def __init__(
-        self, batches: list[list[Segment]], vocabularies: Vocabularies, specaugment: SpecAugment | None = None
+        self,
+        batches: list[list[Segment]],
+        vocabularies: Vocabularies,
+        specaugment: SpecAugment | None = None,
+        speeds: Speeds | None = None,
     ):
         self.batches = batches
         self.vocabularies = vocabularies
         self.specaugment = specaugment
+        self.speeds = speeds
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -103,7 +109,7 @@ class BatchDataset(Dataset):
         readable: list[tuple[Segment, Tensor]] = []
         for number in range(min(STAND_INS, len(self.batches))):
             readable = [
-                (segment, wav)
+                (segment, wav) if self.speeds is None else changed(segment, wav, self.speeds)
                 for segment in self.batches[(index + number) % len(self.batches)]
                 if (wav := wav_or_reason(segment, unreadable)) is not None
             ]
@@ -142,6 +148,12 @@ def wav_or_reason(segment: Segment, unreadable: list[tuple[str, str]]) -> Tensor
         return None
 
 
+def changed(segment: Segment, wav: Tensor, speeds: Speeds) -> tuple[Segment, Tensor]:
+    """Return a segment and its waveform at another speed."""
+    wav = speeds.change(wav, segment.id)
+    return replace(segment, samples=len(wav)), wav
+
+
 def pad(rows: list[list[int]]) -> Tensor:
     """Return rows of unequal length as (B, longest), with PAD on the right."""
     longest = max(map(len, rows), default=0)
@@ -155,9 +167,10 @@ def load_batches(
     workers: int,
     skip: int = 0,
     pin: bool = False,
+    speeds: Speeds | None = None,
 ) -> Iterator[Batch]:
     """Read the batches from disk, in order, without the first `skip`; `pin` puts them into pinned memory."""
-    dataset = BatchDataset(batches, vocabularies, specaugment)
+    dataset = BatchDataset(batches, vocabularies, specaugment, speeds)
     # DataLoader draws a number for each iterator. From torch's own generator that would shift dropout after a resume.
     return iter(
         DataLoader(

@@ -102,6 +102,7 @@ class MidtrainSettings(TrainSettings):
     decoder: DecoderSettings = field(default_factory=DecoderSettings)
     ctc: CtcSettings = field(default_factory=CtcSettings)
     specaugment: SpecAugmentSettings = field(default_factory=SpecAugmentSettings)
+    speeds: tuple[float, ...] = ()  # of training speech, drawn for each segment and epoch, such as [0.9, 1.0, 1.1]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,6 +112,7 @@ class MidtrainSettings(TrainSettings):
         )
         require(self.freeze_encoder_steps >= 0, "freeze_encoder_steps must not be negative")
         require_preset(self.preset)
+        require(all(0.5 <= speed <= 2 for speed in self.speeds), "speeds must lie between 0.5 and 2")
 
     @property
     def language(self) -> str:

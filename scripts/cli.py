@@ -43,6 +43,7 @@ COMMANDS = {
     "prepare lrs3": Command("scripts.prepare.lrs3", "list the clips of LRS3-TED"),
     "prepare shards": Command("scripts.prepare.shards", "pack clips into tar shards"),
     "prepare must-c": Command("scripts.prepare.must_c", "check MuST-C and pack it into tar shards"),
+    "prepare transcripts": Command("scripts.prepare.transcripts", "prepare LibriSpeech as transcripts for stage 2"),
     "prepare librispeech-lengths": Command("scripts.prepare.librispeech_lengths", "list LibriSpeech's lengths for ASR"),
     "prepare iemocap-sessions": Command("scripts.prepare.iemocap_sessions", "list IEMOCAP's sessions for ER"),
     "samples": Command("scripts.samples.build", "build the sample corpora from the repository's recordings", True),

@@ -35,9 +35,17 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    p.add_argument(
+        "--root", type=Path, required=True, metavar="MUSTC", help="the folder that holds en-de, en-it and so on"
+    )
+    p.add_argument("--target-lang", required=True, metavar="XX", help="language to translate into: de, it, nl ...")
+    add_folder_options(p)
+    return p
+
+
+def add_folder_options(p: argparse.ArgumentParser) -> None:
+    """Declare what any corpus of stage 2 is prepared with."""
     add, cores = p.add_argument, len(os.sched_getaffinity(0))
-    add("--root", type=Path, required=True, metavar="MUSTC", help="the folder that holds en-de, en-it and so on")
-    add("--target-lang", required=True, metavar="XX", help="language to translate into: de, it, nl ...")
     add("--out", type=Path, required=True, metavar="DIR", help="a new folder, or one that this command began")
     add(
         "--max-frames",
@@ -63,19 +71,26 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--jobs", type=int, default=cores, help="processes that pack (default: one per core, here %(default)s)")
     add("--fresh", action="store_true", help="delete what this command wrote into DIR before, and start again")
-    return p
+
+
+def check_folder_options(options: argparse.Namespace) -> None:
+    """Raise InputError if a number is not above 0."""
+    for name in ("max_frames", "vocabulary_size", "jobs", "hours_per_shard"):
+        if getattr(options, name) <= 0:
+            raise InputError(f"--{name.replace('_', '-')} must be above 0, not {getattr(options, name):g}")
 
 
 @clean_exit
 def main(argv: list[str] | None = None) -> int:
     """Prepare the corpus; return the exit status."""
     options = parser().parse_args(argv)
-    for name in ("max_frames", "vocabulary_size", "jobs", "hours_per_shard"):
-        if getattr(options, name) <= 0:
-            raise InputError(f"--{name.replace('_', '-')} must be above 0, not {getattr(options, name):g}")
+    check_folder_options(options)
+    from mmpt.midtrain.corpus import PublishedCorpus
+    from mmpt.midtrain.published_must_c import language_folder
     from mmpt.scripts.prepare.must_c_folder import prepare
 
-    prepare(options)
+    folder = language_folder(options.root, options.target_lang)
+    prepare(PublishedCorpus(folder, options.target_lang, options.max_frames), options)
     return 0
 
 

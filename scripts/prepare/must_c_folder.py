@@ -6,8 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from mmpt.midtrain.corpus import ABOUT, FORMAT, VERSION, VOCABULARY, PublishedCorpus, write_table
-from mmpt.midtrain.published_must_c import language_folder
+from mmpt.midtrain.corpus import ABOUT, FORMAT, VERSION, VOCABULARY, TranslationCorpus, write_table
 from mmpt.midtrain.segments import TRAIN, Split
 from mmpt.midtrain.vocabulary import Vocabulary, save_vocabulary, train_vocabulary
 from mmpt.scripts.prepare.must_c_report import draw_lengths, shared_texts, write_report
@@ -20,21 +19,20 @@ MADE_FROM, SHARDS = "made_from.json", "shards"
 OURS = ("*.tsv", "lengths.png", "report.md", VOCABULARY, ABOUT, f"{SHARDS}/*.tar", f"{SHARDS}/*.tsv")
 
 
-def prepare(options: argparse.Namespace) -> None:
+def prepare(corpus: TranslationCorpus, options: argparse.Namespace) -> None:
     """Read and check all splits, then write the folder; corpus.json comes last and makes it usable.
 
     Args:
-        options: of scripts/prepare/must_c.py.
+        corpus: what is prepared.
+        options: those of `must_c.parser`.
 
     Raises:
         InputError: the corpus does not fit, or the folder holds something else.
     """
-    folder = language_folder(options.root, options.target_lang)
-    corpus = PublishedCorpus(folder, options.target_lang, options.max_frames)
     splits = read_splits(corpus)
     segments = "\n".join(str(s) for split in splits for s in split.segments)
     made_from = {
-        "language": options.target_lang,
+        "language": corpus.language,
         "max_frames": options.max_frames,
         "vocabulary_size": options.vocabulary_size,
         "hours_per_shard": options.hours_per_shard if options.shards else None,
@@ -46,10 +44,10 @@ def prepare(options: argparse.Namespace) -> None:
         prepare_folder(options.out, made_from, options.fresh)
         write_folder(corpus.name, splits, made_from, options)
     print(f"Report: {options.out / 'report.md'}")
-    print(f"Next: python midtrain/run.py --target-lang {options.target_lang} --data {options.out}")
+    print(f"Next: python midtrain/run.py --target-lang {corpus.language} --data {options.out}")
 
 
-def read_splits(corpus: PublishedCorpus) -> list[Split]:
+def read_splits(corpus: TranslationCorpus) -> list[Split]:
     """Read and report all splits, train first."""
     for needed in (TRAIN, "dev"):
         if needed not in corpus.splits:
