@@ -15,6 +15,7 @@ from mmpt.midtrain.scoring import score_translations
 from mmpt.midtrain.segments import Segment, Split
 from mmpt.midtrain.settings import MidtrainSettings
 from mmpt.midtrain.specaugment import SpecAugment
+from mmpt.midtrain.speeds import Speeds
 from mmpt.midtrain.validation import COUNTED_IN, HeldOutSegments
 from mmpt.training.device import use_device
 from mmpt.training.distributed import Counts, World
@@ -57,6 +58,7 @@ class TranslationTask:
 
     unit = "frames"
     best_metric = "loss"
+    validates_untrained = False  # its translations, which mean nothing, would be of full length
 
     def __init__(
         self,
@@ -114,7 +116,8 @@ class TranslationTask:
         accumulate = self.settings.optim.accumulate
         order = training_batches(self.corpus.train.segments, self.part_frames, self.settings.seed, epoch)
         own = batches_of_rank(order, self.world, accumulate)
-        for batch in self.load(own, self.specaugment(epoch), skip * accumulate):
+        speeds = Speeds(self.settings.speeds, self.settings.seed, epoch) if self.settings.speeds else None
+        for batch in self.load(own, self.specaugment(epoch), skip * accumulate, speeds):
             self.skipped.record(batch.unreadable)
             if not batch.segments:
                 raise InputError(f"several batches in a row cannot be read; the last reason: {batch.unreadable[-1][1]}")
@@ -125,12 +128,15 @@ class TranslationTask:
         return SpecAugment(self.settings.specaugment, self.encoder.config.n_mels, self.settings.seed, epoch)
 
     def load(
-        self, batches: list[list[Segment]], specaugment: SpecAugment | None = None, skip: int = 0
+        self,
+        batches: list[list[Segment]],
+        specaugment: SpecAugment | None = None,
+        skip: int = 0,
+        speeds: Speeds | None = None,
     ) -> Iterator[Batch]:
         """Return batches that worker processes read ahead."""
-        return load_batches(
-            batches, self.vocabularies, specaugment, self.settings.data.workers, skip, pin=self.device.type == "cuda"
-        )
+        workers, pin = self.settings.data.workers, self.device.type == "cuda"
+        return load_batches(batches, self.vocabularies, specaugment, workers, skip, pin, speeds)
 
     def counts(self, batch: Batch) -> dict[str, int]:
         return {
