@@ -51,34 +51,3 @@ class InfoNCE(nn.Module):
             by_video = video @ gather_rows(audio, sizes).T * scale
         total = F.cross_entropy(by_audio, own, reduction="sum") + F.cross_entropy(by_video, own, reduction="sum")
         return total / 2 * counts.scale("clips")
-
-
-def retrieval(similarity: Tensor, groups: list[str]) -> dict[str, float]:
-    """Return retrieval figures: how often a clip's other half is among the 1, 5 and 10 most similar ones.
-
-    Args:
-        similarity: (N, N); rows are sounds, columns are pictures, and the diagonal belongs together.
-        groups: of each clip. `within` figures compare inside groups and leave out those of fewer than 20 clips.
-
-    Returns:
-        Shares in [0, 1] by name, `audio_to_video_r1` …, `within_audio_to_video_r1` …, and the chance levels
-        `chance_r1` and `within_chance_r1`.
-    """
-    everything = torch.arange(len(groups))
-    members = [torch.tensor([i for i, g in enumerate(groups) if g == name]) for name in sorted(set(groups))]
-    figures: dict[str, float] = {}
-    for prefix, sets in (("", [everything]), ("within_", [m for m in members if len(m) >= 20])):
-        clips = sum(len(m) for m in sets)
-        if not clips:
-            continue
-        for name, matrix in (("audio_to_video", similarity), ("video_to_audio", similarity.T)):
-            ranks = torch.cat([rank_of_own(matrix[m][:, m]) for m in sets])
-            figures |= {f"{prefix}{name}_r{k}": (ranks < k).float().mean().item() for k in (1, 5, 10)}
-        figures[f"{prefix}chance_r1"] = len(sets) / clips
-    return figures
-
-
-def rank_of_own(similarity: Tensor) -> Tensor:
-    """Return how many others do not score lower than the own one, (N,): ties and NaN count against it."""
-    own = similarity.diagonal()[:, None]
-    return (similarity < own).logical_not().sum(1) - 1

@@ -90,6 +90,7 @@ class AudioVisualTask:
 
     unit = "clips"
     best_metric = "loss"
+    validates_untrained = True
 
     def __init__(self, settings: PretrainSettings, manifest: Path, folder: RunFolder, world: World):
         self.settings, self.folder, self.world = settings, folder, world
@@ -244,10 +245,10 @@ class AudioVisualTask:
         self.model.compile_blocks()
 
     def validate(self, step: int) -> dict[str, float]:
-        """Return reconstruction errors, contrastive loss and retrieval figures; draw pictures (see HeldOutClips)."""
+        """Return reconstruction errors, contrastive loss and retrieval figures; write them (see HeldOutClips)."""
         size = max(2, self.settings.data.batch_size // (self.world.size * self.settings.optim.accumulate))
         batches = [[(None, i) for i in range(n, min(n + size, len(self.dev)))] for n in range(0, len(self.dev), size)]
-        held_out = HeldOutClips(self.model)
+        held_out = HeldOutClips(self.model, self.dev.clips)
         for batch in self.loader(self.dev, batches[self.world.rank :: self.world.size]):
             self.record_skipped(batch)
             if batch.clips.ids:
@@ -258,7 +259,7 @@ class AudioVisualTask:
         if not held_out.clips:
             raise InputError("not one dev clip can be read; see skipped.jsonl")
         if self.world.is_main:
-            held_out.draw(self.folder.path / "pictures", step)
+            held_out.write(self.folder.path, step)
         return held_out.figures()
 
     def provenance(self, step: int) -> dict:

@@ -1,128 +1,120 @@
 """Validation of stage 1: reconstruction errors, contrastive loss, retrieval, and pictures of both."""
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from mmpt.pretrain.clip_batch import ClipBatch
-from mmpt.pretrain.contrastive import retrieval
+from mmpt.pretrain.curves import curve_picture
+from mmpt.pretrain.figures import Figure, HeldOutClip
+from mmpt.pretrain.manifest import Clip
 from mmpt.pretrain.masking import FRAMES_A_TOKEN, Masks
 from mmpt.pretrain.model import AudioVisualModel, Reconstruction
 from mmpt.pretrain.plots import Example, reconstruction_picture, similarity_picture
+from mmpt.pretrain.reconstruction_errors import clip_sums, error_figures
+from mmpt.pretrain.retrieval import retrieval
+from mmpt.pretrain.shard_index import ShardClip
 from mmpt.pretrain.tubelets import cut_tubelets, join_tubelets, normalise_pixels
+from mmpt.pretrain.validation_record import record
 from mmpt.training.distributed import Counts
 
 EXAMPLES = 3  # clips whose reconstruction is drawn, each of another group
-ROWS_AT_ONCE = 8192  # of a reconstruction in float64: 100 MB of tubelets of 1536 numbers
-
-
-class Errors:
-    """Squared errors of a reconstruction, and those of a constant one: the mean of all targets in each dimension.
-
-    Sums are in float64; `+` adds those of two ranks.
-    """
-
-    def __init__(self):
-        self.count = 0
-        self.squares: Tensor | float = 0.0  # of the errors, (C,)
-        self.targets: Tensor | float = 0.0  # sums of the targets and of their squares, (C,)
-        self.target_squares: Tensor | float = 0.0
-
-    def add(self, made: Tensor, target: Tensor) -> None:
-        """Add a reconstruction (..., C) and its target."""
-        made, target = made.flatten(0, -2), target.flatten(0, -2)
-        sums = torch.zeros(3, made.shape[1], dtype=torch.float64, device=made.device)
-        for some, wanted in zip(made.split(ROWS_AT_ONCE), target.split(ROWS_AT_ONCE)):
-            wide = wanted.double()
-            sums += torch.stack([(some.double() - wide).square().sum(0), wide.sum(0), wide.square().sum(0)])
-        self.count += len(made)
-        squares, targets, target_squares = sums.cpu()
-        self.squares = self.squares + squares
-        self.targets = self.targets + targets
-        self.target_squares = self.target_squares + target_squares
-
-    def __add__(self, other: "Errors") -> "Errors":
-        total = Errors()
-        for name in vars(total):
-            setattr(total, name, getattr(self, name) + getattr(other, name))
-        return total
-
-    def figures(self, name: str) -> dict[str, float]:
-        """Return the mean squared error, and its ratio to the error of the constant reconstruction."""
-        squares, targets, target_squares = map(torch.as_tensor, (self.squares, self.targets, self.target_squares))
-        error = (squares / self.count).mean().item()
-        of_mean = (target_squares / self.count - (targets / self.count).square()).mean().item()
-        return {f"{name}_error": error, f"{name}_error_over_mean": error / max(of_mean, 1e-12)}
 
 
 class HeldOutClips:
-    """What a model makes of held-out clips: added batch by batch, then merged over ranks."""
+    """What a model makes of held-out clips: added batch by batch, then merged over ranks.
 
-    def __init__(self, model: AudioVisualModel):
+    Args:
+        model: to validate.
+        listed: the held-out clips as their manifest or index lists them.
+    """
+
+    def __init__(self, model: AudioVisualModel, listed: Sequence[Clip | ShardClip]):
         self.model = model
-        self.audio_errors, self.video_errors = Errors(), Errors()
-        self.clips: list[tuple[str, str]] = []  # group, id
-        self.audio: list[Tensor] = []
-        self.video: list[Tensor] = []
+        self.clusters = {clip.id: cluster_of(clip) for clip in listed}
+        self.clips: list[HeldOutClip] = []
+        self.kept: dict[str, list[Tensor]] = {}  # name → rows of each batch on the CPU, one a clip
         self.examples: list[Example] = []
 
     def add(self, clips: ClipBatch, masks: Masks | None) -> None:
         """Add a batch on the model's device; the model is in evaluation mode."""
         feats, frames = self.model.encoder.filterbank.packed(clips.joined, clips.layout), clips.layout.frames
-        self.clips += list(zip(clips.groups, clips.ids))
+        self.clips += [HeldOutClip(group, name, self.clusters[name]) for group, name in zip(clips.groups, clips.ids)]
         if masks is not None:
             made, _ = self.model.reconstruct(feats, frames, clips.video, masks)
-            self.audio_errors.add(made.audio, made.audio_target)
-            self.video_errors.add(made.video, made.video_target)
+            self.keep("audio_sums", sound_sums(made, masks, len(clips)))
+            self.keep("video_sums", picture_sums(made))
             self.take_examples(frames.split(feats), clips, masks, made)
         if "clr" in self.model.losses:
             audio, video = self.model.embed(feats, frames, clips.video)
-            # Clones: a view would be sent to other ranks with all of its batch.
-            self.audio += [row.clone() for row in audio.cpu()]
-            self.video += [row.clone() for row in video.cpu()]
+            self.keep("audio", audio.cpu())
+            self.keep("video", video.cpu())
+
+    def keep(self, name: str, rows: Tensor) -> None:
+        """Keep rows of the clips that were added last."""
+        self.kept.setdefault(name, []).append(rows)
 
     def state(self) -> tuple:
         """Return what other ranks need for `merge`."""
-        return self.clips, self.audio, self.video, self.audio_errors, self.video_errors
+        return self.clips, self.kept
 
     def merge(self, states: list[tuple]) -> None:
         """Take over the states of all ranks, with clips in the order of their groups."""
-        self.clips, self.audio, self.video = (sum((state[i] for state in states), []) for i in range(3))
-        self.audio_errors, self.video_errors = (sum((state[i] for state in states), Errors()) for i in (3, 4))
-        order = sorted(range(len(self.clips)), key=self.clips.__getitem__)
-        self.clips = [self.clips[i] for i in order]
-        if self.audio:
-            self.audio, self.video = [self.audio[i] for i in order], [self.video[i] for i in order]
+        clips = [clip for clips, _ in states for clip in clips]
+        order = sorted(range(len(clips)), key=lambda i: (clips[i].group, clips[i].id))
+        self.clips = [clips[i] for i in order]
+        names = dict.fromkeys(name for _, kept in states for name in kept)
+        batches = {name: [rows for _, kept in states for rows in kept.get(name, [])] for name in names}
+        self.kept = {name: [torch.cat(rows)[order]] for name, rows in batches.items()}
 
+    def of_all(self, name: str) -> Tensor:
+        """Return what was kept under a name, one row a clip; call `merge` before."""
+        [rows] = self.kept[name]
+        return rows
+
+    @functools.cached_property
     def similarity(self) -> Tensor:
-        """Return the similarity of each sound (rows) to each picture (columns), in the order of `clips`."""
+        """The similarity of each sound (rows) to each picture (columns), in the order of `clips`."""
         with torch.autocast("cpu", enabled=False):  # in half precision near values would tie
-            return torch.stack(self.audio) @ torch.stack(self.video).T
+            return self.of_all("audio") @ self.of_all("video").T
+
+    @functools.cached_property
+    def by_clip(self) -> dict[str, Figure]:
+        """The figures by name that are made of parts, one a clip: retrieval and reconstruction errors."""
+        figures: dict[str, Figure] = {}
+        if "audio" in self.model.losses:
+            figures |= error_figures("audio", self.of_all("audio_sums"), self.clips)
+            figures |= error_figures("video", self.of_all("video_sums"), self.clips)
+        return figures | (retrieval(self.similarity, self.clips) if "clr" in self.model.losses else {})
 
     def figures(self) -> dict[str, float]:
         """Return all figures by name; `loss` is the sum that training minimises, over all clips at once."""
         weights, loss = self.model.weights, 0.0
-        figures: dict[str, float] = {}
+        figures = {name: figure.value for name, figure in self.by_clip.items()}
+        for name in ("chance_r1", "within_chance_r1"):
+            figure = self.by_clip.get(name.replace("chance", "audio_to_video"))
+            figures |= {name: figure.chance} if figure and figure.chance else {}
         if "audio" in self.model.losses:
-            figures |= self.audio_errors.figures("audio") | self.video_errors.figures("video")
             loss += weights.audio * figures["audio_error"] + weights.video * figures["video_error"]
         if "clr" in self.model.losses:
             device = self.model.contrast.log_scale.device
-            audio, video = (torch.stack(items).to(device) for items in (self.audio, self.video))
+            audio, video = (self.of_all(name).to(device) for name in ("audio", "video"))
             figures["clr"] = self.model.contrast(audio, video, Counts([{"clips": len(audio)}])).item()
-            figures |= retrieval(self.similarity(), [group for group, _ in self.clips])
             loss += weights.clr * figures["clr"]
         return {"loss": loss, **figures}
 
-    def draw(self, folder: Path, step: int) -> None:
-        """Draw this validation as PNG files, named by the step."""
+    def write(self, folder: Path, step: int) -> None:
+        """Add this validation to a run's folder: its figures with intervals, and pictures named by the step."""
+        rows, pictures = record(folder, step, self.by_clip), folder / "pictures"
+        curve_picture(rows, pictures / "validation.png")
         if self.examples:
-            reconstruction_picture(self.examples, folder / f"reconstruction_{step:08d}.png")
-        if self.audio:
-            similarity_picture(
-                self.similarity(), [group for group, _ in self.clips], folder / f"retrieval_{step:08d}.png"
-            )
+            reconstruction_picture(self.examples, pictures / f"reconstruction_{step:08d}.png")
+        if "audio" in self.kept:
+            groups = [clip.group for clip in self.clips]
+            similarity_picture(self.similarity, groups, pictures / f"retrieval_{step:08d}.png")
 
     def take_examples(self, feats: list[Tensor], clips: ClipBatch, masks: Masks, made: Reconstruction) -> None:
         """Keep the first clips of different groups, to be drawn."""
@@ -133,6 +125,23 @@ class HeldOutClips:
                 sounds = example_sound(feats, masks, made, number)
                 pictures = example_pictures(self.model, clips.video, masks, made, number)
                 self.examples.append(Example(clips.ids[number], group, sounds, pictures))
+
+
+def cluster_of(clip: Clip | ShardClip) -> str:
+    """Return what a clip shares with others of its speaker or action, or else of its recording."""
+    return clip.group or (str(clip.video) if isinstance(clip, Clip) else clip.id)
+
+
+def sound_sums(made: Reconstruction, masks: Masks, clips: int) -> Tensor:
+    """Return `clip_sums` of a batch's reconstructed sound."""
+    return clip_sums(made.audio, made.audio_target, masks.audio_wanted // (FRAMES_A_TOKEN * masks.audio.longest), clips)
+
+
+def picture_sums(made: Reconstruction) -> Tensor:
+    """Return `clip_sums` of a batch's reconstructed pictures, which are (B, tubelets, C)."""
+    clips, tubelets, _ = made.video.shape
+    clip_of_row = torch.arange(clips, device=made.video.device).repeat_interleave(tubelets)
+    return clip_sums(made.video.flatten(0, 1), made.video_target.flatten(0, 1), clip_of_row, clips)
 
 
 def example_sound(feats: list[Tensor], masks: Masks, made: Reconstruction, number: int) -> list[Tensor]:

@@ -18,6 +18,7 @@ class TrainingTask(Protocol):
     encoder: Encoder
     unit: str  # what batches are counted in: "clips" or "frames"
     best_metric: str  # of `validate`; the checkpoint where it is lowest becomes `best`
+    validates_untrained: bool  # whether a run begins with a validation, before its first update
     data_checksum: int  # of the training data in their order; a resumed run must find the same
     updates_per_epoch: int  # on average
     skipped: SkippedItems  # the task records here what it could not read

@@ -93,16 +93,14 @@ class Trainer:
 
     def run(self) -> None:
         """Train from the current step to the end."""
+        steps, hidden = self.settings.optim.steps, not self.world.is_main
         self.bar = Progress(
-            total=self.settings.optim.steps,
-            initial=self.step,
-            unit="step",
-            desc="train",
-            dynamic_ncols=True,
-            disable=not self.world.is_main,
+            total=steps, initial=self.step, unit="step", desc="train", dynamic_ncols=True, disable=hidden
         )
-        self.meter.restart()
         with StopSignal() as stop, self.bar:
+            if self.saved_step is None and self.task.validates_untrained:
+                self.held_out_figures()
+            self.meter.restart()
             while not self.has_ended:
                 self.train_epoch(stop)
                 if self.epoch_step == 0:
@@ -211,11 +209,8 @@ class Trainer:
         self.meter.restart()
 
     @torch.no_grad()
-    def validate(self) -> bool:
-        """Log figures on held-out data; return True if they are the best so far.
-
-        The random state of training stays as it was.
-        """
+    def held_out_figures(self) -> dict[str, float]:
+        """Return figures on held-out data, and log them. The random state of training stays as it was."""
         state = random_state(self.device)
         self.task.model.eval()
         # Compiled blocks run as they are written: for a few batches without gradient compiling would not pay.
@@ -225,6 +220,11 @@ class Trainer:
         figures = self.world.gather(figures)[0]  # ranks must decide alike, even if they differ in the last bit
         self.folder.log(self.step, "dev", figures)
         self.print_line(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        return figures
+
+    def validate(self) -> bool:
+        """Log figures on held-out data; return True if they are the best so far."""
+        figures = self.held_out_figures()
         metric = f"dev {self.task.best_metric}"
         if not math.isfinite(figures[self.task.best_metric]):
             self.print_line(f"step {self.step}: the {metric} is not finite, so this step cannot become the best one")
@@ -285,7 +285,7 @@ class Trainer:
             self.restore(state)
         if self.world.is_main:
             self.checkpoints.repair(self.step, state is not None and state["is_best"])
-            self.folder.cut_log(self.step)
+            self.folder.cut_log(-1 if state is None else self.step)  # without a checkpoint all is done again
             print(f"Resumed {self.folder.path} at step {self.step} of {self.settings.optim.steps}")
         self.world.wait()
 

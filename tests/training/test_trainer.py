@@ -14,6 +14,7 @@ from mmpt.pretrain.manifest import write_manifest as write_clips
 from mmpt.pretrain.run import CONFIGS, main
 from mmpt.pretrain.settings import PretrainSettings
 from mmpt.pretrain.task import AudioVisualTask
+from mmpt.pretrain.validation_record import read_record
 from mmpt.scripts.export import main as export
 from mmpt.training import meter
 from mmpt.training.checkpoints import Checkpoints, read_checkpoint
@@ -47,12 +48,14 @@ def unbroken(manifest, tmp_path_factory):
 def test_run_folder_is_complete(unbroken):
     lines = [json.loads(line) for line in (unbroken / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if line["split"] == "train"] == [1, 2, 3, 4, 5, 6]
-    assert [line["step"] for line in lines if line["split"] == "dev"] == [4, 6]
-    assert {"loss", "lr", "gradient_norm", "clips_per_s", "data_wait_percent"} <= set(lines[0])
+    assert [line["step"] for line in lines if line["split"] == "dev"] == [0, 4, 6]
+    assert {"loss", "lr", "gradient_norm", "clips_per_s", "data_wait_percent"} <= set(lines[1])
     names = {p.name for p in (unbroken / "checkpoints").iterdir()}
     assert {"latest.pt", "best.pt"} <= names and not any(n.endswith(".tmp") for n in names)
     assert read_checkpoint(unbroken / "checkpoints" / "latest.pt")["step"] == 6
-    assert (unbroken / "pictures" / "retrieval_00000006.png").stat().st_size > 1000
+    for picture in ("retrieval_00000000", "retrieval_00000006", "validation"):
+        assert (unbroken / "pictures" / f"{picture}.png").stat().st_size > 1000
+    assert sorted({row.step for row in read_record(unbroken)}) == [0, 4, 6]
     assert any((unbroken / "tensorboard").iterdir())
     stage = load_encoder(unbroken / "encoder.pt").provenance["stages"][-1]
     assert (stage["stage"], stage["objective"], stage["data"], stage["steps"]) == ("pretrain", "clr", "mock", 6)
@@ -99,6 +102,7 @@ def test_resumed_run_ends_as_an_unbroken_one(manifest, unbroken, tmp_path, monke
         for folder in (out, unbroken)
     ]
     assert logged[0] == logged[1]
+    assert (out / "validation.tsv").read_bytes() == (unbroken / "validation.tsv").read_bytes()
 
 
 @pytest.mark.slow
@@ -254,7 +258,7 @@ def test_a_kill_between_a_best_checkpoint_and_its_link_is_repaired(manifest, unb
     assert main(["--out", str(out), "--resume"]) == 0
     assert (checkpoints / "best.pt").resolve().name == "step_00000004.pt"
     assert not list(checkpoints.glob(".*"))
-    assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4, 4]
+    assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [0, 1, 2, 3, 4, 4]
 
 
 @pytest.mark.slow
@@ -266,6 +270,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(manifest, unbroke
     (out / "log.jsonl").write_text('{"step": 1, "split": "train", "loss": 0}\n')
     assert main(["--out", str(out), "--resume"]) == 0
     assert len((out / "log.jsonl").read_text().splitlines()) == len((unbroken / "log.jsonl").read_text().splitlines())
+    assert (out / "validation.tsv").read_bytes() == (unbroken / "validation.tsv").read_bytes()
 
 
 @pytest.mark.slow

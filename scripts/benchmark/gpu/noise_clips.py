@@ -32,8 +32,8 @@ class NoiseTask(AudioVisualTask):
         return dataset
 
     def validate(self, step: int) -> dict[str, float]:
-        """Return figures on held-out clips, without pictures of them."""
-        with patch.object(HeldOutClips, "draw", lambda *_: None):
+        """Return figures on held-out clips, without files about them."""
+        with patch.object(HeldOutClips, "write", lambda *_: None):
             return super().validate(step)
 
 
