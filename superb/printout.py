@@ -92,7 +92,7 @@ def footnotes(content: dict, jobs: list[Job], chosen: list[Job], failed: list[Jo
         lines.append(f"\nPaired tests, clustered by speaker, at 5 % by Holm over {count} (figures: results.json):")
         lines += pair_lines(compared)
     if len({job.lr for job in jobs}) > 1:
-        what = "mean over seeds of KS, IC and SD accuracy, PR phone and ASR character errors; < was tested"
+        what = "mean over seeds of KS, IC and SD accuracy, PR phone errors, ASR unit errors (characters, word ends); < was tested"
         lines += [f"\nLearning rates by dev, %: {what}", rates_table(jobs, chosen)]
     for entry in content["jobs"]:
         dropped = entry.get("dropped") or {}

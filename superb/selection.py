@@ -10,7 +10,7 @@ from mmpt.upstream.s3prl_runner.tasks import superb_task
 def choose(jobs: list[Job]) -> list[Job]:
     """Return, for each task and encoder, the jobs of the learning rate that is best on dev, by the mean over seeds.
 
-    ASR counts characters; else the score is the one by which S3PRL chooses the best checkpoint. Test has no part in it.
+    ASR counts characters and word ends; else the score is the one by which S3PRL chooses the best checkpoint. Test has no part in it.
     Jobs that are not trained are left out, and a rate with fewer trained seeds than another cannot win.
     """
     chosen = []

@@ -92,7 +92,7 @@ TASKS = (
         test_split="test-clean",
         workers_key="downstream_expert.datarc.num_workers",
         dev_score="asr/dev-clean-wer",
-        rate_score="asr/dev-clean-uer",  # of characters: heads of little training have a WER near 100 %, good or bad
+        rate_score="asr/dev-clean-uer",  # of characters and word ends: with little training, WER is near 100 %, good or bad
         metric="wer",
         higher_is_better=False,
     ),
