@@ -1,11 +1,13 @@
 """Write an encoder's states of sound files, as features for any other use."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from mmpt.upstream import threads
 from mmpt.upstream.command import clean_exit
+from mmpt.upstream.default_encoder import default_encoder
 from mmpt.upstream.mmpt_av.config import FRAME_HOPS, PRECISIONS
 
 EXAMPLES = """\
@@ -26,7 +28,12 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("sounds", nargs="+", type=Path, metavar="WAVS", help="sound files, or folders of them")
-    p.add_argument("--ckpt", required=True, metavar="FILE", help="an encoder checkpoint")
+    p.add_argument(
+        "--ckpt",
+        metavar="FILE",
+        help="an encoder checkpoint; default: $MMPT_AV_CKPT, else the newest runs/**/encoder.pt, else the repository's "
+        "samples/encoders/demo.pt",
+    )
     p.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the features")
     p.add_argument(
         "--layers", default="last", metavar="LIST", help="last, all, or numbers such as 0,8,-1; default: %(default)s"
@@ -55,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Extract features; return the exit status, 1 if files could not be read."""
     arguments = parser().parse_args(argv)
+    if arguments.ckpt is None:
+        arguments.ckpt, note = default_encoder(Path.cwd(), os.environ, "--ckpt")
+        print(note)
     threads.prepare_for_model(threads.checkpoint_parameters(Path(arguments.ckpt)))
 
     from mmpt.scripts.extraction import Extraction, find_sounds, keep_to_settings, read_layers, write_all

@@ -1,11 +1,13 @@
 """The encoders that a SUPERB run scores: ours, S3PRL's, those of transformers, and anyone's own."""
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.repository import demo_encoder
 from mmpt.upstream.s3prl_runner.encoder_names import FORM, EncoderName, read
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 
@@ -69,7 +71,9 @@ def read_encoders(typed: list[tuple[str, str]]) -> list[ScoredEncoder]:
         CheckpointError: a checkpoint of ours is damaged.
     """
     if not typed:
-        raise InputError(f"nothing to score: give {CKPT} FILE or {ENCODER} {FORM}")
+        demo = demo_encoder()
+        hint = f"; the repository has a trained encoder: {CKPT} {os.path.relpath(demo)}" if demo else ""
+        raise InputError(f"nothing to score: give {CKPT} FILE or {ENCODER} {FORM}{hint}")
     encoders = [_read(flag, text) for flag, text in typed]
     names = [encoder.name for encoder in encoders]
     for name in names:

@@ -1,4 +1,4 @@
-"""The clone that this code runs from: its folder, its commit, and where its built samples belong."""
+"""The clone that this code runs from: its folder, its commit, its trained encoder, and where built samples belong."""
 
 import os
 import subprocess
@@ -24,6 +24,12 @@ def git_revision() -> str:
 def is_clone() -> bool:
     """Return True if the code runs from a clone of the repository, which alone has the sample recordings."""
     return (REPOSITORY / "samples" / "README.md").is_file()
+
+
+def demo_encoder() -> Path | None:
+    """Return the trained encoder that the repository holds; None where the package runs without its repository."""
+    file = REPOSITORY / "samples" / "encoders" / "demo.pt"
+    return file if file.is_file() else None
 
 
 def samples_folder() -> Path:

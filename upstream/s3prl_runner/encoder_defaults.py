@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
+from mmpt.upstream.default_encoder import default_encoder
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.nearest import did_you_mean
 from mmpt.upstream.s3prl_runner.data import read_yaml
@@ -62,21 +62,11 @@ def _stock_tasks() -> list[str]:
 
 
 def fill_encoder(plan: Plan, world: Surroundings) -> None:
-    """Find mmpt_av's checkpoint: `-k`, else $MMPT_AV_CKPT, else the newest of runs/. S3PRL stores the absolute path."""
+    """Find mmpt_av's checkpoint: `-k`, else the default. S3PRL stores the absolute path."""
     values, named = plan.values, plan.values.get("upstream_ckpt")
-    if named is None and world.environment.get("MMPT_AV_CKPT"):
-        named = world.environment["MMPT_AV_CKPT"]
-        plan.notes.append(f"encoder: {named} ($MMPT_AV_CKPT)")
     if named is None:
-        found = sorted((world.folder / "runs").glob("**/encoder.pt"), key=lambda f: (f.stat().st_mtime_ns, str(f)))
-        if not found:
-            raise InputError(
-                "no encoder: give -k CKPT or set MMPT_AV_CKPT (there is no runs/**/encoder.pt here); "
-                "an untrained one: python scripts/export.py --untrained tiny --seed 0 --out runs/untrained/encoder.pt"
-            )
-        named = str(found[-1])
-        newest = os.path.relpath(named, world.folder)
-        plan.notes.append(f"encoder: {newest} (the newest of {len(found)} under runs/; -k chooses another)")
+        named, note = default_encoder(world.folder, world.environment, "-k")
+        plan.notes.append(note)
     path = world.path(named)
     if not path.is_file():
         raise InputError(f"{named}: no such encoder checkpoint")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mmpt.upstream import repository
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner import arguments, data, defaults, overrides
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
@@ -340,9 +341,10 @@ def test_bad_input_is_one_line(world, line, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_encoder_is_an_error_that_names_the_ways_out(world):
+def test_a_missing_encoder_is_an_error_that_names_the_ways_out(world, monkeypatch):
+    monkeypatch.setattr(repository, "REPOSITORY", world.folder)  # without the repository's own encoder
     (world.folder / "runs" / "clr" / "encoder.pt").unlink()
-    with pytest.raises(InputError, match="give -k CKPT or set MMPT_AV_CKPT"):
+    with pytest.raises(InputError, match="give -k FILE or set MMPT_AV_CKPT"):
         fill("-u mmpt_av -d ks", world)
 
 
