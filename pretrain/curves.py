@@ -2,38 +2,58 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmpt.pretrain.plots import pyplot, save
 from mmpt.pretrain.validation_record import Row
 
-# Panel → its title and what it draws: a figure's name, its label, its colour and its line.
 SOUND, PICTURE = "tab:blue", "tab:orange"
+REFERENCE: Any = {"color": "black", "linestyle": ":", "linewidth": 1}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel of the picture.
+
+    Args:
+        title: above it.
+        lines: a figure's name, its label, its colour and its style each.
+        reference: where a dotted line is drawn, beside those of chance.
+    """
+
+    title: str
+    lines: tuple[tuple[str, str, str, str], ...]
+    reference: float | None = None
+
+
 PANELS = (
-    (
+    Panel(
         "Retrieval among all unseen clips",
         (
+            ("audio_to_video_r10", "picture of a sound among the first 10", SOUND, "--"),
+            ("video_to_audio_r10", "sound of a picture among the first 10", PICTURE, "--"),
             ("audio_to_video_r1", "picture of a sound is the first", SOUND, "-"),
             ("video_to_audio_r1", "sound of a picture is the first", PICTURE, "-"),
-            ("audio_to_video_r10", "is among the first 10", SOUND, "--"),
-            ("video_to_audio_r10", "likewise", PICTURE, "--"),
         ),
     ),
-    (
+    Panel(
         "Retrieval inside a speaker or action",
         (
+            ("within_audio_to_video_pairwise", "picture of a sound before another one", SOUND, "--"),
+            ("within_video_to_audio_pairwise", "sound of a picture before another one", PICTURE, "--"),
             ("within_audio_to_video_r1", "picture of a sound is the first", SOUND, "-"),
             ("within_video_to_audio_r1", "sound of a picture is the first", PICTURE, "-"),
-            ("within_audio_to_video_pairwise", "is nearer than another one", SOUND, "--"),
-            ("within_video_to_audio_pairwise", "likewise", PICTURE, "--"),
         ),
     ),
-    (
-        "Error of reconstruction / error of the mean",
+    Panel(
+        "Error of reconstruction (1: the mean's)",
         (
             ("audio_error_over_mean", "sound", SOUND, "-"),
             ("video_error_over_mean", "pictures", PICTURE, "-"),
         ),
+        reference=1.0,
     ),
 )
 
@@ -41,15 +61,17 @@ PANELS = (
 def curve_picture(rows: Sequence[Row], path: Path) -> None:
     """Draw retrieval and reconstruction errors over updates, with bands of 95 % and lines of chance, as a PNG."""
     names = {row.figure for row in rows}
-    panels = [(title, [line for line in lines if line[0] in names]) for title, lines in PANELS]
-    panels = [(title, lines) for title, lines in panels if lines]
-    figure, axes = pyplot.subplots(
-        1, len(panels), figsize=(5.5 * len(panels), 4.5), layout="constrained", squeeze=False
-    )
-    for place, (title, lines) in zip(axes[0], panels):
+    panels = [panel for panel in PANELS if any(name in names for name, *_ in panel.lines)]
+    size = (5.5 * len(panels), 4.5)
+    figure, axes = pyplot.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
+    for place, panel in zip(axes[0], panels):
+        lines = [line for line in panel.lines if line[0] in names]
         for name, label, colour, style in lines:
             draw(place, [row for row in rows if row.figure == name], label, colour, style)
-        place.set(title=f"{title} ({clips_in_words(rows, lines[0][0])})", xlabel="updates", ylim=(0, None))
+        if panel.reference is not None:
+            place.axhline(panel.reference, **REFERENCE)
+        place.set(xlabel="updates", ylim=(0, None))
+        place.set_title(f"{panel.title}\n{clips_in_words(rows, lines[0][0])}", fontsize=10)
         place.legend(fontsize=7)
         place.grid(alpha=0.3)
     save(figure, path)
@@ -59,14 +81,13 @@ def draw(axes: pyplot.Axes, rows: Sequence[Row], label: str, colour: str, style:
     """Draw one figure over updates, its band, and a dotted line of what guessing gets."""
     steps = [row.step for row in rows]
     axes.plot(steps, [row.value for row in rows], style, color=colour, label=label, marker=".", linewidth=1.5)
-    axes.fill_between(
-        steps, [row.low for row in rows], [row.high for row in rows], color=colour, alpha=0.12, linewidth=0
-    )
+    low, high = [row.low for row in rows], [row.high for row in rows]
+    axes.fill_between(steps, low, high, color=colour, alpha=0.12, linewidth=0)
     if not math.isnan(chance := rows[-1].chance):
-        axes.axhline(chance, color="black", linestyle=":", linewidth=1)
+        axes.axhline(chance, **REFERENCE)
 
 
 def clips_in_words(rows: Sequence[Row], name: str) -> str:
-    """Return of how many clips and clusters a figure is."""
+    """Return of how many clips a figure is, and over how many clusters its interval."""
     last = [row for row in rows if row.figure == name][-1]
-    return f"{last.clips} clips, {last.clusters} clusters"
+    return f"{last.clips} clips, bands: 95 % over {last.clusters} speakers or actions"
