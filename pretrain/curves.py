@@ -71,23 +71,18 @@ def curve_picture(rows: Sequence[Row], path: Path) -> None:
         if panel.reference is not None:
             place.axhline(panel.reference, **REFERENCE)
         place.set(xlabel="updates", ylim=(0, None))
-        place.set_title(f"{panel.title}\n{clips_in_words(rows, lines[0][0])}", fontsize=10)
-        place.legend(fontsize=7)
+        place.set_title(panel.title)
+        place.legend(fontsize=7, handlelength=3, title="bands: 95 % over groups", title_fontsize=7)
         place.grid(alpha=0.3)
     save(figure, path)
 
 
 def draw(axes: pyplot.Axes, rows: Sequence[Row], label: str, colour: str, style: str) -> None:
     """Draw one figure over updates, its band, and a dotted line of what guessing gets."""
-    steps = [row.step for row in rows]
+    steps, last = [row.step for row in rows], rows[-1]
+    label = f"{label} ({last.clips} clips, {last.clusters} groups)"
     axes.plot(steps, [row.value for row in rows], style, color=colour, label=label, marker=".", linewidth=1.5)
     low, high = [row.low for row in rows], [row.high for row in rows]
     axes.fill_between(steps, low, high, color=colour, alpha=0.12, linewidth=0)
-    if not math.isnan(chance := rows[-1].chance):
-        axes.axhline(chance, **REFERENCE)
-
-
-def clips_in_words(rows: Sequence[Row], name: str) -> str:
-    """Return of how many clips a figure is, and over how many clusters its interval."""
-    last = [row for row in rows if row.figure == name][-1]
-    return f"{last.clips} clips, bands: 95 % over {last.clusters} speakers or actions"
+    if not math.isnan(last.chance):
+        axes.axhline(last.chance, **REFERENCE)

@@ -30,7 +30,7 @@ def test_a_panel_for_what_was_measured(tmp_path, monkeypatch, names, panels):
     [figure] = drawn
     assert len(figure.axes) == panels
     for axes, name in zip(figure.axes, names):
-        assert "30 clips, bands: 95 % over 3 speakers" in axes.get_title()
+        assert "(30 clips, 3 groups)" in axes.lines[0].get_label()
         steps, values = axes.lines[0].get_data()
         assert list(steps) == [0, 4, 8] and list(values[:2]) == [0.5, 0.5] and math.isnan(values[2])
         references = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"]
