@@ -1,8 +1,11 @@
 """Which encoders a study compares. Their number is small, because p-values are corrected for all of them together."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from mmpt.study.plan import StudyEncoder
+
+Kind = TypeVar("Kind", bound=StudyEncoder)
 
 
 def pairs(encoders: Sequence[StudyEncoder]) -> list[tuple[str, str]]:
@@ -37,7 +40,7 @@ def translation_pairs(encoders: Sequence[StudyEncoder]) -> list[tuple[str, str]]
     return [(scratch[after.seed], after.name) for _, after in main_chains(encoders) if after.seed in scratch]
 
 
-def main_chains(encoders: Sequence[StudyEncoder]) -> list[tuple[StudyEncoder, StudyEncoder]]:
+def main_chains(encoders: Sequence[Kind]) -> list[tuple[Kind, Kind]]:
     """Return each encoder that was pre-trained on all data, with the one mid-trained from it to the first language."""
     return [
         (before, after)
@@ -62,6 +65,6 @@ def first_language(encoders: Sequence[StudyEncoder]) -> str | None:
     return next((encoder.language for encoder in of_kind(encoders, "midtrained")), None)
 
 
-def of_kind(encoders: Sequence[StudyEncoder], *kinds: str) -> list[StudyEncoder]:
+def of_kind(encoders: Sequence[Kind], *kinds: str) -> list[Kind]:
     """Return the encoders of these kinds, in order."""
     return [encoder for encoder in encoders if encoder.kind in kinds]

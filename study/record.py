@@ -14,6 +14,7 @@ from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
 
 FILE = "study.json"
+SUMMARY = "study.md"  # the page as text
 KINDS = ("fbank", "untrained", "pretrained", "midtrained", "longer", "also")
 
 

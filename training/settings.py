@@ -190,12 +190,12 @@ def from_plain(kind: type[Kind], values: dict, prefix: str = "") -> Kind:
 
 def convert(hint: typing.Any, value: typing.Any, name: str) -> typing.Any:
     """Return a value in the form that its annotation asks for (InputError if it does not fit)."""
-    if dataclasses.is_dataclass(hint):
-        return from_plain(typing.cast(type, hint), value, name + ".")
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if value is None and type(None) in options:
         return None
     wanted = next(o for o in options if o is not type(None))
+    if dataclasses.is_dataclass(wanted):
+        return from_plain(typing.cast(type, wanted), value, name + ".")
     if typing.get_origin(wanted) is tuple:
         inner = typing.get_args(wanted)
         if isinstance(value, (list, tuple)) and (Ellipsis in inner or len(inner) == len(value)):

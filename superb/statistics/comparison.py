@@ -48,7 +48,7 @@ def compare(first: Items, second: Items, resamples: int = RESAMPLES) -> Differen
     Raises:
         InputError: ids, clusters or units differ, or there is a single item.
     """
-    second = _in_the_order_of(first, second)
+    second = in_the_order_of(first, second)
     found = spread([first.counts, second.counts], first.units, first.clusters, resamples)
     difference = second.score - first.score
     half = found.half_width(0.95)
@@ -64,7 +64,8 @@ def compare(first: Items, second: Items, resamples: int = RESAMPLES) -> Differen
     )
 
 
-def _in_the_order_of(first: Items, second: Items) -> Items:
+def in_the_order_of(first: Items, second: Items) -> Items:
+    """Return the second encoder's items in the order of the first one's. Raises InputError: they are not the same."""
     if first.ids != second.ids:
         place = {name: index for index, name in enumerate(second.ids)}
         odd = sorted(set(first.ids) ^ set(second.ids))
