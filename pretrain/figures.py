@@ -1,12 +1,14 @@
 """A figure of held-out clips, such as how often a sound finds its picture: from its parts, one a clip."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.statistics.intervals import Interval, interval
-from mmpt.upstream.statistics.items import Items
+
+if TYPE_CHECKING:
+    from mmpt.upstream.statistics.intervals import Interval
 
 RESAMPLES = 999  # of an interval's bootstrap: a validation takes more than a dozen
 
@@ -50,13 +52,15 @@ class Figure:
         """The ratio; NaN if a part is NaN."""
         return float(self.counts.sum() / max(self.units.sum(), 1e-12))
 
-    def interval(self) -> Interval | None:
+    def interval(self) -> "Interval | None":
         """Return the 95 % interval over clusters; None for a single clip, or if a part is not finite."""
+        # Imported here: training itself needs no scipy, which machines that are lent for a check may lack.
+        from mmpt.upstream.statistics.intervals import interval
+        from mmpt.upstream.statistics.items import Items
+
         names = tuple(clip.cluster.replace("+", "-") for clip in self.clips)  # "+" would join two clusters
+        ids = tuple(clip.id for clip in self.clips)
         try:
-            found = interval(
-                Items(tuple(clip.id for clip in self.clips), names, self.counts[None], self.units), resamples=RESAMPLES
-            )
+            return interval(Items(ids, names, self.counts[None], self.units), resamples=RESAMPLES)
         except InputError:
             return None
-        return found

@@ -65,16 +65,14 @@ def read_record(folder: Path) -> list[Row]:
     if not (folder / FILE).is_file():
         return []
     with (folder / FILE).open(encoding="utf-8", newline="") as file:
-        return [
-            Row(
-                int(row["step"]),
-                row["figure"],
-                *(float(row[name] or "nan") for name in COLUMNS[2:6]),
-                int(row["clips"]),
-                int(row["clusters"]),
-            )
-            for row in csv.DictReader(file, delimiter="\t")
-        ]
+        return [_parsed(cells) for cells in csv.DictReader(file, delimiter="\t")]
+
+
+def _parsed(cells: dict[str, str]) -> Row:
+    value, low, high, chance = (float(cells[name] or "nan") for name in COLUMNS[2:6])
+    return Row(
+        int(cells["step"]), cells["figure"], value, low, high, chance, int(cells["clips"]), int(cells["clusters"])
+    )
 
 
 def _text(value: float | int | str) -> str:

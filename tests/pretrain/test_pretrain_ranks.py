@@ -11,6 +11,7 @@ import pytest
 
 from mmpt.pretrain.run import CONFIGS
 from mmpt.pretrain.run import main as pretrain
+from mmpt.pretrain.validation_record import read_record
 from mmpt.training.checkpoints import read_checkpoint
 from mmpt.upstream.repository import REPOSITORY
 
@@ -62,11 +63,13 @@ def test_two_processes_train_as_one(place):
     )
     assert result.returncode == 0, result.stderr[-2000:]
     one, two = logged(place / "one"), logged(place / "two")
-    assert len(one) == len(two) == 5
+    assert len(one) == len(two) == 6
     for ours, reference in zip(two, one):
         assert ours.keys() == reference.keys()
         for name in {"loss", "audio", "video", "clr", "gradient_norm", "audio_error"} & ours.keys():
             assert ours[name] == pytest.approx(reference[name], rel=2e-3, abs=1e-4), (name, reference["step"])
+    intervals = [[(row.figure, row.step, row.clusters) for row in read_record(place / name)] for name in ("one", "two")]
+    assert intervals[0] == intervals[1]
     assert result.stdout.count("Encoder (last)") == 1  # one process speaks for all
     assert len(read_checkpoint(place / "two" / "checkpoints" / "latest.pt")["random"]) == 2
     assert pretrain(["--out", str(place / "two"), "--resume"]) == 2  # another number of processes
@@ -93,7 +96,7 @@ def test_sigterm_saves_although_it_also_reaches_the_processes_that_read(place):
         text=True,
     )
     log, started = place / "stopped" / "log.jsonl", time.monotonic()
-    while not (log.is_file() and log.read_text().count("\n") >= 3):
+    while not (log.is_file() and log.read_text().count("\n") >= 4):  # the validation before training, three updates
         assert process.poll() is None and time.monotonic() - started < 240
         time.sleep(0.1)
     process.terminate()
