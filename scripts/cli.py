@@ -36,6 +36,7 @@ COMMANDS = {
     "superb report": Command("scripts.report", "write tables and figures of one or more runs"),
     "export": Command("scripts.export", "write an encoder checkpoint from a run, or an untrained one"),
     "extract": Command("scripts.extract", "write an encoder's states of sound files"),
+    "model-card": Command("scripts.model_card", "write the model card of an encoder checkpoint"),
     "import-fairseq": Command("scripts.import_fairseq", "make an encoder checkpoint from a fairseq s2t_conformer"),
     "report": Command("scripts.report", "the same as superb report"),
     "prepare kinetics600": Command("scripts.prepare.kinetics600", "list the clips of Kinetics-600"),
