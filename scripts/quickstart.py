@@ -1,4 +1,4 @@
-"""Run all stages on the sample corpora: pre-train, mid-train, then KS, PR and ASR through S3PRL, four encoders."""
+"""Run all stages on the sample corpora: pre-train, mid-train, then KS, PR and ASR of each encoder through S3PRL."""
 
 import argparse
 import shutil

@@ -4,26 +4,32 @@ import os
 import shutil
 from pathlib import Path
 
+from mmpt.scripts.quickstart_report import demo_note
 from mmpt.scripts.stage_commands import run_command, train
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.options import Options
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.repository import REPOSITORY
+from mmpt.upstream.repository import REPOSITORY, demo_encoder
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 
 RUNS = REPOSITORY / "runs" / "quickstart"
 # Task → learning rates. Each encoder's is chosen on dev: one fixed rate would favour the encoder that it suits.
 RATES = {"ks": ("1e-3", "5e-3"), "pr": ("3e-3", "1e-2"), "asr": ("3e-3", "1e-2")}
 BASELINE = "untrained"  # that the others are compared with
+DEMO = "demo"  # the trained encoder of the repository
 SEED = 1337  # S3PRL's own
 
 
 def make_encoders(samples: Path) -> list[ScoredEncoder]:
-    """Train what is to be scored: log-mel features, and an untrained, a pre-trained and a mid-trained encoder."""
+    """Return what is to be scored: log-mel features, an untrained, a pre-trained and a mid-trained encoder, the demo.
+
+    Two of them are trained here. The demo is left out where the repository does not have it.
+    """
     from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
     names = ("untrained", "pretrained", "midtrained")
-    untrained, pretrained, midtrained = (RUNS / name / "encoder.pt" for name in names)
+    files = {name: RUNS / name / "encoder.pt" for name in names}
+    untrained, pretrained, midtrained = files.values()
     if not untrained.is_file():
         run_command("scripts/export.py", "--untrained", "tiny", "--seed", "0", "--out", str(untrained))
     built = (samples / "built.json").read_text(encoding="utf-8")
@@ -41,8 +47,9 @@ def make_encoders(samples: Path) -> list[ScoredEncoder]:
         config=REPOSITORY / "midtrain/configs/samples.yaml",
         depends_on=built + file_hash(pretrained),
     )
-    files = (untrained, pretrained, midtrained)
-    return [ScoredEncoder("fbank", "fbank"), *(ScoredEncoder(file.parent.name, UPSTREAM, file) for file in files)]
+    if demo := demo_encoder():
+        files[DEMO] = demo
+    return [ScoredEncoder("fbank", "fbank"), *(ScoredEncoder(name, UPSTREAM, file) for name, file in files.items())]
 
 
 def score_encoders(encoders: list[ScoredEncoder], samples: Path) -> str:
@@ -54,7 +61,8 @@ def score_encoders(encoders: list[ScoredEncoder], samples: Path) -> str:
         the table of results, and the lines under it.
     """
     tasks, states = list(RATES), RUNS / "states"
-    print(f"\n== Stage 3: {', '.join(map(str.upper, tasks))} through S3PRL's runner, four encoders", flush=True)
+    on_what = f"{', '.join(map(str.upper, tasks))} through S3PRL's runner, {len(encoders)} encoders"
+    print(f"\n== Stage 3: {on_what}", flush=True)
     from mmpt.superb import printout
     from mmpt.superb.bundles import end_run
     from mmpt.superb.executor import execute, executor_for
@@ -83,4 +91,5 @@ def score_encoders(encoders: list[ScoredEncoder], samples: Path) -> str:
     if problems:
         raise InputError(f"{len(problems)} bundles could not be made, see above")
     notes = printout.footnotes(content, jobs, chosen, failed)
+    notes += [demo_note(encoder.provenance() or {}) for encoder in encoders if encoder.name == DEMO]
     return "\n".join([printout.results_table(content, tasks, encoders), *notes])
