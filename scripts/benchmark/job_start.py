@@ -50,7 +50,12 @@ def parser() -> argparse.ArgumentParser:
         help="tasks of SUPERB (default: %(default)s)",
     )
     p.add_argument("--steps", type=int, metavar="N", help="of each training (default: those of the samples' settings)")
-    p.add_argument("--cache", action="store_true", help="keep states, as the quickstart does; each way its own")
+    p.add_argument(
+        "--cache",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep states, as the quickstart does; each way its own (default: yes)",
+    )
     p.add_argument("--data-root", type=Path, metavar="DIR", help="corpora; default: the built samples")
     p.add_argument(
         "--jobs",
