@@ -1,6 +1,6 @@
 """Figures of an encoder that is not ours, each found in a process of its own: someone's code runs in no other's.
 
-    python -c "from mmpt.superb.encoder_figures import main; main()" rate|cost OUT UPSTREAM CKPT CONFIG
+    python -c "from mmpt.superb.encoder_figures import main; main()" rate|cost|states OUT UPSTREAM CKPT CONFIG
 
 CKPT and CONFIG are empty texts for None. OUT gets the answer as JSON.
 """
@@ -9,15 +9,19 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mmpt.superb.cost import Cost, encoder_cost, upstream_cost
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import CheckpointError, load_encoder
+from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.expert import read_options
 from mmpt.upstream.s3prl_runner.encoder_names import EncoderName
 
@@ -48,6 +52,14 @@ def cost(encoder: ScoredEncoder) -> Cost:
     return Cost(**_ask("cost", encoder.spelled))
 
 
+def states(encoder: ScoredEncoder) -> int:
+    """Return the number of hidden states that S3PRL's featurizer would sum. Raises as `rate` does."""
+    if encoder.is_ours and encoder.checkpoint:
+        return load_encoder(encoder.checkpoint).config.n_layers + 1
+    found: int = _ask("states", encoder.spelled)
+    return found
+
+
 @cache
 def _ask(what: str, name: EncoderName):
     """Return the answer of a process that builds the encoder."""
@@ -72,5 +84,10 @@ def main() -> None:
     except (InputError, CheckpointError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     rate: Any = built.get_downsample_rates  # mypy takes attributes of modules for tensors
-    answer = rate("hidden_states") if what == "rate" else asdict(upstream_cost(built))
+    questions: dict[str, Callable[[], object]] = {
+        "rate": lambda: rate("hidden_states"),
+        "cost": lambda: asdict(upstream_cost(built)),
+        "states": lambda: len(built([torch.zeros(SAMPLE_RATE)])["hidden_states"]),
+    }
+    answer = questions[what]()
     Path(out).write_text(json.dumps(answer), encoding="utf-8")

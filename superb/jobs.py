@@ -66,7 +66,8 @@ class Job(JobFolder):
 
     @property
     def name(self) -> str:
-        return f"{self.task} {self.encoder.name}" + (f" lr {self.lr}" if self.lr else "") + f" seed {self.seed}"
+        layer = "" if self.options.layer is None else f" layer {self.options.layer}"
+        return f"{self.task} {self.encoder.name}{layer}" + (f" lr {self.lr}" if self.lr else "") + f" seed {self.seed}"
 
     def values(self) -> dict:
         """Return the options of run_downstream.py for a new training, by the names that its parser gives them."""
@@ -76,7 +77,6 @@ class Job(JobFolder):
             "upstream": e.upstream,
             "downstream": superb_task(self.task).downstream,
             "expdir": str(self.experiment),
-            "seed": self.seed,
             "device": o.device,
             "upstream_ckpt": e.spelled.checkpoint,
             "config": dict(o.configs).get(self.task),
@@ -86,7 +86,8 @@ class Job(JobFolder):
             "upstream_model_config": str(self.hop_file) if self.has_own_hop() else e.config,
             "override": ",,".join(changes),
         }
-        return {name: value for name, value in values.items() if value or name == "seed"} | self.cache_values()
+        numbers = {"seed": self.seed} | ({} if o.layer is None else {"upstream_layer_selection": o.layer})  # may be 0
+        return {name: value for name, value in values.items() if value} | numbers | self.cache_values()
 
     def cache_values(self) -> dict:
         """Return the options of the cache, which no checkpoint of S3PRL's keeps."""
@@ -162,6 +163,7 @@ class Job(JobFolder):
             lexicons,
             _data_versions(config),
             version("s3prl"),
+            *([f"layer {o.layer}"] if o.layer is not None else []),
         ]
         return hashlib.sha256(json.dumps([config, rest], sort_keys=True).encode()).hexdigest()
 

@@ -25,6 +25,7 @@ class Options:
 
     Args:
         limit: steps of a smoke run, in place of the configuration's.
+        layer: the heads read this one of the encoder's states alone, 0 the first; None: a learned sum of all.
         settings: further settings, dotted as in `-o`, without `config.`.
         configs: task → YAML file in place of ours.
         threads: of each process, for OMP_NUM_THREADS.
@@ -38,6 +39,7 @@ class Options:
     cache_limit: float | None = None
     frame_hop: int | None = None
     limit: int | None = None
+    layer: int | None = None
     fine_tune: bool = False
     lexicon: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()

@@ -75,6 +75,7 @@ def test_what_a_result_depends_on(corpora, encoder, tmp_path):
         replace(job, encoder=ScoredEncoder("fbank", "fbank")),
         replace(job, options=replace(job.options, limit=3)),
         replace(job, options=replace(job.options, fine_tune=True)),
+        replace(job, options=replace(job.options, layer=0)),
     ):
         assert other.fingerprint() != job.fingerprint()
     finer = Job("ks", encoder, None, 1, tmp_path / "fine", replace(job.options, frame_hop=320))
@@ -82,6 +83,13 @@ def test_what_a_result_depends_on(corpora, encoder, tmp_path):
     assert (
         finer.fingerprint() != job.fingerprint() and (tmp_path / "fine/mmpt_av.yaml").read_text() == "frame_hop: 320\n"
     )
+
+
+def test_a_head_on_one_layer(corpora, encoder, tmp_path):
+    job = ks(corpora, encoder, tmp_path / "job")
+    first = replace(job, seed=0, options=replace(job.options, layer=0))
+    assert first.command() == job.command().replace("--seed 1", "--seed 0 -l 0")
+    assert first.name == "ks untrained layer 0 seed 0"
 
 
 def test_a_folder_of_other_settings_is_not_touched(corpora, encoder, tmp_path):
