@@ -8,7 +8,7 @@ import time
 from mmpt.scripts.quickstart_report import write_report
 from mmpt.scripts.quickstart_stages import RUNS, make_encoders, score_encoders
 from mmpt.scripts.samples.locate import built_samples
-from mmpt.scripts.stage_commands import run_command
+from mmpt.training.stage_commands import run_command
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.repository import samples_folder
 

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 from mmpt.scripts.quickstart_report import demo_note
-from mmpt.scripts.stage_commands import run_command, train
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.options import Options
+from mmpt.training.stage_commands import run_command, train
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.repository import REPOSITORY, demo_encoder
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM

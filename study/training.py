@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmpt.scripts.stage_commands import Output, run_command, train
 from mmpt.study.pairs import translation_pairs
 from mmpt.study.plan import Plan, Stage, StudyEncoder
 from mmpt.study.progress import StudyProgress
 from mmpt.study.record import Bleu, TranslationTest
 from mmpt.study.world import World
+from mmpt.training.stage_commands import Output, run_command, train
 from mmpt.upstream.repository import REPOSITORY
 
 TEST = "tst-COMMON"

@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmpt.scripts.stage_commands import run_command
 from mmpt.study.plan import Plan
+from mmpt.training.stage_commands import run_command
 from mmpt.upstream.repository import REPOSITORY, samples_folder
 
 
