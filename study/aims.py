@@ -119,9 +119,10 @@ def _add(
     yes = [task.upper() for task, state in holds.items() if state]
     open_ones = [task.upper() for task, state in holds.items() if state is None]
     aim.results[name] = MET if len(yes) >= WANTED else OPEN if len(yes) + len(open_ones) >= WANTED else MISSED
-    where = f"on {listed(yes)}: {len(yes)} of five tasks" if yes else "on none of the five tasks"
+    where = f", shown on {listed(yes)} ({len(yes)} of {len(COUNTED)} tasks)" if yes else ", shown on no task"
     still_open = f"; {listed(open_ones)} not known yet" if open_ones else ""
-    table.lead = f"{name}: {aim.results[name]}, {where}{still_open}."
+    is_all_open = len(open_ones) == len(COUNTED)
+    table.lead = f"{name}: {aim.results[name]}{'' if is_all_open else where + still_open}."
     aim.tables.append(table)
 
 

@@ -13,7 +13,7 @@ from mmpt.superb.report.style import pyplot
 BAR = 0.155  # inches of a figure's height
 PANEL = 0.42  # inches for a panel's title and scale
 GAP = 0.6  # of a bar, between groups
-LETTERS = 27  # of a name in one line
+LETTERS = 34  # of a name in one line
 
 
 @dataclass(frozen=True)

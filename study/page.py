@@ -54,7 +54,7 @@ def write_page(folder: Path) -> Path:
     scored = read_scored(folder)
     page = folder / "page"
     content = Content(
-        title=f"{TITLE} The study “{scored.study.plan}”",
+        title=f"{TITLE} The study “{Path(scored.study.plan).stem}”",
         takeaway=takeaway(scored),
         aims=aims(scored),
         overview=overview_table(scored),

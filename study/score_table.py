@@ -109,7 +109,7 @@ def score_notes(scored: ScoredStudy) -> list[str]:
     if not all(score.is_best_on_dev for row in scored.found.rows for score in row.scores.values()):
         notes.append(f"* {NO_BEST}.")
     if missing := scored.missing():
-        notes.append(f"{MISSING}: not scored yet. The study is not finished: {missing} scores are missing.")
+        notes.append(f"{MISSING}: not scored yet (missing scores: {missing}).")
     return [note for note in notes if note]
 
 

@@ -6,6 +6,7 @@ from mmpt.study.record import MadeEncoder
 from mmpt.study.scored import COUNTED, ScoredStudy
 from mmpt.superb.statistics.wording import listed
 
+UNFINISHED = "The study is not finished (missing scores: {}). More comparisons will make the p-values larger."
 Pairs = list[tuple[MadeEncoder, MadeEncoder]]  # baseline and encoder, one pair a seed
 
 
@@ -15,7 +16,7 @@ def takeaway(scored: ScoredStudy) -> list[str]:
     The first objective is spoken of whatever the others gave: a choice by the outcome would be too favourable.
     """
     missing = scored.missing()
-    sentences = [f"The study is not finished: {missing} scores are missing."] if missing else []
+    sentences = [UNFINISHED.format(missing)] if missing else []
     chains = main_chains(scored.encoders)
     first = [chain for chain in chains if chain[0].objective == chains[0][0].objective]
     if first:
@@ -44,7 +45,7 @@ def reach(scored: ScoredStudy) -> str:
     return (
         f"There are {number} pre-training seeds, and a task is named above only if the tests show it for each of them. "
         "Each test compares two encoders, on other speakers. No p-value covers further seeds, so even here they speak "
-        "of these encoders and not of the method; that a result comes again makes the method its likely cause."
+        "of these encoders and not of the method; a result that comes again with another seed speaks for the method."
     )
 
 
@@ -57,6 +58,7 @@ def _sentence(scored: ScoredStudy, what: str, baseline: str, pairs: Pairs) -> st
         return ""
     better = [task for task, ones in known.items() if all(one.is_shown for one in ones)]
     worse = [task for task, ones in known.items() if all(one.is_lost for one in ones)]
-    improved = f"{listed(better)} ({len(better)} of {len(known)} tasks)" if better else f"none of {len(known)} tasks"
+    none = f"was shown to improve none of {len(known)} tasks"
+    improved = f"improved {listed(better)} ({len(better)} of {len(known)} tasks)" if better else none
     but = f", and made {listed(worse)} worse" if worse else ""
-    return f"{what} improved {improved} over {baseline}{but} (p < 0.05 after Holm)."
+    return f"{what} {improved} over {baseline}{but} (p < 0.05 after Holm)."

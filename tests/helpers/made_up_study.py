@@ -103,20 +103,12 @@ def _score(task: str, share: float) -> float:
 def _entry(name: str, task: str, share: float) -> dict:
     _, split, metric = COUNTED[task]
     score = _score(task, share)
-    interval = {
-        "low": max(0, score - HALF),
-        "high": score + HALF,
-        "method": "bootstrap over 12 clusters",
-        "clusters": 12,
-    }
+    interval = {"low": max(0, score - HALF), "high": score + HALF, "method": "bootstrap over 12 clusters"}
     figure = {"mean": score, "std": None, "values": [score], "interval": interval}
-    entry = {"task": task, "encoder": name, "split": split, "lr": 0.1, "seeds": [1], "utterances": 60}
-    words = (
-        {"wer": {**figure, "mean": 0.9, "values": [0.9], "interval": {**interval, "low": 0.85, "high": 0.95}}}
-        if task == "asr"
-        else {}
-    )
-    return {**entry, "best_on_dev": True, "lr_grid": [0.1, 0.3], metric: figure, **words}
+    words = {**figure, "mean": 0.9, "values": [0.9], "interval": {**interval, "low": 0.85, "high": 0.95}}
+    own = {metric: figure, **({"wer": words} if task == "asr" else {})}
+    about = {"task": task, "encoder": name, "split": split, "lr": 0.1, "seeds": [1], "utterances": 60}
+    return {**about, "best_on_dev": True, "lr_grid": [0.1, 0.3], **own}
 
 
 def _comparisons(made: list[MadeEncoder], shares: dict[tuple[str, str], float]) -> list[dict]:
