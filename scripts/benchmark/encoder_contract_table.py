@@ -101,7 +101,7 @@ def made(place: Path) -> Iterator[tuple[str, str]]:
 
     from mmpt.scripts.export import write_untrained
 
-    write_untrained("base", 0, place / "base.pt", None)
+    write_untrained("base", 0, place / "base.pt")
     yield "mmpt_av base", f"mmpt_av:{place}/base.pt"
     yield from ((name, name) for name in STOCK)
     transformers.utils.logging.disable_progress_bar()

@@ -110,7 +110,7 @@ def make_encoders(out: Path) -> list[ScoredEncoder]:
 
     names = [f"untrained{seed}" for seed in range(UNTRAINED)]
     for seed, name in enumerate(names):
-        write_untrained("tiny", seed, out / "encoders" / f"{name}.pt", None)
+        write_untrained("tiny", seed, out / "encoders" / f"{name}.pt")
     files = [out / "encoders" / f"{name}.pt" for name in names]
     return [ScoredEncoder("fbank", "fbank"), *(ScoredEncoder(file.stem, UPSTREAM, file) for file in files)]
 
