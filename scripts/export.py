@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def write_untrained(preset: str, seed: int, out: Path, frame_hop: int | None, half: bool = False) -> None:
+def write_untrained(preset: str, seed: int, out: Path, frame_hop: int | None = None, half: bool = False) -> None:
     """Write an encoder with random weights."""
     import torch
 
