@@ -50,6 +50,7 @@ COMMANDS = {
     "samples": Command("scripts.samples.build", "build the sample corpora from the repository's recordings", True),
     "quickstart": Command("scripts.quickstart", "run all three stages on the sample corpora", True),
     "study": Command("scripts.study", "compare pre-training objectives and mid-training: the paper's question"),
+    "probe-phones": Command("scripts.probe_phones", "find out in which layers of encoders the phones can be read"),
     "drill-resume": Command(
         "scripts.drill_resume", "kill and resume a training run, and compare it with an unbroken one"
     ),

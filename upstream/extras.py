@@ -14,6 +14,7 @@ EXTRAS = {
     "scripts": "training",
     "scripts/benchmark": "all",
     "scripts/prepare/librispeech_lengths.py": "superb",
+    "scripts/probe_phones.py": "all",
     "scripts/quickstart.py": "all",
     "scripts/quickstart_report.py": "all",
     "scripts/report.py": "superb",
