@@ -52,7 +52,7 @@ def reach(scored: ScoredStudy) -> str:
 def _sentence(scored: ScoredStudy, what: str, baseline: str, pairs: Pairs) -> str:
     """Return which tasks something improved over a baseline, and which got worse; nothing if no task tells."""
     found = [{task: scored.difference(task, *(e.name for e in pair)) for task in COUNTED} for pair in pairs]
-    all_known = {task.upper(): [known for one in found if (known := one[task])] for task in COUNTED}
+    all_known = {task.upper(): [tested for one in found if (tested := one[task])] for task in COUNTED}
     known = {task: ones for task, ones in all_known.items() if ones and len(ones) == len(pairs)}
     if not known:
         return ""
