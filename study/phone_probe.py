@@ -129,9 +129,9 @@ def comparisons(layers: Sequence[Layer], items: dict[tuple[str, int], Items]) ->
     baseline, *others = best.values()
     rows = []
     for other in others:
-        pair = [items[one.encoder, one.layer] for one in (baseline, other)]
+        first, second = (items[one.encoder, one.layer] for one in (baseline, other))
         names = {"baseline": baseline.encoder, "encoder": other.encoder, "layers": [baseline.layer, other.layer]}
-        rows.append(names | asdict(compare(*pair)))
+        rows.append(names | asdict(compare(first, second)))
     for row, corrected in zip(rows, holm([row["p"] for row in rows])):
         row["p_corrected"], row["told_apart"] = corrected, corrected < LEVEL
     return rows

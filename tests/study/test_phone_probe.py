@@ -15,6 +15,8 @@ from mmpt.superb.options import Options
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.statistics.items import Items
 
+from helpers.stock_mocks import superb
+
 ENCODERS = [ScoredEncoder("untrained", "fbank"), ScoredEncoder("trained", "mfcc"), ScoredEncoder("fbank", "spec")]
 STATES = {"untrained": 3, "trained": 3, "fbank": 1}
 RATES = {"1e-3": 0.05, "1e-2": 0.0}  # what each adds to the errors
@@ -44,12 +46,17 @@ def items(experiment, *_):
     return {"per": Items(names, tuple("abcde" * 4), counts[None], np.full(20, 100))}
 
 
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    return superb(tmp_path_factory.mktemp("probe") / "noise")
+
+
 @pytest.fixture
-def content(tmp_path, monkeypatch):
+def content(corpora, tmp_path, monkeypatch):
     monkeypatch.setattr(phone_probe, "states", lambda encoder: STATES[encoder.name])
     monkeypatch.setattr(phone_probe, "execute", run)
     monkeypatch.setattr(phone_probe, "read_items", items)
-    options = Options(data_root=str(tmp_path), samples=lambda: tmp_path)
+    options = Options(data_root=str(corpora))
     return probe(ENCODERS, list(RATES), 1, tmp_path / "out", options, None, 1)
 
 
