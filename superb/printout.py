@@ -92,8 +92,8 @@ def footnotes(content: dict, jobs: list[Job], chosen: list[Job], failed: list[Jo
         lines.append(f"\nPaired tests, clustered by speaker, at 5 % by Holm over {count} (figures: results.json):")
         lines += pair_lines(compared)
     if len({job.lr for job in jobs}) > 1:
-        what = "mean over seeds of KS, IC and SD accuracy, PR phone errors, ASR unit errors (characters, word ends); < was tested"
-        lines += [f"\nLearning rates by dev, %: {what}", rates_table(jobs, chosen)]
+        what = "mean over seeds of accuracy, of PR's phone errors and ASR's unit errors (characters, word ends)"
+        lines += [f"\nLearning rates by dev, %: {what}; < was tested", rates_table(jobs, chosen)]
     for entry in content["jobs"]:
         dropped = entry.get("dropped") or {}
         for what in ("dropped_batches", "nan_steps"):

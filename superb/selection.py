@@ -10,8 +10,8 @@ from mmpt.upstream.s3prl_runner.tasks import superb_task
 def choose(jobs: list[Job]) -> list[Job]:
     """Return, for each task and encoder, the jobs of the learning rate that is best on dev, by the mean over seeds.
 
-    ASR counts characters and word ends; else the score is the one by which S3PRL chooses the best checkpoint. Test has no part in it.
-    Jobs that are not trained are left out, and a rate with fewer trained seeds than another cannot win.
+    ASR counts characters and word ends; else the score is the one by which S3PRL chooses the best checkpoint. Test has
+    no part in it. Jobs that are not trained are left out, and a rate with fewer trained seeds than another cannot win.
     """
     chosen = []
     for group in grouped(jobs, lambda job: (job.task, job.encoder.name)):

@@ -92,7 +92,8 @@ TASKS = (
         test_split="test-clean",
         workers_key="downstream_expert.datarc.num_workers",
         dev_score="asr/dev-clean-wer",
-        rate_score="asr/dev-clean-uer",  # of characters and word ends: with little training, WER is near 100 %, good or bad
+        # Of characters and word ends: after little training, WER is near 100 % for good and bad heads.
+        rate_score="asr/dev-clean-uer",
         metric="wer",
         higher_is_better=False,
     ),
