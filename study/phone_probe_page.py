@@ -20,14 +20,16 @@ def probe_text(content: dict) -> str:
     table = [["PER ↓, % (95 %)", *names]]
     for layer in sorted({layer for _, layer in by_place}):
         table.append([f"layer {layer}", *(_cell(by_place.get((name, layer))) for name in names)])
-    rates = numbers([float(rate) for rate in content["rates"] if rate is not None])
+    rates = numbers(
+        sorted({float(rate) for rate in content["rates"] if rate} or {row["lr"] for row in content["layers"]})
+    )
+    found = f"chosen on dev from {rates}" if len(content["rates"]) > 1 else f"{rates} for all"
     first = content["layers"][0]
     lines = [
         text_table(table),
         "",
-        f"{CAPTION}: {first['method']}, {first['utterances']} utterances.",
-        f"Heads of {content['steps']} steps; learning rate chosen on dev"
-        + (f" from {rates}." if len(content["rates"]) > 1 else "."),
+        f"{CAPTION} ({first['utterances']} utterances; {first['method']}).",
+        f"Heads of {content['steps']} steps; learning rate {found}.",
         *map(_sentence, content["comparisons"]),
     ]
     return "\n".join(lines) + "\n"
@@ -46,7 +48,7 @@ def probe_figure(layers: Sequence[dict]) -> Figure:
         low, value, high = ([100 * row[key] for row in rows] for key in ("low", "per", "high"))
         look = style.line(number)
         axes.plot(places, value, label=name, **look)
-        axes.fill_between(places, low, high, color=look["color"], alpha=0.15, linewidth=0)
+        axes.fill_between(places, low, high, color=look["color"], alpha=0.2, linewidth=0)
     axes.set(xlabel="layer (0: input of the first block)", ylabel="PER, % (lower is better)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     style.legend(figure, *axes.get_legend_handles_labels())

@@ -56,7 +56,7 @@ def content(corpora, tmp_path, monkeypatch):
     monkeypatch.setattr(phone_probe, "states", lambda encoder: STATES[encoder.name])
     monkeypatch.setattr(phone_probe, "execute", run)
     monkeypatch.setattr(phone_probe, "read_items", items)
-    options = Options(data_root=str(corpora))
+    options = Options(data_root=str(corpora), limit=40)
     return probe(ENCODERS, list(RATES), 1, tmp_path / "out", options, None, 1)
 
 
@@ -85,7 +85,8 @@ def test_the_table_has_a_cell_for_each_layer(content):
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[:5]]
     assert cells[0] == ["PER ↓, % (95 %)", "untrained", "trained", "fbank"]
     assert cells[4][0] == "layer 2" and cells[4][2].startswith("30.0 (") and cells[4][3] == "-"
-    assert "chosen on dev from 0.001, 0.01." in lines[7]
+    assert lines[7] == "Heads of 40 steps; learning rate chosen on dev from 0.001, 0.01."
+    assert "learning rate 0.01 for all" in probe_text(content | {"rates": [None]})
     assert lines[8].startswith("trained (layer 2) against untrained (layer 0): −50.0 points (")
 
 
