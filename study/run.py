@@ -81,14 +81,21 @@ class StudyRun:
         """Train an encoder if it has to be, and note the minutes that this took, in all calls together."""
         if encoder.kind in ("fbank", "also"):
             return
-        started, before = time.monotonic(), self.made[encoder.name].minutes or 0.0
+        started, minutes = time.monotonic(), self.made[encoder.name].minutes or 0.0
+        before = self._made_at(encoder)
         try:
             train_encoder(self.plan, encoder, self.world, self._steps(encoder), progress)
         finally:
-            minutes = before + (time.monotonic() - started) / 60
+            if not before or self._made_at(encoder) != before:  # else it was there already
+                minutes += (time.monotonic() - started) / 60
             translated = bleu(encoder, self.world)
             self.made[encoder.name] = replace(self.made[encoder.name], minutes=round(minutes, 3), bleu=translated)
             self._write_study()
+
+    def _made_at(self, encoder: StudyEncoder) -> int | None:
+        """Return when an encoder was written; None if it is not there."""
+        file = self.world.encoder_file(encoder.name)
+        return file.stat().st_mtime_ns if file.is_file() else None
 
     def _steps(self, encoder: StudyEncoder) -> int:
         """Return the updates of an encoder's last stage.

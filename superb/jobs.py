@@ -77,6 +77,7 @@ class Job(JobFolder):
             "upstream": e.upstream,
             "downstream": superb_task(self.task).downstream,
             "expdir": str(self.experiment),
+            "seed": self.seed,
             "device": o.device,
             "upstream_ckpt": e.spelled.checkpoint,
             "config": dict(o.configs).get(self.task),
@@ -85,9 +86,11 @@ class Job(JobFolder):
             "upstream_trainable": o.fine_tune,
             "upstream_model_config": str(self.hop_file) if self.has_own_hop() else e.config,
             "override": ",,".join(changes),
+            "upstream_layer_selection": o.layer,
         }
-        numbers = {"seed": self.seed} | ({} if o.layer is None else {"upstream_layer_selection": o.layer})  # may be 0
-        return {name: value for name, value in values.items() if value} | numbers | self.cache_values()
+        may_be_0 = ("seed", "upstream_layer_selection")
+        given = {k: v for k, v in values.items() if v or (k in may_be_0 and v is not None)}
+        return given | self.cache_values()
 
     def cache_values(self) -> dict:
         """Return the options of the cache, which no checkpoint of S3PRL's keeps."""

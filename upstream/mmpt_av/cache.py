@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .atomic import TEMPORARY_SUFFIX, replacing
 
-VERSION = 2  # of this format and of the encoder's arithmetic: raise it if either changes, older files are then ignored
+VERSION = 1  # of this format and of the encoder's arithmetic: raise it if either changes, older files are then ignored
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 HEADER = struct.Struct("<8s4I")  # MAGIC; layers, states, channels; checksum of the content after the header
 MAGIC = b"mmptavSC"
