@@ -62,13 +62,15 @@ class UpstreamExpert(nn.Module):
         """Encode waveforms.
 
         Args:
-            wavs: 1-D tensors (samples,), 16 kHz, in [-1, 1].
+            wavs: 1-D tensors (samples,), 16 kHz, in [-1, 1]. They get no gradient while the encoder is trained.
 
         Returns:
             `hidden_states`, a list of (B, T, C): the input of the first layer, then each layer's output, the last
             one after the model's final layer norm where it has one; `last_hidden_state`; and each layer as
             `hidden_state_0` and so on. See `padded` for T.
         """
+        if self.training:
+            wavs = [wav.detach() for wav in wavs]  # transformers refuses waveforms that something else computed
         with computing_in(self.precision, wavs[0].device):
             utterances = self.encoder(wavs)
         lengths = [max(1, -(-len(wav) // self.encoder.rate)) for wav in wavs]

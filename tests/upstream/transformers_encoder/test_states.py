@@ -81,6 +81,16 @@ def test_models_that_padding_changes_never_see_any(name, experts, noise):
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_waveforms_that_require_a_gradient_can_train_an_encoder(name, experts, noise):
+    """As in S3PRL's own tests of upstreams."""
+    wavs = [2 * noise(16000).requires_grad_(), noise(9000).requires_grad_()]
+    states = experts[name].train()(wavs)["hidden_states"]
+    experts[name].eval()
+    sum(layer.square().mean() for layer in states).backward()
+    experts[name].zero_grad(set_to_none=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_fine_tuning_reaches_every_layer(name, experts, noise):
     """SpecAugment and LayerDrop, which these models begin with, change neither states nor their number."""
     expert = experts[name]
