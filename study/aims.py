@@ -13,6 +13,7 @@ from mmpt.superb.statistics.wording import format_p, listed
 WANTED = 4  # of the five tasks
 ON_TASKS = "on at least four of five tasks"
 LEVEL = 0.05
+LEAST_BLEU = 1.0  # below, a few word pairs decide, and a test may tell 0.04 from 0.00
 COLUMNS = "By how many points a score is better, and p after Holm. Mid: mid-trained; pre: pre-trained only."
 MET, MISSED, OPEN = "met", "missed", "not known yet"
 
@@ -94,7 +95,9 @@ def translation_aim(scored: ScoredStudy) -> Aim:
                 table.rows.append([name, _bleu(after.bleu), _bleu(scratch.bleu), format_p(p)])
                 table.marks |= {(len(table.rows) - 1, 1): "better"} if aim.results[name] == MET else {}
     aim.tables = [table]
-    aim.note = "p: of the paired test of the same sentences, corrected by Holm over this table."
+    aim.note = (
+        "p: of the paired test of the same sentences, corrected by Holm over this table. A BLEU below 1 shows nothing."
+    )
     return aim
 
 
@@ -129,7 +132,7 @@ def _add(
 def _translation_result(scratch: MadeEncoder, after: MadeEncoder, p: float | None) -> str:
     if scratch.bleu is None or after.bleu is None:
         return OPEN
-    if after.bleu.value <= scratch.bleu.value:
+    if after.bleu.value <= scratch.bleu.value or after.bleu.value < LEAST_BLEU:
         return MISSED
     return OPEN if p is None else MET if p < LEVEL else MISSED
 

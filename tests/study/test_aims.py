@@ -81,3 +81,11 @@ def test_with_two_seeds_a_task_counts_if_both_show_it(tmp_path):
     sentences = takeaway(study)
     assert sentences[0].startswith("Mid-training en-it improved IC, PR, SD and ASR (4 of 5 tasks)")
     assert sentences[-1].startswith("There are 2 pre-training seeds") and "not of the method" in sentences[-1]
+
+
+@pytest.mark.parametrize("value, verdict", [(0.9, "missed"), (1.9, "met")])
+def test_a_bleu_below_1_shows_nothing_whatever_its_test_says(tmp_path, value, verdict):
+    made = [one for one in made_up.encoders(objectives=("clr",), sets=()) if one.language in (None, "it")]
+    study = scored(tmp_path, made_up.WHOLE, made, bleu={"none_it": value - 1.1, "clr_it": value})
+    assert study.study.translation_tests[0].p == 0.001
+    assert aims(study)[-1].verdict == verdict
