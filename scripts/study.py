@@ -54,7 +54,13 @@ def parser() -> argparse.ArgumentParser:
         help="another encoder to score, written as for `mmpt superb run --encoder`; may be given again",
     )
     add("--steps", type=int, metavar="N", help="updates of each training and head, to try everything")
-    add("--jobs", type=int, default=2, metavar="N", help="heads at a time (default: %(default)s)")
+    add(
+        "--jobs",
+        type=int,
+        default=2,
+        metavar="N",
+        help="heads at a time, on the CPU trainings, too (default: %(default)s)",
+    )
     add("--device", choices=["cuda", "cpu"], help="of the heads (default: cuda if available)")
     add("--page", action="store_true", help="train nothing: write the page of what is there")
     add("--fresh", action="store_true", help="delete the study in DIR and start again")

@@ -4,7 +4,7 @@ import functools
 import shutil
 
 from mmpt.study.plan import Plan
-from mmpt.study.progress import JobsBar, StudyProgress
+from mmpt.study.progress import JobsBar, Part
 from mmpt.study.world import World
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.executor import Executor, execute
@@ -61,11 +61,11 @@ class Heads:
         expected = sum(len(head.seeds) for head in self.plan.heads)
         return len(chosen) == expected and all(job.result() and job.is_current() for job in chosen)
 
-    def run(self, executor: Executor, progress: StudyProgress) -> list[Job]:
+    def run(self, executor: Executor, part: Part) -> list[Job]:
         """Train and test; return the jobs that failed. The encoder's states are kept until the end."""
-        failed = self._execute(self.tried(), False, executor, progress, (0.0, FIRST_SHARE))
-        failed += self._execute(self.repeated(), False, executor, progress, (FIRST_SHARE, TRAINED_SHARE))
-        failed += self._execute(choose(self.jobs()), True, executor, progress, (TRAINED_SHARE, 1.0))
+        failed = self._execute(self.tried(), False, executor, part, (0.0, FIRST_SHARE))
+        failed += self._execute(self.repeated(), False, executor, part, (FIRST_SHARE, TRAINED_SHARE))
+        failed += self._execute(choose(self.jobs()), True, executor, part, (TRAINED_SHARE, 1.0))
         shutil.rmtree(self.states, ignore_errors=True)
         return failed
 
@@ -73,9 +73,9 @@ class Heads:
         return make_jobs([task], [self.encoder], list(rates), list(seeds), self.world.out / "superb", self.options)
 
     def _execute(
-        self, jobs: list[Job], evaluate: bool, executor: Executor, progress: StudyProgress, shares: tuple[float, float]
+        self, jobs: list[Job], evaluate: bool, executor: Executor, part: Part, shares: tuple[float, float]
     ) -> list[Job]:
         for job in jobs:
             job.prepare(replace=True)
-        bar = functools.partial(JobsBar, progress, *shares, self.world.log(self.encoder.name))
+        bar = functools.partial(JobsBar, part, *shares, self.world.log(self.encoder.name))
         return execute(jobs, evaluate, executor, self.world.jobs, self.encoder.name, bar)

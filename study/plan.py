@@ -59,7 +59,7 @@ class Stage:
     config: str  # relative to the repository
     settings: tuple[str, ...]
     steps: int  # updates
-    minutes: float  # of one encoder, as measured: for the time left
+    minutes: float  # of one encoder, as measured, two at a time on two cores: for the time left
 
 
 @dataclass(frozen=True)

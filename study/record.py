@@ -108,5 +108,6 @@ def read_study(folder: Path) -> Study:
 
 def write_study(folder: Path, study: Study) -> None:
     """Write a folder's study.json."""
+    folder.mkdir(parents=True, exist_ok=True)
     content = lists_for_tuples(dataclasses.asdict(study))
     write_text(folder / FILE, json.dumps(content, indent=2) + "\n")

@@ -1,10 +1,11 @@
-"""Run a study: train its encoders one after the other, score each one, write the results and the page.
+"""Run a study: train its encoders, score them one after the other, write the results and the page.
 
 What is done is left alone, so the same call goes on after an interruption at any moment.
 """
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 
 from mmpt.study.heads import Heads
@@ -19,6 +20,7 @@ from mmpt.superb.executor import executor_for
 from mmpt.superb.printout import SMOKE
 from mmpt.superb.results import write_results
 from mmpt.superb.selection import choose
+from mmpt.training.stage_commands import end_commands, signals_to_commands
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 
@@ -50,14 +52,11 @@ class StudyRun:
         executor = executor_for("local", self.world.out, {}, cpus=1, gpus=int(self.world.device == "cuda"))
         failed = []
         with StudyProgress(sum(map(sum, expected.values())), sum(map(sum, done.values())), self.name) as progress:
+            self._train_all({name: expected[name][0] for name in expected if name not in done}, progress)
             for encoder in self.encoders:
-                if encoder.name in done:
-                    continue
-                training_s, heads_s = expected[encoder.name]
-                with progress.part(f"{encoder.name}, training", training_s):
-                    self._train(encoder, progress)
-                with progress.part(f"{encoder.name}, heads", heads_s):
-                    failed += [job.name for job in self._heads(encoder.name).run(executor, progress)]
+                if encoder.name not in done:
+                    with progress.part(f"{encoder.name}, heads", expected[encoder.name][1]) as part:
+                        failed += [job.name for job in self._heads(encoder.name).run(executor, part)]
         executor.end_all()
         return failed
 
@@ -77,20 +76,44 @@ class StudyRun:
             )
         self.made = {encoder.name: encoder for encoder in before.encoders}
 
-    def _train(self, encoder: StudyEncoder, progress: StudyProgress) -> None:
+    def _train_all(self, expected_s: dict[str, float], progress: StudyProgress) -> None:
+        """Train encoders, several at a time, the longest first; exit if a training fails, after the others have saved.
+
+        Args:
+            expected_s: the seconds of those that are not done.
+            progress: the study's line.
+        """
+        waiting = [e for e in self.encoders if e.name in expected_s and e.kind not in ("fbank", "also")]
+        waiting.sort(key=lambda encoder: -expected_s[encoder.name])
+        missing, running = {encoder.name for encoder in waiting}, dict[Future, StudyEncoder]()
+        try:
+            with signals_to_commands(), ThreadPoolExecutor(self.world.trainings) as pool:
+                while waiting or running:
+                    ready = [encoder for encoder in waiting if missing.isdisjoint(self._needs(encoder))]
+                    for encoder in ready[: self.world.trainings - len(running)]:
+                        waiting.remove(encoder)
+                        running[pool.submit(self._train, encoder, expected_s[encoder.name], progress)] = encoder
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        missing.remove(running.pop(future).name)
+                        self._write_study()
+                        if future.exception():
+                            end_commands()
+                        future.result()
+        finally:
+            self._write_study()
+
+    def _train(self, encoder: StudyEncoder, expected_s: float, progress: StudyProgress) -> None:
         """Train an encoder if it has to be, and note the minutes that this took, in all calls together."""
-        if encoder.kind in ("fbank", "also"):
-            return
         started, minutes = time.monotonic(), self.made[encoder.name].minutes or 0.0
         before = self._made_at(encoder)
         try:
-            train_encoder(self.plan, encoder, self.world, self._steps(encoder), progress)
+            with progress.part(f"{encoder.name}, training", expected_s) as part:
+                train_encoder(self.plan, encoder, self.world, self._steps(encoder), part)
         finally:
             if not before or self._made_at(encoder) != before:  # else it was there already
                 minutes += (time.monotonic() - started) / 60
             translated = bleu(encoder, self.world)
             self.made[encoder.name] = replace(self.made[encoder.name], minutes=round(minutes, 3), bleu=translated)
-            self._write_study()
 
     def _made_at(self, encoder: StudyEncoder) -> int | None:
         """Return when an encoder was written; None if it is not there."""
@@ -110,6 +133,12 @@ class StudyRun:
             raise InputError(f"{self.world.out / FILE}: has no times of the encoders that {encoder.name} depends on")
         return steps + round(steps * of_midtraining / of_start)
 
+    def _needs(self, encoder: StudyEncoder) -> tuple[str, ...]:
+        """Return the encoders that must be there before this one is trained."""
+        if encoder.kind == "longer":
+            return self._time_of(encoder)
+        return (encoder.start,) if encoder.start else ()
+
     def _time_of(self, control: StudyEncoder) -> tuple[str, str]:
         """Return the encoder that the control goes on from, and the one mid-trained from it to the first language."""
         mid = next(e for e in self.encoders if e.start == control.start and e.language == self.plan.languages[0])
@@ -117,10 +146,11 @@ class StudyRun:
         return control.start, mid.name
 
     def _expected_s(self, encoder: StudyEncoder) -> tuple[float, float]:
-        """Return the seconds that training and heads are expected to take."""
+        """Return the seconds that training and heads are expected to take, for trainings a share of the machine's."""
         stages = {"pretrained": self.plan.pretrain.minutes, "midtrained": self.plan.midtrain.minutes}
         stages["longer"] = sum(stages.values())
-        return 60 * stages.get(encoder.kind, 0.0), 60 * self.plan.head_minutes
+        training_s = 60 * stages.get(encoder.kind, 0.0) / self.world.trainings
+        return training_s, 60 * self.plan.head_minutes
 
     def _exists(self, encoder: StudyEncoder) -> bool:
         return encoder.kind in ("fbank", "also") or self.world.encoder_file(encoder.name).is_file()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmpt.study.pairs import translation_pairs
 from mmpt.study.plan import Plan, Stage, StudyEncoder
-from mmpt.study.progress import StudyProgress
+from mmpt.study.progress import Part
 from mmpt.study.record import Bleu, TranslationTest
 from mmpt.study.world import World
 from mmpt.training.stage_commands import Output, run_command, train
@@ -16,11 +16,12 @@ TEST = "tst-COMMON"
 TRAINED_SHARE = 0.9  # of the time of a mid-trained encoder; the rest is translating
 
 
-def train_encoder(plan: Plan, encoder: StudyEncoder, world: World, steps: int, progress: StudyProgress) -> None:
+def train_encoder(plan: Plan, encoder: StudyEncoder, world: World, steps: int, part: Part) -> None:
     """Train an encoder, or go on where an earlier call was interrupted. Exits if the command fails.
 
     Args:
         steps: updates of its last stage.
+        part: shows how far it is.
     """
     if encoder.kind == "untrained":
         if not world.encoder_file(encoder.name).is_file():
@@ -32,9 +33,9 @@ def train_encoder(plan: Plan, encoder: StudyEncoder, world: World, steps: int, p
     stage, command = plan.midtrain if encoder.language else plan.pretrain, _command(plan, encoder, world)
     settings = [f"preset={plan.preset}", f"seed={encoder.seed}", *stage.settings, *_lengths(stage, steps)]
     share = TRAINED_SHARE if encoder.language else 1.0
-    output = Output(world.log(encoder.name), lambda: progress.reach(share * _steps_done(folder) / steps))
+    output = Output(world.log(encoder.name), lambda: part.reach(share * _steps_done(folder) / steps))
     config = REPOSITORY / stage.config
-    train([*command, *settings], folder, config, json.dumps([settings, _origin(encoder, world)]), output)
+    train([*command, *settings], folder, config, json.dumps([settings, _origin(encoder, world)]), output, world.threads)
     if encoder.language:
         translate(encoder, world)
 
@@ -44,7 +45,8 @@ def translate(encoder: StudyEncoder, world: World) -> None:
     folder = world.folder(encoder.name)
     if not (folder / "translate" / TEST / "scores.json").is_file():
         arguments = [str(folder), "--split", TEST, "--data", str(world.data.must_c), "--fresh"]
-        run_command("midtrain/translate.py", *arguments, output=Output(world.log(encoder.name)))
+        output = Output(world.log(encoder.name))
+        run_command("midtrain/translate.py", *arguments, output=output, threads=world.threads)
 
 
 def bleu(encoder: StudyEncoder, world: World) -> Bleu | None:

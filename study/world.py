@@ -42,7 +42,7 @@ class World:
         out: its folder.
         data: its corpora.
         device: of the heads, cpu or cuda; the training commands choose the same.
-        jobs: heads at a time.
+        jobs: heads at a time; trainings, too, on the CPU.
         steps: of each training and head, in place of the plan's, to try whether everything runs; None: the plan's.
     """
 
@@ -51,6 +51,16 @@ class World:
     device: str
     jobs: int
     steps: int | None = None
+
+    @property
+    def trainings(self) -> int:
+        """Trainings at a time: a GPU is busy with one; on the CPU, two with a thread each do more than one with two."""
+        return 1 if self.device == "cuda" else self.jobs
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of a training; None: as many as it chooses."""
+        return None if self.trainings == 1 else max(1, (os.cpu_count() or 1) // self.trainings)
 
     def folder(self, name: str) -> Path:
         """Return the run folder of an encoder."""

@@ -1,11 +1,14 @@
 """Run the project's training commands, as the quickstart and the study do. A finished one is reused."""
 
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -14,6 +17,8 @@ from mmpt.upstream.repository import REPOSITORY
 
 LOOK_EVERY_S = 1.0
 SHOWN_LINES = 20  # of a log, where a command has failed
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit statuses
+RUNNING: set[subprocess.Popen] = set()  # the commands that run now, of all threads
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,9 @@ class Output:
 HERE = Output()
 
 
-def train(command: list[str], out: Path, config: Path, depends_on: str, output: Output = HERE) -> None:
+def train(
+    command: list[str], out: Path, config: Path, depends_on: str, output: Output = HERE, threads: int | None = None
+) -> None:
     """Run a training stage, resume an interrupted one, or reuse a finished one.
 
     Args:
@@ -41,6 +48,7 @@ def train(command: list[str], out: Path, config: Path, depends_on: str, output: 
         config: its settings.
         depends_on: what else its result depends on. If this or the settings have changed, the stage starts again.
         output: where its lines go.
+        threads: as for `run_command`.
     """
     made_from = hashlib.sha256(config.read_bytes() + depends_on.encode()).hexdigest()
     marker = out / "made-from"
@@ -53,48 +61,82 @@ def train(command: list[str], out: Path, config: Path, depends_on: str, output: 
         command = [*command, "--resume"]
     elif out.exists():
         shutil.rmtree(out)
-    run_command(*command, "--config", str(config), "--out", str(out), marker=(marker, made_from), output=output)
+    options = ["--config", str(config), "--out", str(out)]
+    run_command(*command, *options, marker=(marker, made_from), output=output, threads=threads)
 
 
-def run_command(script: str, *arguments: str, marker: tuple[Path, str] | None = None, output: Output = HERE) -> None:
+def run_command(
+    script: str,
+    *arguments: str,
+    marker: tuple[Path, str] | None = None,
+    output: Output = HERE,
+    threads: int | None = None,
+) -> None:
     """Run one of the project's commands; exit with its status if it fails.
 
-    Ctrl-C and SIGTERM reach the command, which may finish its step and save.
+    Ctrl-C and SIGTERM reach the command, which may finish its step and save (see `signals_to_commands`, which a caller
+    that runs commands in several threads needs).
 
     Args:
         script: from the repository's folder.
         arguments: its options.
         marker: a file, and the text to write into it however the command ends.
         output: where its lines go.
+        threads: OpenMP threads of the command, unless the user has set them; None: it chooses.
     """
+    environment = dict(os.environ)
+    if threads:
+        environment.setdefault("OMP_NUM_THREADS", str(threads))
     command = [sys.executable, str(REPOSITORY / script), *arguments]
     if output.log is None:
-        status = _run(command, output, None)
+        status = _run(command, environment, output, None)
     else:
         with output.log.open("a", encoding="utf-8") as lines:
-            status = _run(command, output, lines)
+            status = _run(command, environment, output, lines)
     if marker and marker[0].parent.is_dir():
         marker[0].write_text(marker[1], encoding="utf-8")
     if status:
-        if output.log is not None:
+        status = status if status > 0 else 128 - status
+        if output.log is not None and status not in STOPPED:
             print(f"{script} failed; the end of {output.log}:\n{_end(output.log)}", file=sys.stderr)
-        sys.exit(status if status > 0 else 128 - status)
+        sys.exit(status)
 
 
-def _run(command: list[str], output: Output, lines: IO[str] | None) -> int:
+def _run(command: list[str], environment: dict[str, str], output: Output, lines: IO[str] | None) -> int:
     """Run a command to its end; return its status."""
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=lines, stderr=lines and subprocess.STDOUT)
-    # A terminal sends Ctrl-C to both processes. This one ignores it and waits for the other.
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate()), signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while True:
-        try:
-            status = process.wait(LOOK_EVERY_S if output.look else None)
-            break
-        except subprocess.TimeoutExpired:
-            output.look()  # type: ignore[misc]  # there is a limit of time only with it
-    signal.signal(signal.SIGTERM, before[0])
-    signal.signal(signal.SIGINT, before[1])
-    return status
+    errors = lines and subprocess.STDOUT
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=lines, stderr=errors)
+    RUNNING.add(process)
+    try:
+        with signals_to_commands():
+            while True:
+                try:
+                    return process.wait(LOOK_EVERY_S if output.look else None)
+                except subprocess.TimeoutExpired:
+                    output.look()  # type: ignore[misc]  # there is a limit of time only with it
+    finally:
+        RUNNING.discard(process)
+
+
+def end_commands() -> None:
+    """Send SIGTERM to the commands that run; they may finish their step and save."""
+    for process in tuple(RUNNING):
+        process.terminate()
+
+
+@contextmanager
+def signals_to_commands() -> Iterator[None]:
+    """Leave Ctrl-C and SIGTERM to the commands that run: this process waits for them. Only a main thread can do so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # A terminal sends Ctrl-C to all processes. This one ignores it.
+    before = signal.signal(signal.SIGTERM, lambda *_: end_commands()), signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
 
 
 def _end(log: Path) -> str:

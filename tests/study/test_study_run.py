@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 
 import pytest
 import yaml
@@ -120,6 +121,55 @@ def test_ctrl_c_ends_a_study_with_status_130(place, monkeypatch):
 
     monkeypatch.setattr(study_run, "train_encoder", interrupt)
     assert study(place, place / "interrupted") == 130
+
+
+class Stopped(Exception):
+    """Ends a study after its trainings."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_trainings_run_side_by_side_after_what_they_begin_with(place, monkeypatch, jobs):
+    running, most, finished = set(), [], []
+    together = threading.Barrier(2)
+
+    def pretend(plan, encoder, world, steps, part):
+        assert set(needs[encoder.name]) <= set(finished)
+        running.add(encoder.name)
+        most.append(len(running))
+        if jobs == 2 and encoder.name in ("clr", "none_it"):  # neither ends unless both run
+            together.wait(timeout=60)
+        file = world.encoder_file(encoder.name)
+        file.parent.mkdir(parents=True)
+        file.touch()
+        running.remove(encoder.name)
+        finished.append(encoder.name)
+
+    def stop(*arguments):
+        raise Stopped
+
+    needs = dict.fromkeys(NAMES, ()) | {"clr_it": ["clr"], "clr_longer": ["clr", "clr_it"]}
+    monkeypatch.setattr(study_run, "train_encoder", pretend)
+    monkeypatch.setattr(study_run.StudyRun, "_heads", stop)
+    monkeypatch.setattr(study_run.StudyRun, "_is_scored", lambda *_: False)
+    monkeypatch.setattr(study_run.StudyRun, "_steps", lambda *_: 1)
+    with pytest.raises(Stopped):
+        study(place, place / f"side{jobs}", "--jobs", str(jobs))
+    assert sorted(finished) == sorted(NAMES[1:]) and max(most) == jobs
+
+
+@pytest.mark.slow
+def test_a_training_that_fails_ends_the_others(place, monkeypatch, capfd):
+    """The pre-training cannot run; the mid-training beside it stops long before its million updates."""
+    plan = {**PLAN, "pretrain": {**PLAN["pretrain"], "settings": ["optim.lr=-1"]}}
+    plan["midtrain"] = {**PLAN["midtrain"], "steps": 1_000_000}
+    (place / "failing.yaml").write_text(yaml.safe_dump(plan))
+    data = ["--clips", str(place / "clips/manifest.tsv"), "--must-c", str(place / "must_c")]
+    data += ["--data-root", str(place / "corpora"), "--device", "cpu", "--out", str(place / "failing")]
+    with pytest.raises(SystemExit, match="2"):
+        main(["--scale", str(place / "failing.yaml"), *data])
+    printed = capfd.readouterr().err
+    assert "pretrain/run.py failed" in printed and "midtrain/run.py failed" not in printed
 
 
 @pytest.mark.slow

@@ -180,8 +180,8 @@ def test_base_has_the_papers_size():
 
 def test_compact_lies_between_tiny_and_base():
     compact = Encoder(EncoderConfig.preset("compact"))
-    assert sum(parameter.numel() for parameter in compact.parameters()) == 4_170_800
-    assert (len(compact.blocks), compact.config.d_model, compact.config.dropout) == (8, 144, 0.0)
+    assert sum(parameter.numel() for parameter in compact.parameters()) == 3_808_832
+    assert (len(compact.blocks), compact.config.d_model, compact.config.dropout) == (4, 192, 0.0)
 
 
 # --- Errors ----------------------------------------------------------------------------------------------------------
