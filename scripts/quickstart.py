@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import time
 
@@ -39,7 +40,11 @@ def main(argv: list[str] | None = None) -> int:
     samples = built_samples()
     print(f"{samples} (real speech; the mouths of the audio-visual clips are rendered)")
 
-    results = score_encoders(make_encoders(samples), samples)
+    from mmpt.superb.executor import executor_for
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what runs as Ctrl-C does
+    executor = executor_for("local", RUNS, {}, cpus=1, gpus=0)
+    results = score_encoders(make_encoders(samples, executor), samples, executor)
     print("\n" + write_report(RUNS, results, minutes=(time.time() - started) / 60))
     return 0
 

@@ -1,5 +1,11 @@
 """The quickstart's report, without training anything (its jobs: tests/scripts/superb)."""
 
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
 from mmpt.scripts import quickstart_stages
 from mmpt.scripts.quickstart_report import demo_note, write_report
 from mmpt.scripts.quickstart_stages import BASELINE, RATES, make_encoders
@@ -26,14 +32,68 @@ def test_the_encoder_in_the_box_gets_a_column_if_it_is_there(tmp_path, monkeypat
     (tmp_path / "built.json").touch()
     monkeypatch.setattr(quickstart_stages, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(quickstart_stages, "train", lambda *_, **__: None)
+    monkeypatch.setattr(
+        quickstart_stages, "head_jobs", lambda there, _: names_there.extend(e.name for e in there) or []
+    )
+    names_there: list[str] = []
     monkeypatch.setattr(repository, "REPOSITORY", tmp_path)
     names = ["fbank", "untrained", "pretrained", "midtrained"]
-    assert [encoder.name for encoder in make_encoders(tmp_path)] == names
+    assert [encoder.name for encoder in make_encoders(tmp_path, None)] == names
+    assert names_there == names[:3]  # while the fourth is trained
     demo = tmp_path / "samples/encoders/demo.pt"
     demo.parent.mkdir(parents=True)
     demo.touch()
-    encoders = make_encoders(tmp_path)
+    encoders = make_encoders(tmp_path, None)
     assert [encoder.name for encoder in encoders] == [*names, "demo"] and encoders[-1].checkpoint == demo
+
+
+@pytest.fixture
+def executed(monkeypatch):
+    """The jobs that are executed while `training` runs; the training ends during the third."""
+    jobs, enough = [], threading.Event()
+
+    def execute(some, evaluate, executor, at_a_time, title, bar_of):
+        jobs.extend(job.name for job in some)
+        if len(jobs) == 3:
+            enough.set()
+            time.sleep(0.2)
+
+    monkeypatch.setattr(quickstart_stages, "CORES", 2)
+    monkeypatch.setattr("mmpt.superb.executor.execute", execute)
+    return jobs, enough
+
+
+def test_a_second_core_trains_heads_until_the_training_ends(executed):
+    jobs, enough = executed
+    quickstart_stages.beside(lambda: enough.wait(60) or None, [SimpleNamespace(name=n) for n in range(9)], None)
+    assert jobs == [0, 1, 2]
+
+
+def test_one_core_trains_no_heads_beside_the_training(executed, monkeypatch):
+    monkeypatch.setattr(quickstart_stages, "CORES", 1)
+    quickstart_stages.beside(lambda: None, [SimpleNamespace(name="ks")], None)
+    assert executed[0] == []
+
+
+def test_what_interrupts_the_heads_ends_the_training(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    ended = threading.Event()
+    monkeypatch.setattr(quickstart_stages, "CORES", 2)
+    monkeypatch.setattr(quickstart_stages, "end_commands", ended.set)
+    monkeypatch.setattr("mmpt.superb.executor.execute", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        quickstart_stages.beside(lambda: ended.wait(60) or None, [SimpleNamespace(name="ks")], None)
+    assert ended.is_set()
+
+
+def test_a_training_that_fails_is_reported(executed):
+    def fail():
+        raise SystemExit(2)
+
+    with pytest.raises(SystemExit):
+        quickstart_stages.beside(fail, [], None)
 
 
 def test_the_note_names_what_the_encoder_in_the_box_was_trained_on():
