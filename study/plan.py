@@ -78,6 +78,7 @@ class Plan:
         heads: how each task is scored.
         head_minutes: of one encoder's heads, all tasks, as measured: for the time left.
         cut: what a larger study would also do, a sentence each.
+        midtrained_sets: those of `sets` whose encoders are mid-trained, too, to the first language.
     """
 
     samples: str
@@ -92,6 +93,7 @@ class Plan:
     heads: tuple[Head, ...]
     head_minutes: float
     cut: tuple[str, ...]
+    midtrained_sets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_one_of("samples", self.samples, "small", "full")
@@ -100,6 +102,8 @@ class Plan:
             bool(self.objectives and self.languages and self.seeds and self.heads),
             "a plan needs objectives, languages, seeds and heads",
         )
+        missing = sorted({*self.midtrained_sets} - {*self.sets})
+        require(not missing, f"midtrained_sets: {', '.join(missing)} is not among sets")
         for objective in self.objectives:
             require_one_of("objectives", objective, *OBJECTIVES)
         if len(set(self.names())) < len(self.names()):
@@ -108,7 +112,7 @@ class Plan:
     def without_sets(self) -> "Plan":
         """Return the plan for data of the user's, which have other sets of clips."""
         cut = (*self.cut, "pre-training on single sets of clips, which only the samples have")
-        return replace(self, sets=(), cut=cut)
+        return replace(self, sets=(), midtrained_sets=(), cut=cut)
 
     def names(self) -> list[str]:
         """Return the encoders' names."""
@@ -128,24 +132,26 @@ class Plan:
             *(StudyEncoder(f"{short(main)}_{name}{end}", "pretrained", main, name, seed=seed) for name in self.sets),
         ]
         whole = pretrained[: len(self.objectives)]
+        of_sets = [encoder for encoder in pretrained if encoder.data in self.midtrained_sets]
         midtrained = [
             StudyEncoder(f"none_{language}{end}", "midtrained", language=language, seed=seed)
             for language in self.languages
         ]
-        for languages, starts in ((self.languages, whole), (self.more_languages, whole[:1])):
-            midtrained += [
-                StudyEncoder(
-                    f"{short(start.objective)}_{language}{end}",
-                    "midtrained",
-                    start.objective,
-                    "all",
-                    language,
-                    start.name,
-                    seed,
-                )
-                for language in languages
-                for start in starts
-            ]
+        begins = ((self.languages, whole), (self.more_languages, whole[:1]), (self.languages[:1], of_sets))
+        midtrained += [
+            StudyEncoder(
+                f"{start.name.removesuffix(end)}_{language}{end}",
+                "midtrained",
+                start.objective,
+                start.data,
+                language,
+                start.name,
+                seed,
+            )
+            for languages, starts in begins
+            for language in languages
+            for start in starts
+        ]
         control = StudyEncoder(f"{short(main)}_longer{end}", "longer", main, "all", start=whole[0].name, seed=seed)
         return [*pretrained, *midtrained, control]
 

@@ -62,19 +62,26 @@ class StudyRun:
 
     def write(self) -> dict:
         """Write results.json and study.json from what is there; return the content of results.json."""
-        jobs = [job for encoder in self.encoders if self._exists(encoder) for job in self._heads(encoder.name).jobs()]
+        there = [encoder.name for encoder in self.encoders if self._exists(encoder)]
+        jobs = [job for name in there for job in self._heads(name).jobs()]
+        compared = [pair for pair in pairs(self.encoders) if {*pair} <= {*there}]
         self._write_study(translation_tests(self.encoders, self.world))
-        return write_results(jobs, choose(jobs), self.world.out, self.command, [SMOKE], pairs(self.encoders))
+        return write_results(jobs, choose(jobs), self.world.out, self.command, [SMOKE], compared)
 
     def _read(self, before: Study) -> None:
-        """Take over what an earlier call has measured. Raises InputError if it ran another study."""
-        if (before.plan, [e.name for e in before.encoders]) != (self.name, [e.name for e in self.encoders]) or (
-            before.settings != self.settings
-        ):
+        """Take over what an earlier call has measured; a plan may have got more encoders since.
+
+        Raises:
+            InputError: it ran another study.
+        """
+        measured = {encoder.name: encoder for encoder in before.encoders if encoder.kind != "also"}
+        known = {name: replace(encoder, minutes=None, bleu=None) for name, encoder in measured.items()}
+        is_another = (before.plan, before.settings) != (self.name, self.settings)
+        if is_another or any(self.made.get(name) != encoder for name, encoder in known.items()):
             raise InputError(
                 f"{self.world.out}: holds another study ({before.plan}); give another --out, or --fresh to delete it"
             )
-        self.made = {encoder.name: encoder for encoder in before.encoders}
+        self.made |= measured
 
     def _train_all(self, expected_s: dict[str, float], progress: StudyProgress) -> None:
         """Train encoders, several at a time, the longest first; exit if a training fails, after the others have saved.

@@ -41,6 +41,15 @@ def test_encoders_follow_from_the_plan(tmp_path):
     assert encoders["mae_clr_it"].objective == "mae+clr"
 
 
+def test_encoders_of_single_sets_are_mid_trained_where_the_plan_says_so(tmp_path):
+    plan = read_plan(write(tmp_path, ("seeds: [0]\n", "seeds: [0, 5]\nmidtrained_sets: [sounds]\n")))
+    named = {e.name: e for e in plan.encoders()}
+    found = named["clr_sounds_it_seed5"]
+    assert (found.start, found.data, found.language, found.seed) == ("clr_sounds_seed5", "sounds", "it", 5)
+    assert "clr_sounds_de_seed5" not in named and "mae_clr_sounds_it_seed5" not in named
+    assert not any(e.data == "sounds" for e in plan.without_sets().encoders())
+
+
 def test_seeds_have_encoders_of_their_own(tmp_path):
     encoders = read_plan(write(tmp_path, ("seeds: [0]\nheads", "seeds: [0, 5]\nheads"))).encoders()
     named = {e.name: e for e in encoders}
@@ -68,6 +77,7 @@ def test_the_scales_are_plans(scale):
         (("cut:", "cuts:"), "unknown setting cuts"),
         (("cut: [nothing]\n", ""), "cut"),
         (("rates: [1e-3]", "rates: []"), "needs rates"),
+        (("cut:", "midtrained_sets: [music]\ncut:"), "midtrained_sets: music is not among sets"),
     ],
 )
 def test_a_wrong_plan_is_one_clear_line(tmp_path, change, problem):

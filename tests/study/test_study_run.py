@@ -115,6 +115,23 @@ def test_what_a_kill_left_is_completed_to_the_same_results(whole, place):
 
 
 @pytest.mark.slow
+def test_a_plan_that_has_grown_keeps_what_was_measured(whole, place):
+    """A fourth objective in the plan, and an encoder of the user's; then that one is left out again."""
+    plan, out = place / "grown.yaml", place / "grown"
+    shutil.copytree(whole, out)
+    about = json.loads((out / "study.json").read_text())
+    (out / "study.json").write_text(json.dumps(about | {"plan": str(plan)}))
+    plan.write_text(yaml.safe_dump({**PLAN, "objectives": ["clr", "mae"]}))
+    data = ["--clips", str(place / "clips/manifest.tsv"), "--must-c", str(place / "must_c"), "--out", str(out)]
+    data += ["--data-root", str(place / "corpora"), "--device", "cpu", "--steps", "2", "--page", "--scale", str(plan)]
+    before = {encoder["name"]: encoder for encoder in about["encoders"]}
+    for options, more in ((["--also", "own=fbank"], {"mae", "mae_it", "own"}), ([], {"mae", "mae_it"})):
+        assert main([*data, *options]) == 0
+        after = {e["name"]: e for e in json.loads((out / "study.json").read_text())["encoders"]}
+        assert {name: after[name] for name in before} == before and after.keys() - before.keys() == more
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_a_study_with_status_130(place, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
