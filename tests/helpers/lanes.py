@@ -11,7 +11,8 @@ from multiprocessing.process import BaseProcess
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 STARTS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec")
-NOT_COUNTED = ("git", "uname")  # asked for the revision; for the processor, when h5py is imported
+# Asked for the revision; for the processor, when h5py is imported; for a library, when its wrapper is imported.
+NOT_COUNTED = ("git", "uname", "/sbin/ldconfig")
 allowed = True
 
 
