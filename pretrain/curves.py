@@ -10,6 +10,14 @@ from mmpt.pretrain.plots import pyplot, save
 from mmpt.pretrain.validation_record import Row
 
 SOUND, PICTURE = "tab:blue", "tab:orange"
+LEGEND: Any = {  # under a panel, where it covers no curve
+    "loc": "upper center",
+    "bbox_to_anchor": (0.5, -0.15),
+    "title": "bands: 95 % over groups",
+    "fontsize": 8,
+    "title_fontsize": 8,
+    "handlelength": 3,
+}
 REFERENCE: Any = {"color": "black", "linestyle": ":", "linewidth": 1}
 
 
@@ -62,7 +70,7 @@ def curve_picture(rows: Sequence[Row], path: Path) -> None:
     """Draw retrieval and reconstruction errors over updates, with bands of 95 % and lines of chance, as a PNG."""
     names = {row.figure for row in rows}
     panels = [panel for panel in PANELS if any(name in names for name, *_ in panel.lines)]
-    size = (5.5 * len(panels), 4.5)
+    size = (5.5 * len(panels), 5.0)
     figure, axes = pyplot.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
     for place, panel in zip(axes[0], panels):
         lines = [line for line in panel.lines if line[0] in names]
@@ -72,7 +80,7 @@ def curve_picture(rows: Sequence[Row], path: Path) -> None:
             place.axhline(panel.reference, **REFERENCE)
         place.set(xlabel="updates", ylim=(0, None))
         place.set_title(panel.title)
-        place.legend(fontsize=7, handlelength=3, title="bands: 95 % over groups", title_fontsize=7)
+        place.legend(**LEGEND)
         place.grid(alpha=0.3)
     save(figure, path)
 
