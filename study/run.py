@@ -153,10 +153,13 @@ class StudyRun:
         return control.start, mid.name
 
     def _expected_s(self, encoder: StudyEncoder) -> tuple[float, float]:
-        """Return the seconds that training and heads are expected to take, for trainings a share of the machine's."""
+        """Return the seconds that training and heads are expected to take, for trainings a share of the machine's.
+
+        What an earlier call has trained takes none, or the time left would be too short.
+        """
         stages = {"pretrained": self.plan.pretrain.minutes, "midtrained": self.plan.midtrain.minutes}
         stages["longer"] = sum(stages.values())
-        training_s = 60 * stages.get(encoder.kind, 0.0) / self.world.trainings
+        training_s = 0.0 if self._exists(encoder) else 60 * stages.get(encoder.kind, 0.0) / self.world.trainings
         return training_s, 60 * self.plan.head_minutes
 
     def _exists(self, encoder: StudyEncoder) -> bool:
