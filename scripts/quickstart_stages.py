@@ -61,7 +61,7 @@ def make_encoders(samples: Path, executor: "Executor") -> list[ScoredEncoder]:
         files[DEMO] = demo
     trained = [ScoredEncoder(name, UPSTREAM, file) for name, file in files.items()]
     encoders = [ScoredEncoder("fbank", "fbank"), *trained]
-    there = [encoder for encoder in encoders if encoder.file != midtrained]
+    there = [encoder for encoder in encoders if encoder.checkpoint != midtrained]
     beside(lambda: train(command, **options), head_jobs(there, samples), executor)
     return encoders
 

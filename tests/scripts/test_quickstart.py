@@ -26,7 +26,7 @@ def test_every_task_has_one_grid_for_all_encoders():
 
 
 def test_the_encoder_in_the_box_gets_a_column_if_it_is_there(tmp_path, monkeypatch):
-    for name in ("untrained", "pretrained", "midtrained"):
+    for name in ("untrained", "pretrained"):
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "encoder.pt").touch()
     (tmp_path / "built.json").touch()
