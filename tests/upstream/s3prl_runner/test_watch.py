@@ -22,7 +22,8 @@ def runner():
 
 
 @pytest.fixture
-def watch(runner):
+def watch(runner, tmp_path):
+    """A watch; stopped while the test's folder is still there, since it may write its counts."""
     watch = Watch()
     watch.start()
     yield watch
