@@ -33,7 +33,7 @@ def make_encoders(samples: Path, executor: "Executor") -> list[ScoredEncoder]:
     """Return what is to be scored: log-mel features, an untrained, a pre-trained and a mid-trained encoder, the demo.
 
     Two of them are trained here. The demo is left out where the repository does not have it. Stage 2 uses one core;
-    the second one trains heads of the encoders that are there already.
+    the second one trains heads of the other encoders in the meantime.
     """
     from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
