@@ -15,6 +15,7 @@ from mmpt.superb.data_checks.ks import ks_split
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 from mmpt.upstream.repository import REPOSITORY
 
+from helpers.expert_folders import expert_folder
 from helpers.stock_mocks import noise, superb
 
 WAV = "fluent_speech_commands_dataset/wavs/speakers/s1/train0.wav"
@@ -241,6 +242,16 @@ def test_utterances_too_fast_for_ctc_are_counted(root, capsys, tmp_path):
     noise(root / FLAC, 0.55)
     _, lines = listed(root, capsys, "asr", "--ckpt", str(tmp_path / "encoder.pt"))
     assert not any("more labels" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_ctc_room_is_that_of_someones_encoder(root, capsys, tmp_path):
+    """The same 14 states, of 320 samples each, take 0.27 s."""
+    theirs = expert_folder(tmp_path / "theirs")
+    for seconds, found in ((0.26, True), (0.53, False)):
+        noise(root / FLAC, seconds)
+        _, lines = listed(root, capsys, "asr", "--expert", str(theirs))
+        assert any("more labels than there are states of 320 samples" in line for line in lines) == found
 
 
 def test_words_in_no_lexicon_are_noted_with_a_lexicon_of_ones_own(root, capsys, tmp_path):

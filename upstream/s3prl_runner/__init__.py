@@ -1,6 +1,6 @@
 """S3PRL's stock runner on today's PyTorch, with `mmpt_av` registered. Nothing of S3PRL is copied or changed.
 
-`from mmpt.upstream.s3prl_runner import enable` mends S3PRL in your own process (see `enabling`).
+`from mmpt.upstream.s3prl_runner import enable` repairs S3PRL in your own process (see `enabling`).
 
 - `launcher`: the command `python run_downstream.py -u mmpt_av -d asr`; `arguments` parses it, `defaults` fills it in.
 - `repairs`: what PyTorch, torchaudio (see `sox`) and huggingface_hub have removed; `distributed`: repairs for torchrun.

@@ -85,6 +85,7 @@ def run_stock(
     # Every run warns about s3prl/downstream/runner.py:295, and no user can act on it.
     warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
     repairs.apply()
+    repairs.repair_checkpoint_saving()
     if (values.get("hub") == "huggingface" or values.get("push_to_hf_hub")) and repairs.hub_is_placeholder():
         raise InputError(
             "--hub huggingface and --push_to_hf_hub need an older library: pip install 'huggingface_hub<1.0'"

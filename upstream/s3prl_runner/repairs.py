@@ -1,8 +1,8 @@
 """Restore at run time what S3PRL 0.4.18 needs and today's PyTorch, torchaudio and huggingface_hub have removed.
 
 `apply()` puts the few names that S3PRL's code still uses back into the libraries. S3PRL is neither copied nor changed.
-Every repair names the line of s3prl 0.4.18 that it serves. It does nothing if the name still exists and works, so on an
-old enough stack `apply()` has no effect.
+Every repair names the line of s3prl 0.4.18 that it serves, and does nothing if the name still exists and works. On an
+old enough stack, all that `apply()` changes is that torch may load S3PRL's checkpoints.
 
 `apply()` imports no part of S3PRL, must run before the first `import s3prl.hub`, and may be called again.
 """
@@ -32,11 +32,10 @@ def apply() -> None:
     repair_load()
     repair_hub_names()
     repair_checkpoint_loading()
-    repair_checkpoint_saving()
 
 
 def repair_torchaudio_import() -> None:
-    """Let torchaudio 2.11, the last one, be imported beside a torch that its compiled part does not fit.
+    """Let torchaudio 2.11 be imported beside a torch that its compiled part does not fit.
 
     Serves `import torchaudio` in s3prl/run_downstream.py:8. torchaudio refuses a torch for another CUDA (RuntimeError),
     and fails if its libraries do not load (OSError), as with a torch for CPUs alone, which has no libc10_cuda. What
@@ -147,7 +146,8 @@ def repair_checkpoint_saving() -> None:
     """Write checkpoints under a temporary name first, so that a run killed while it saves leaves no half file.
 
     Serves `torch.save(all_states, path)` in s3prl/downstream/runner.py:419. Files that do not end in .ckpt are saved as
-    before, and the content is the same.
+    before, and the content is the same. The launcher calls it; `apply()` does not, because it also runs in other
+    people's processes.
     """
     import torch
 

@@ -13,6 +13,7 @@ from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 
 from helpers.expert_folders import expert_folder
 from helpers.stock_mocks import superb
+from helpers.transformers_folders import save_model
 
 SMALL_HEAD = ["--set", "downstream_expert.modelrc.RNNs.dim=[8]"]  # of ASR
 
@@ -229,6 +230,24 @@ def test_a_run_with_someones_expert(place, capsys):
     capsys.readouterr()
     (folder / "net.py").write_text((folder / "net.py").read_text() + "# changed\n")
     assert run(place, *command, out="theirs-out", bundles=True) == 2
+    assert "another encoder or other data" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_with_an_encoder_of_transformers(place, capsys):
+    """It is known by its content, its states are kept, and its bundle has the public set alone."""
+    folder = save_model("wavlm", place / "wavlm")
+    command = ["--encoder", f"w=hf:{folder}", "--tasks", "ks", "--limit", "2", "--cache", str(place / "kept-w")]
+    assert run(place, *command, out="hf-out", bundles=True) == 0
+    content = json.loads((place / "hf-out/results.json").read_text())
+    (entry,), (job,) = content["encoders"], content["jobs"]
+    assert entry["upstream"] == "hf" and entry["checkpoint"] == str(folder) and entry["provenance"] is None
+    assert entry["cost"]["parameters"] > 0 and job["state"] == "evaluated" and len(job["layer_weights"]) == 4
+    manifest = json.loads((place / "hf-out/bundles/w/manifest.json").read_text())
+    assert manifest["tasks"].keys() == {"ks"} and manifest["no_hidden_set_because"]
+    assert list((place / "kept-w").rglob("about.json"))
+    assert save_model("wavlm", place / "wavlm", num_hidden_layers=2) == folder
+    assert run(place, *command, out="hf-out", bundles=True) == 2
     assert "another encoder or other data" in capsys.readouterr().err
 
 

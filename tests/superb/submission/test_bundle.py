@@ -61,7 +61,7 @@ def bundle(run, *arguments, out="bundle", encoder="mid") -> int:
 
 @pytest.mark.slow
 @pytest.mark.imported
-def test_a_bundle_for_a_rehearsal(run, capsys):
+def test_a_trial_bundle(run, capsys):
     assert bundle(run, "--allow-partial", "--url", "https://github.com/me/mine") == 0
     printed, out = capsys.readouterr().out, run.parent / "bundle"
     assert "NOT SUBMITTABLE" in printed and "ks: 12 test items, and the leaderboard's set has 3,081" in printed
