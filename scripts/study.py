@@ -19,10 +19,10 @@ from mmpt.upstream.s3prl_runner.encoder_names import FORM
 EXAMPLES = """\
 examples:
   python scripts/study.py --scale quick                        minutes: does everything run?
-  python scripts/study.py --out runs/study                     an evening on two cores, on all of the samples
-  python scripts/study.py --scale gpu --clips clips.tsv --must-c /corpora/must_c --data-root /corpora \\
-      --out runs/study_gpu                                     one GPU, your own data
-  python scripts/study.py --out runs/study --also whisper=hf:/models/whisper-base    one more row
+  python scripts/study.py                                      an evening on two cores, on all of the samples
+  python scripts/study.py --scale gpu --clips clips.tsv --must-c /corpora/must_c --data-root /corpora
+                                                               one GPU, your own data
+  python scripts/study.py --also whisper=hf:/models/whisper-base           the same, with one more row
   python scripts/study.py --scale evening --steps 1 --out /tmp/try                   one update of each training
   python scripts/study.py --scale my_plan.yaml --out runs/mine  a plan of your own, such as study/plans/evening.yaml
 
@@ -31,7 +31,7 @@ features and an untrained encoder on five tasks. A control goes on pre-training 
 encoder's learning rate is chosen on dev from one grid.
 
 The same command resumes after an interruption: what is done is left alone. OUT gets page/index.html, study.md (the same
-for a terminal), study.json, results.json (as of `mmpt superb run`), and a folder for each encoder and head.
+for a terminal), study.json, results.json (in the format of `mmpt superb run`), and a folder for each encoder and head.
 """
 
 
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=2,
         metavar="N",
-        help="heads at a time, on the CPU trainings, too (default: %(default)s)",
+        help="heads trained at a time, and encoders where a CPU trains them (default: %(default)s)",
     )
     add("--device", choices=["cuda", "cpu"], help="of the heads (default: cuda if available)")
     add("--page", action="store_true", help="train nothing: write the page of what is there")

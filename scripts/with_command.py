@@ -1,4 +1,4 @@
-"""Run a Python command of others, such as S3PRL's or ESPnet's, with S3PRL mended and our encoders registered."""
+"""Run a Python command of others, such as S3PRL's or ESPnet's, with S3PRL repaired and our encoders registered."""
 
 import argparse
 import os

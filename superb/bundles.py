@@ -40,8 +40,7 @@ def make_bundles(folder: Path) -> tuple[list[dict], list[str]]:
     """Make and score `bundles/NAME` of each encoder that was tested, in place of an earlier bundle.
 
     S3PRL's own upstreams as they are get none: they are on the board already.
-    A bundle serves a rehearsal as well as a submission; its manifest records which. Costs and scores are added to
-    results.json.
+    A bundle is a trial or a submission; its manifest records which. Costs and scores are added to results.json.
 
     Args:
         folder: with results.json.

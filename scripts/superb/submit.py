@@ -12,7 +12,7 @@ from mmpt.upstream.errors import InputError
 EXAMPLES = """\
 examples:
   python scripts/superb/submit.py --results runs/superb/first --out bundle --url https://github.com/me/mine
-  python scripts/superb/submit.py --results runs/superb/first --out bundle --allow-partial      a rehearsal
+  python scripts/superb/submit.py --results runs/superb/first --out bundle --allow-partial      a trial bundle
   python scripts/superb/submit.py --results runs/superb/ab --encoder a --encoder b --out bundles
   python scripts/superb/submit.py --results runs/superb/first --out bundle --url … --push me/mine
 

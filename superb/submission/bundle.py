@@ -168,7 +168,7 @@ def describe_bundles(manifests: dict[Path, dict]) -> str:
     """Return some lines about each bundle, and a table of several."""
     lines = []
     for bundle, content in manifests.items():
-        lines += [f"{bundle}: " + ("ready to submit" if content["submittable"] else "NOT SUBMITTABLE, a rehearsal:")]
+        lines += [f"{bundle}: " + ("ready to submit" if content["submittable"] else "NOT SUBMITTABLE, a trial:")]
         lines += [f"  {reason}" for reason in content["not_submittable_because"]]
         lines += [f"  {content['challenge_track']['reason']}"]
         if content["no_hidden_set_because"]:
@@ -209,9 +209,7 @@ def _refuse(name: str, faults: list[str], obstacles: list[str]) -> None:
             "nothing was written"
         )
     if obstacles:
-        raise InputError(
-            f"{name}: cannot be submitted, see the list above; --allow-partial makes a bundle for a rehearsal"
-        )
+        raise InputError(f"{name}: cannot be submitted, see the list above; --allow-partial makes a trial bundle")
 
 
 def _copy_dev_diarization(results: EncoderResults, folder: Path) -> None:
