@@ -64,9 +64,11 @@ class StudyRun:
         """Write results.json and study.json from what is there; return the content of results.json."""
         there = [encoder.name for encoder in self.encoders if self._exists(encoder)]
         jobs = [job for name in there for job in self._heads(name).jobs()]
-        compared = [pair for pair in pairs(self.encoders) if {*pair} <= {*there}]
+        chosen = choose(jobs)
+        scored = {job.encoder.name for job in chosen}  # at least in part
+        compared = [pair for pair in pairs(self.encoders) if scored.issuperset(pair)]
         self._write_study(translation_tests(self.encoders, self.world))
-        return write_results(jobs, choose(jobs), self.world.out, self.command, [SMOKE], compared)
+        return write_results(jobs, chosen, self.world.out, self.command, [SMOKE], compared)
 
     def _read(self, before: Study) -> None:
         """Take over what an earlier call has measured; a plan may have got more encoders since.

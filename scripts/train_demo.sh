@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Trains the encoder that comes with the repository, samples/encoders/demo.pt: by CLR on clips, then on translation to
+# Italian, then on English transcripts. An hour and a half on two CPU cores. Run it again after an interruption.
+#   bash scripts/train_demo.sh [OUT [NAME=VALUE ...]]
+# OUT: the folder of the three trainings (default: runs/demo); the encoder is OUT/demo.pt.
+# NAME=VALUE: settings of all three trainings; optim.steps=2 tries whether everything runs.
+# The data are data/full, all of the samples, built if absent; $MMPT_SAMPLES names another build.
+set -euo pipefail
+case "${1:-}" in
+    -h|--help) sed -n '2,7s/^# //p' "$0"; exit ;;
+    -*) echo "usage: bash scripts/train_demo.sh [OUT [NAME=VALUE ...]]" >&2; exit 2 ;;
+esac
+repository="$(cd "$(dirname "$0")/.." && pwd)"
+programs="$repository/.venv/bin"
+out="${1:-runs/demo}"
+settings=("${@:2}")
+samples="${MMPT_SAMPLES:-$repository/data/full}"
+[ -e "$samples/built.json" ] || "$programs/mmpt" samples --out "$samples" --full
+
+train() { # COMMAND RUN OPTION...
+    local command=$1 run=$2
+    shift 2
+    if [ -e "$run/encoder.pt" ]; then echo "$run: is trained"; return; fi
+    # Two processes with a thread each on any machine: other numbers of them give other weights.
+    OMP_NUM_THREADS=1 "$programs/torchrun" --standalone --nproc-per-node 2 "$repository/$command/run.py" \
+        --config "$repository/$command/configs/samples.yaml" --out "$run" --resume-if-there device=cpu "$@" \
+        ${settings[@]+"${settings[@]}"}
+}
+
+train pretrain "$out/clr" --objective clr --data "$samples/av/manifest.tsv" preset=compact optim.steps=600
+
+midtrain=(data.batch_frames=8000 "speeds=[0.9,1.0,1.1]" optim.lr=1.5e-3 checkpoint_every=100
+    specaugment.freq_masks=2 specaugment.time_masks=2)
+train midtrain "$out/it" --target-lang it --data "$samples/must_c" --init "$out/clr/encoder.pt" \
+    optim.steps=2000 optim.warmup_steps=200 validate_every=250 "${midtrain[@]}"
+
+[ -e "$out/transcripts/corpus.json" ] || "$programs/mmpt" prepare transcripts --root "$samples/LibriSpeech" \
+    --train train-clean-100 train-other-500 --vocabulary-size 200 --out "$out/transcripts"
+train midtrain "$out/en" --target-lang en --data "$out/transcripts" --init "$out/it/encoder.pt" \
+    optim.steps=12000 optim.warmup_steps=500 validate_every=500 "${midtrain[@]}"
+
+[ -e "$out/demo.pt" ] || "$programs/mmpt" export "$out/en" --half --out "$out/demo.pt"
