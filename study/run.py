@@ -65,7 +65,7 @@ class StudyRun:
         there = [encoder.name for encoder in self.encoders if self._exists(encoder)]
         jobs = [job for name in there for job in self._heads(name).jobs()]
         chosen = choose(jobs)
-        scored = {job.encoder.name for job in chosen}  # at least in part
+        scored = {job.encoder.name for job in chosen if job.result()}  # at least in part
         compared = [pair for pair in pairs(self.encoders) if scored.issuperset(pair)]
         self._write_study(translation_tests(self.encoders, self.world))
         return write_results(jobs, chosen, self.world.out, self.command, [SMOKE], compared)
