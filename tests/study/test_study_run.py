@@ -110,7 +110,7 @@ def test_what_a_kill_left_is_completed_to_the_same_results(whole, place):
         file.unlink()
     shutil.rmtree(out / "page")
     assert study(place, out, "--page") == 0
-    assert "not compared" not in (out / "study.md").read_text() and not (out / "superb/ks/none_it").exists()
+    assert ": not compared: " not in (out / "study.md").read_text() and not (out / "superb/ks/none_it").exists()
     assert study(place, out) == 0
     assert scores(out) == scores(whole)
     assert (out / "page/index.html").is_file() and (out / "study.md").is_file()
