@@ -10,6 +10,7 @@ from mmpt.midtrain.segments import TRAIN, Segment, Split
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import replacing
+from mmpt.upstream.repository import in_built_samples
 
 FORMAT, VERSION = "mmpt_av_segments", 1
 ABOUT, VOCABULARY = "corpus.json", "vocabulary.model"
@@ -20,14 +21,15 @@ class TranslationCorpus(ABC):
     """Segments of English speech in splits, each with its translation. `open_corpus` makes one.
 
     Attributes:
-        name: for logs and provenance.
+        name: for logs and provenance; it tells whether the corpus was built from the sample recordings.
         language: of the translations.
         splits: names of the splits that are there.
         folder: where the corpus lies.
     """
 
-    def __init__(self, language: str, splits: list[str], folder: Path):
-        self.name, self.language, self.splits, self.folder = f"must_c en-{language}", language, splits, folder
+    def __init__(self, name: str, language: str, splits: list[str], folder: Path):
+        self.name = f"samples {name}" if in_built_samples(folder) and not name.startswith("samples ") else name
+        self.language, self.splits, self.folder = language, splits, folder
 
     def read(self, name: str) -> Split:
         """Read and check a split.
@@ -52,7 +54,7 @@ class PublishedCorpus(TranslationCorpus):
     """A folder en-xx of MuST-C as published."""
 
     def __init__(self, folder: Path, language: str, max_frames: int):
-        super().__init__(language, published_splits(folder), folder)
+        super().__init__(must_c(language), language, published_splits(folder), folder)
         self.max_frames = max_frames
 
     def read_split(self, name: str) -> Split:
@@ -78,7 +80,7 @@ class PreparedCorpus(TranslationCorpus):
                 f"{folder}: was prepared with --max-frames {its_max_frames}, less than data.max_frames={max_frames}; "
                 "lower that, or prepare the corpus again"
             )
-        super().__init__(language, splits, folder)
+        super().__init__(about.get("corpus", must_c(language)), language, splits, folder)  # older ones are of MuST-C
         self.max_frames = max_frames
 
     def read_split(self, name: str) -> Split:
@@ -113,6 +115,11 @@ def open_corpus(root: Path, language: str, max_frames: int) -> TranslationCorpus
     if (root / ABOUT).is_file():
         return PreparedCorpus(root, language, max_frames)
     return PublishedCorpus(language_folder(root, language), language, max_frames)
+
+
+def must_c(language: str) -> str:
+    """Return the name of MuST-C with translations into a language."""
+    return f"must_c en-{language}"
 
 
 def write_table(file: Path, segments: list[Segment]) -> None:

@@ -27,12 +27,11 @@ def read_corpus(folder: Path, settings: MidtrainSettings, world: World) -> tuple
         The segments; and the vocabulary that was prepared with them, if there is one of the settings' size.
     """
     corpus = open_corpus(folder, settings.language, settings.data.max_frames)
-    name = f"{'samples ' if settings.data.root is None else ''}{corpus.name}"
     train, dev = corpus.read(TRAIN), corpus.read("dev")
     for split in (train, dev):
         if world.is_main:
-            print(f"{name}, {split.describe()}")
-    return TrainingData(name, train, dev), corpus.vocabulary(settings.data.vocabulary_size)
+            print(f"{corpus.name}, {split.describe()}")
+    return TrainingData(corpus.name, train, dev), corpus.vocabulary(settings.data.vocabulary_size)
 
 
 def starting_encoder(

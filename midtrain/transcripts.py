@@ -23,8 +23,8 @@ class TranscribedCorpus(TranslationCorpus):
     """
 
     def __init__(self, root: Path, folders: dict[str, list[str]], max_frames: int):
-        super().__init__(LANGUAGE, list(folders), root)
-        self.name, self.folders, self.max_frames = "librispeech transcripts", folders, max_frames
+        super().__init__("librispeech transcripts", LANGUAGE, list(folders), root)
+        self.folders, self.max_frames = folders, max_frames
 
     def read_split(self, name: str) -> Split:
         segments = [segment for folder in self.folders[name] for segment in read_folder(self.folder / folder)]

@@ -39,6 +39,7 @@ SOURCES = {
     "synthetic-commands": (VOICES,),
     "sounds": (SOUNDS,),
     "samples must_c": (GAMES, PROMPTS),
+    "samples librispeech transcripts": (GAMES, PROMPTS, RHYMES, READERS),
 }
 
 RIGHTS = """\

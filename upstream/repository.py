@@ -7,6 +7,7 @@ from pathlib import Path
 from mmpt.upstream.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+BUILT = "built.json"  # in each build of the samples: what it was built from
 
 
 def git_revision() -> str:
@@ -35,6 +36,11 @@ def demo_encoder() -> Path | None:
 def samples_folder() -> Path:
     """Return the folder of the built sample corpora: `$MMPT_SAMPLES`, else `data/samples` in the repository."""
     return Path(os.environ.get("MMPT_SAMPLES") or REPOSITORY / "data" / "samples").absolute()
+
+
+def in_built_samples(folder: Path) -> bool:
+    """Return True if a corpus's folder lies in a build of the samples, at most two levels deep."""
+    return any((one / BUILT).is_file() for one in (folder, *folder.absolute().parents[:2]))
 
 
 def find_samples() -> Path:

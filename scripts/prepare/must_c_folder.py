@@ -75,7 +75,7 @@ def write_folder(name: str, splits: list[Split], made_from: dict, options: argpa
     shared = shared_texts(splits)
     draw_lengths(splits, out / "lengths.png")
     write_report(name, splits, shared, vocabulary, out / "report.md")
-    write_text(out / ABOUT, json.dumps(description(splits, vocabulary, made_from), indent=1) + "\n")
+    write_text(out / ABOUT, json.dumps(description(name, splits, vocabulary, made_from), indent=1) + "\n")
     for split_name, ids in shared.items():
         print(f"{split_name}: {len(ids)} segments have the texts of a training segment (kept)")
 
@@ -87,11 +87,12 @@ def pack(split: Split, folder: Path, options: argparse.Namespace) -> Split:
     return replace(split, segments=packed)
 
 
-def description(splits: list[Split], vocabulary: Vocabulary, made_from: dict) -> dict:
+def description(name: str, splits: list[Split], vocabulary: Vocabulary, made_from: dict) -> dict:
     """Return the content of corpus.json."""
     return {
         "format": FORMAT,
         "version": VERSION,
+        "corpus": name,
         "vocabulary_pieces": len(vocabulary),
         **made_from,
         "splits": {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mmpt.scripts.samples.size import SMALL
 from mmpt.upstream.files import write_text
+from mmpt.upstream.repository import BUILT
 
-FILE_NAME = "built.json"
 FORMAT = "mmpt-samples"
 # Raise it with every change of the builder that changes what it writes: folders of other versions are rebuilt.
 VERSION = 7
@@ -36,19 +36,19 @@ def hash_sources(samples: Path, names: list[str]) -> str:
 
 def count_files(root: Path) -> int:
     """Return the number of files in `root`, without built.json."""
-    return sum(path.is_file() for path in root.rglob("*")) - (root / FILE_NAME).is_file()
+    return sum(path.is_file() for path in root.rglob("*")) - (root / BUILT).is_file()
 
 
 def write_build_manifest(root: Path, sources: str, size: str, final_root: Path) -> None:
     """Write built.json for the files that lie in `root` now."""
     manifest = BuildManifest(FORMAT, VERSION, sources, size, count_files(root), str(final_root))
-    write_text(root / FILE_NAME, json.dumps(asdict(manifest), indent=1) + "\n")
+    write_text(root / BUILT, json.dumps(asdict(manifest), indent=1) + "\n")
 
 
 def read_build_manifest(root: Path) -> BuildManifest | None:
     """Return the build manifest of a folder, or None if it has none. Versions before 7 made small builds alone."""
     try:
-        content = json.loads((root / FILE_NAME).read_text(encoding="utf-8"))
+        content = json.loads((root / BUILT).read_text(encoding="utf-8"))
         manifest = BuildManifest(**{"size": SMALL, **content})
     except (OSError, ValueError, TypeError):
         return None

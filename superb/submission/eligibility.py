@@ -45,7 +45,7 @@ def judge(provenance: dict | None) -> Eligibility:
         return Eligibility(None, disclosure)
     if supervised.get("stage") == "midtrain":
         data = supervised.get("data", "data not named")
-        return Eligibility(f"was mid-trained on speech with translations ({data})", disclosure)
+        return Eligibility(f"was mid-trained on speech with texts ({data})", disclosure)
     stage = supervised.get("stage")
     return Eligibility(f"has a stage '{stage}', of which it is not known that it used no text", disclosure)
 

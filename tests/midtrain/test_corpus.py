@@ -1,5 +1,6 @@
 """Tables of segments, and prepared corpora."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,19 @@ from helpers.mock_must_c import prepared
 @pytest.fixture
 def root(tmp_path):
     return mock_must_c.corpus(tmp_path / "must_c")
+
+
+def test_a_corpus_of_the_samples_says_so(root, tmp_path):
+    """Whatever names its folder, and prepared elsewhere, too. A folder that an older version prepared is of MuST-C."""
+    (tmp_path / "built.json").touch()
+    assert open_corpus(root, "it", 3000).name == "samples must_c en-it"
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+    folder = prepared(root, tmp_path / "elsewhere/deep/prepared")
+    about = json.loads((folder / "corpus.json").read_text())
+    assert about["corpus"] == open_corpus(folder, "it", 3000).name == "samples must_c en-it"
+    del about["corpus"]
+    (folder / "corpus.json").write_text(json.dumps(about))
+    assert open_corpus(folder, "it", 3000).name == "must_c en-it"
 
 
 def test_a_written_table_is_read_back(root, tmp_path):

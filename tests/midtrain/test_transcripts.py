@@ -23,7 +23,7 @@ def prepare(corpus, out, *options):
 def test_the_transcript_is_the_translation(corpus, tmp_path, shards):
     assert prepare(corpus, tmp_path / "out", *shards) == 0
     opened = open_corpus(tmp_path / "out", "en", max_frames=3000)
-    assert sorted(opened.splits) == ["dev", "train", "tst-COMMON"]
+    assert sorted(opened.splits) == ["dev", "train", "tst-COMMON"] and opened.name == "librispeech transcripts"
     segments = opened.read("train").segments
     lines = (corpus / "train-clean-100/0/7/0-7.trans.txt").read_text().splitlines()
     assert [f"{s.id} {s.target.upper()}" for s in segments if not shards] == (lines if not shards else [])

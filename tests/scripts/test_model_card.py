@@ -66,7 +66,7 @@ def test_other_data_is_named_without_a_licence_of_ours(place):
 
 
 def test_what_the_samples_hold_has_a_source():
-    assert set(av_clips.SETS) | {"samples must_c"} == set(model_card_texts.SOURCES)
+    assert set(av_clips.SETS) | {"samples must_c", "samples librispeech transcripts"} == set(model_card_texts.SOURCES)
 
 
 def test_bad_input_is_one_line(place, capsys):

@@ -13,7 +13,7 @@ MID = {"stage": "midtrain", "objective": "translation", "data": "must_c en-it", 
     [
         ([PRE], True, "no text took part"),
         ([{"stage": "untrained", "steps": 0}], True, "no text took part"),
-        ([PRE, MID], False, "mid-trained on speech with translations (must_c en-it)"),
+        ([PRE, MID], False, "mid-trained on speech with texts (must_c en-it)"),
         ([MID], False, "bars pairs of audio and text"),
         ([{"stage": "imported"}], False, "a stage 'imported'"),
         ([], False, "does not say what it was trained on"),
