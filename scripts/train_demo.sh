@@ -27,7 +27,8 @@ train() { # COMMAND RUN OPTION...
         ${settings[@]+"${settings[@]}"}
 }
 
-train pretrain "$out/clr" --objective clr --data "$samples/av/manifest.tsv" preset=compact optim.steps=400 validate_every=100
+train pretrain "$out/clr" --objective clr --data "$samples/av/manifest.tsv" \
+    preset=compact optim.steps=400 validate_every=100
 
 midtrain=(data.batch_frames=8000 "speeds=[0.9,1.0,1.1]" optim.lr=2e-3 checkpoint_every=200
     specaugment.freq_masks=2 specaugment.time_masks=2)
