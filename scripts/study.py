@@ -27,8 +27,8 @@ examples:
   python scripts/study.py --scale my_plan.yaml --out runs/mine  a plan of your own, such as study/plans/evening.yaml
 
 The study pre-trains with each objective, mid-trains from each encoder and from none, and scores all of them, log-mel
-features and an untrained encoder on five tasks. A control goes on pre-training for as long as mid-training took. Every
-encoder's learning rate is chosen on dev from one grid.
+features and an untrained encoder on five tasks. A control pre-trains for longer, by the time that mid-training took.
+Every encoder's learning rate is chosen on dev from one grid.
 
 The same command resumes after an interruption: what is done is left alone. OUT gets page/index.html, study.md (the same
 for a terminal), study.json, results.json (in the format of `mmpt superb run`), and a folder for each encoder and head.

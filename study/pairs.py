@@ -14,7 +14,7 @@ def pairs(encoders: Sequence[StudyEncoder]) -> list[tuple[str, str]]:
     - Each trained encoder against the untrained one.
     - Each mid-trained encoder against the one that it began with.
     - FBANK against the encoders of `main_chains`.
-    - The control, which goes on pre-training, against mid-training to the first language from the same encoder.
+    - The control, which pre-trains for longer, against mid-training to the first language from the same encoder.
     """
     found = []
     for untrained in of_kind(encoders, "untrained")[:1]:

@@ -26,7 +26,7 @@ class StudyEncoder:
         objective: of pre-training; None without it.
         data: "all", or the set of clips that pre-training saw; None without it.
         language: of mid-training; None without it.
-        start: the encoder that mid-training began with, or that the control goes on from; None: random weights.
+        start: the encoder that mid-training began with, or of which the control is a longer run; None: random weights.
         seed: of the random weights, and of pre-training.
     """
 

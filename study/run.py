@@ -1,6 +1,6 @@
 """Run a study: train its encoders, score them one after the other, write the results and the page.
 
-What is done is left alone, so the same call goes on after an interruption at any moment.
+What is done is left alone, so the same call resumes after an interruption at any moment.
 """
 
 import time
@@ -149,7 +149,7 @@ class StudyRun:
         return (encoder.start,) if encoder.start else ()
 
     def _time_of(self, control: StudyEncoder) -> tuple[str, str]:
-        """Return the encoder that the control goes on from, and the one mid-trained from it to the first language."""
+        """Return the encoder of which the control is a longer run, and the one mid-trained from it to the first language."""
         mid = next(e for e in self.encoders if e.start == control.start and e.language == self.plan.languages[0])
         assert control.start
         return control.start, mid.name
