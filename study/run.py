@@ -149,7 +149,7 @@ class StudyRun:
         return (encoder.start,) if encoder.start else ()
 
     def _time_of(self, control: StudyEncoder) -> tuple[str, str]:
-        """Return the encoder of which the control is a longer run, and the one mid-trained from it to the first language."""
+        """Return the encoder of which a control is a longer run, and that mid-trained from it to the first language."""
         mid = next(e for e in self.encoders if e.start == control.start and e.language == self.plan.languages[0])
         assert control.start
         return control.start, mid.name
