@@ -37,7 +37,7 @@ train midtrain "$out/it" --target-lang it --data "$samples/must_c" --init "$out/
 
 [ -e "$out/transcripts/corpus.json" ] || "$programs/mmpt" prepare transcripts --root "$samples/LibriSpeech" \
     --train train-clean-100 train-other-500 --vocabulary-size 200 --out "$out/transcripts"
-# Some 80 times through the same hours: other speeds, which shift voices, and masks keep them from being learnt by heart.
+# 80 times through the same hours: speeds, which shift voices, and masks keep them from being learnt by heart.
 train midtrain "$out/en" --target-lang en --data "$out/transcripts" --init "$out/it/encoder.pt" "${midtrain[@]}" \
     "speeds=[0.8,0.85,0.9,0.95,1.0,1.05,1.1,1.15,1.2]" specaugment.freq_width=27 \
     optim.steps=16000 optim.warmup_steps=500 validate_every=500
