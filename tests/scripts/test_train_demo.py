@@ -72,7 +72,7 @@ def test_three_trainings_and_an_export(clone):
     first, second, third = settings
     assert first.preset == "compact" and first.device == "cpu"
     assert "out/clr/encoder.pt" in calls[2] and "out/it/encoder.pt" in calls[4]
-    assert second.optim.warmup_steps < second.optim.steps < third.optim.steps and third.speeds == (0.9, 1.0, 1.1)
+    assert second.optim.warmup_steps < second.optim.steps < third.optim.steps and set(second.speeds) < set(third.speeds)
 
 
 @pytest.mark.slow

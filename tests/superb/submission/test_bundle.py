@@ -137,7 +137,7 @@ def test_a_bundle_that_cannot_be_submitted_needs_allow_partial(run, capsys):
     assert bundle(run) == 2
     printed = capsys.readouterr()
     assert (
-        "--allow-partial makes a bundle" in printed.err
+        "--allow-partial makes a trial bundle" in printed.err
         and "sd: 2 test items, and the leaderboard's set has 3,000" in printed.out
     )
     assert not (run.parent / "bundle").exists()
