@@ -104,14 +104,14 @@ def test_the_wheel_holds_code_and_settings_and_nothing_else(wheel):
         assert f"mmpt/{wanted}" in names
     sources = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=REPOSITORY).split()
     packed = (".py", ".yaml", ".html", ".txt", ".sh", "py.typed", "LICENSE")
-    folders = {name.split("/")[1] for name in names}
+    folders = {name.split("/")[1] for name in scripts}
     expected = {
         f"mmpt/{name}"
         for name in sources
         if name.split("/")[0] in folders and name.endswith(packed) and (REPOSITORY / name).is_file()
     }
-    names = ("quickstart.sh", "reporting/paper_wer.yaml", "setup.sh", "test.sh", "train_demo.sh")
-    left_out = {f"mmpt/scripts/{name}" for name in names}
+    scripts = ("quickstart.sh", "reporting/paper_wer.yaml", "setup.sh", "test.sh", "train_demo.sh")
+    left_out = {f"mmpt/scripts/{name}" for name in scripts}
     assert expected - left_out == names
 
 
