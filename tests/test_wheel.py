@@ -104,7 +104,7 @@ def test_the_wheel_holds_code_and_settings_and_nothing_else(wheel):
         assert f"mmpt/{wanted}" in names
     sources = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=REPOSITORY).split()
     packed = (".py", ".yaml", ".html", ".txt", ".sh", "py.typed", "LICENSE")
-    folders = {name.split("/")[1] for name in scripts}
+    folders = {name.split("/")[1] for name in names}
     expected = {
         f"mmpt/{name}"
         for name in sources
