@@ -28,8 +28,7 @@ class TranslationCorpus(ABC):
     """
 
     def __init__(self, name: str, language: str, splits: list[str], folder: Path):
-        self.name = f"samples {name}" if in_built_samples(folder) and not name.startswith("samples ") else name
-        self.language, self.splits, self.folder = language, splits, folder
+        self.name, self.language, self.splits, self.folder = name, language, splits, folder
 
     def read(self, name: str) -> Split:
         """Read and check a split.
@@ -54,7 +53,7 @@ class PublishedCorpus(TranslationCorpus):
     """A folder en-xx of MuST-C as published."""
 
     def __init__(self, folder: Path, language: str, max_frames: int):
-        super().__init__(must_c(language), language, published_splits(folder), folder)
+        super().__init__(corpus_name(must_c(language), folder), language, published_splits(folder), folder)
         self.max_frames = max_frames
 
     def read_split(self, name: str) -> Split:
@@ -115,6 +114,11 @@ def open_corpus(root: Path, language: str, max_frames: int) -> TranslationCorpus
     if (root / ABOUT).is_file():
         return PreparedCorpus(root, language, max_frames)
     return PublishedCorpus(language_folder(root, language), language, max_frames)
+
+
+def corpus_name(name: str, folder: Path) -> str:
+    """Return the name for provenance of the corpus in a folder: it says so if it was built from the samples."""
+    return f"samples {name}" if in_built_samples(folder) else name
 
 
 def must_c(language: str) -> str:

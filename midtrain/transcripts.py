@@ -4,7 +4,7 @@ from pathlib import Path
 
 import soundfile
 
-from mmpt.midtrain.corpus import TranslationCorpus
+from mmpt.midtrain.corpus import TranslationCorpus, corpus_name
 from mmpt.midtrain.segments import TRAIN, Segment, Split
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
@@ -23,7 +23,7 @@ class TranscribedCorpus(TranslationCorpus):
     """
 
     def __init__(self, root: Path, folders: dict[str, list[str]], max_frames: int):
-        super().__init__("librispeech transcripts", LANGUAGE, list(folders), root)
+        super().__init__(corpus_name("librispeech transcripts", root), LANGUAGE, list(folders), root)
         self.folders, self.max_frames = folders, max_frames
 
     def read_split(self, name: str) -> Split:

@@ -153,10 +153,12 @@ def test_what_works_is_left_alone(monkeypatch):
     kept = object()
     for module, name in ((torchaudio, "set_audio_backend"), (torchaudio, "load"), (effects, "apply_effects_file")):
         monkeypatch.setattr(module, name, kept)
+    monkeypatch.setattr(torch, "save", kept)  # apply() also runs in other people's processes
     monkeypatch.setattr(repairs, "_sox_works", lambda: True)
     monkeypatch.setattr(repairs, "_torchcodec_works", lambda: True)
     repairs.apply()
     assert torchaudio.set_audio_backend is kept and torchaudio.load is kept and effects.apply_effects_file is kept
+    assert torch.save is kept
 
 
 def test_placeholders_can_be_imported_and_name_what_is_missing():
