@@ -18,7 +18,7 @@ from mmpt.upstream.s3prl_runner.encoder_names import FORM
 
 EXAMPLES = """\
 examples:
-  python scripts/study.py --scale quick                        minutes: does everything run?
+  python scripts/study.py --scale quick                        a quarter of an hour: does everything run?
   python scripts/study.py                                      an evening on two cores, on all of the samples
   python scripts/study.py --scale gpu --clips clips.tsv --must-c /corpora/must_c --data-root /corpora
                                                                one GPU, your own data

@@ -111,6 +111,8 @@ class Plan:
 
     def without_sets(self) -> "Plan":
         """Return the plan for data of the user's, which have other sets of clips."""
+        if not self.sets:
+            return self
         cut = (*self.cut, "pre-training on single sets of clips, which only the samples have")
         return replace(self, sets=(), midtrained_sets=(), cut=cut)
 
