@@ -32,12 +32,13 @@ def parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     add("--layers", metavar="LIST", help="layers to probe, 0 the input of the first block (default: all)")
     add("--lr", default="3e-3,1e-2", metavar="LIST", help="rates to choose from on dev (default: %(default)s)")
-    add("--seeds", default="1337", metavar="SEED", help="of the heads (default: %(default)s)")
+    add("--seed", type=int, default=1337, metavar="N", help="of the heads (default: %(default)s)")
     add("--steps", type=int, metavar="N", help="of each head (default: the configuration's)")
     add("--data-root", metavar="DIR", help="folder of the corpora; default: data.yaml, else the built samples")
     add("--cache", metavar="DIR", help="keep the encoders' states here, for all layers and rates")
     add("--jobs", type=int, default=1, metavar="N", help="heads at a time (default: %(default)s)")
     add("--device", choices=["cuda", "cpu"], help="default: cuda if available")
+    add("--fresh", action="store_true", help="delete what the jobs of this command left in OUT first")
     return p
 
 
@@ -47,14 +48,15 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the jobs as Ctrl-C does
     out, encoders = output_folder(arguments.out), read_encoders(arguments.encoders)
-    rates, seeds = opt.read_numbers(arguments.lr, arguments.seeds)
+    rates, [seed] = opt.read_numbers(arguments.lr, str(arguments.seed))
     layers = read_layers(arguments.layers)
-    if len(seeds) > 1 or arguments.jobs < 1 or (arguments.steps is not None and arguments.steps < 1):
-        raise InputError("--seeds takes one seed here, and --jobs and --steps must be at least 1")
+    if arguments.jobs < 1 or (arguments.steps is not None and arguments.steps < 1):
+        raise InputError("--jobs and --steps must be at least 1")
 
     from mmpt.study.phone_probe import probe
     from mmpt.study.phone_probe_page import CAPTION, probe_figure, probe_text
     from mmpt.superb.executor import executor_for
+    from mmpt.superb.report import style
     from mmpt.superb.report.rendering import draw
     from mmpt.upstream.files import write_text
     from mmpt.upstream.s3prl_runner.launcher import best_device
@@ -67,10 +69,11 @@ def main(argv: list[str] | None = None) -> int:
         samples=built_samples,
     )
     executor = executor_for("local", out, {}, cpus=1, gpus=int(options.device == "cuda"))
-    content = probe(encoders, rates, seeds[0], out, options, executor, arguments.jobs, layers)
+    content = probe(encoders, rates, seed, out, options, executor, arguments.jobs, layers, arguments.fresh)
     text = probe_text(content)
     write_text(out / "phone_probe.md", text)
-    draw(out, "phone_probe", probe_figure(content["layers"]), CAPTION)
+    with style.pyplot.rc_context(style.SETTINGS):
+        draw(out, "phone_probe", probe_figure(content["layers"]), CAPTION)
     print(f"\n{text}\nWritten: {out / 'phone_probe.md'}")
     return 0
 

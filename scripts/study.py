@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from mmpt.scripts.prepare.sole_use import LOCK, sole_use
 from mmpt.study.plan import SCALES, read_plan
 from mmpt.study.record import FILE, SUMMARY
 from mmpt.superb.encoders import ENCODER, read_encoders
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="heads trained at a time, and encoders where a CPU trains them (default: %(default)s)",
     )
-    add("--device", choices=["cuda", "cpu"], help="of the heads (default: cuda if available)")
+    add("--device", choices=["cuda", "cpu"], help="default: cuda if available")
     add("--page", action="store_true", help="train nothing: write the page of what is there")
     add("--fresh", action="store_true", help="delete the study in DIR and start again")
     return p
@@ -71,13 +72,15 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the study; return the exit status: 0, 1 if heads failed, 2 after bad input."""
     arguments = parser().parse_args(argv)
+    if arguments.page and arguments.fresh:
+        raise InputError("--page writes the page of what is there, and --fresh deletes it: give one of them")
     if arguments.jobs < 1 or (arguments.steps is not None and arguments.steps < 1):
         raise InputError("--jobs and --steps must be at least 1")
     plan = read_plan(arguments.scale)
     also = read_encoders([(ENCODER, text) for text in arguments.also]) if arguments.also else []
     out = check_output(arguments.out or Path("runs/study") / Path(arguments.scale).stem, "runs/NAME").absolute()
-    if out.exists() and any(out.iterdir()) and not (out / FILE).is_file():
-        raise InputError(f"{out}: is not empty and holds no study; name another folder with --out")
+    if (arguments.page or contents(out)) and not (out / FILE).is_file():
+        raise InputError(f"{out}: holds no study; name another folder with --out")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the heads as Ctrl-C does
 
     from mmpt.study.page import write_page
@@ -85,22 +88,30 @@ def main(argv: list[str] | None = None) -> int:
     from mmpt.study.world import World, find_data
     from mmpt.upstream.s3prl_runner.launcher import best_device
 
-    if arguments.fresh and out.exists() and not arguments.page:
-        shutil.rmtree(out)
     started, data = time.time(), find_data(plan, arguments.clips, arguments.must_c, arguments.data_root)
     world = World(out, data, arguments.device or best_device(), arguments.jobs, arguments.steps)
     command = shlex.join(["mmpt", "study", *(sys.argv[1:] if argv is None else argv)])
-    study = StudyRun(arguments.scale, plan if data.are_samples else plan.without_sets(), world, also, command)
-    for sentence in study.plan.cut:
-        print(f"left out at this scale: {sentence}")
-    failed = [] if arguments.page else study.run()
-    study.write()
-    page = write_page(out)
+    plan = plan if data.are_samples else plan.without_sets()
+    out.mkdir(parents=True, exist_ok=True)
+    with sole_use(out):
+        for path in contents(out) if arguments.fresh else ():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        study = StudyRun(arguments.scale, plan, world, also, command)
+        for sentence in study.plan.cut:
+            print(f"left out: {sentence}")
+        failed = [] if arguments.page else study.run()
+        study.write()
+        page = write_page(out)
     print(f"\n{(out / SUMMARY).read_text(encoding='utf-8')}")
     print(f"Written: {page}, {out / SUMMARY}, {out / 'results.json'} ({(time.time() - started) / 60:.1f} minutes)")
     for name in failed:
         print(f"failed: {name}; see {out / 'logs'}", file=sys.stderr)
     return int(bool(failed))
+
+
+def contents(folder: Path) -> list[Path]:
+    """Return what a folder holds besides the lock."""
+    return [path for path in folder.iterdir() if path.name != LOCK] if folder.exists() else []
 
 
 if __name__ == "__main__":

@@ -14,6 +14,12 @@ repository="$(cd "$(dirname "$0")/.." && pwd)"
 programs="$repository/.venv/bin"
 out="${1:-runs/demo}"
 settings=("${@:2}")
+kept="$out/settings.txt" # those of an earlier call
+if [ -e "$kept" ] && [ "$(cat "$kept")" != "${settings[*]-}" ]; then
+    echo "$out: holds trainings with other settings ($(cat "$kept")); name another folder" >&2; exit 2
+fi
+mkdir -p "$out"
+echo "${settings[*]-}" > "$kept"
 samples="${MMPT_SAMPLES:-$repository/data/full}"
 [ -e "$samples/built.json" ] || "$programs/mmpt" samples --out "$samples" --full
 

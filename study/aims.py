@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from mmpt.study.names import language_name, method_name, seed_name
 from mmpt.study.pairs import control_pairs, first_language, main_chains, of_kind
 from mmpt.study.record import Bleu, MadeEncoder
-from mmpt.study.scored import COUNTED, Difference, ScoredStudy
+from mmpt.study.scored import Difference, ScoredStudy
 from mmpt.superb.report.tables import Table
 from mmpt.superb.statistics.holm import holm
 from mmpt.superb.statistics.wording import format_p, listed
@@ -15,7 +15,7 @@ ON_TASKS = "on at least four of five tasks"
 LEVEL = 0.05
 LEAST_BLEU = 1.0  # below, a few word pairs decide, and a test may tell 0.04 from 0.00
 COLUMNS = "By how many points a score is better, and p after Holm. Mid: mid-trained; pre: pre-trained only."
-MET, MISSED, OPEN = "met", "missed", "not known yet"
+MET, MISSED, OPEN, UNTESTED = "met", "missed", "not known yet", "not tested"
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Aim:
 
     Args:
         title: what should be the case.
-        results: name of an encoder, or of a pair → met, missed or not known yet.
+        results: name of an encoder, or of a pair → met, missed, not known yet, or not tested: the plan has fewer tasks.
         tables: what decides it.
         note: how to read the tables.
     """
@@ -111,7 +111,8 @@ def _add(
     """Add a table of differences, task by task, and the result: the first `deciding` links must all show a gain."""
     table = Table("", ["points", *links])
     holds: dict[str, bool | None] = {}
-    for task in COUNTED:
+    tasks = scored.tasks()
+    for task in tasks:
         found = [scored.difference(task, first.name, second.name) for first, second in links.values()]
         table.rows.append([task.upper(), *map(_difference, found)])
         for column, one in enumerate(found, 1):
@@ -121,10 +122,13 @@ def _add(
         holds[task] = False if False in shown else None if None in shown else True
     yes = [task.upper() for task, state in holds.items() if state]
     open_ones = [task.upper() for task, state in holds.items() if state is None]
-    aim.results[name] = MET if len(yes) >= WANTED else OPEN if len(yes) + len(open_ones) >= WANTED else MISSED
-    where = f", shown on {listed(yes)} ({len(yes)} of {len(COUNTED)} tasks)" if yes else ", shown on no task"
+    if len(tasks) < WANTED:
+        aim.results[name] = UNTESTED
+    else:
+        aim.results[name] = MET if len(yes) >= WANTED else OPEN if len(yes) + len(open_ones) >= WANTED else MISSED
+    where = f", shown on {listed(yes)} ({len(yes)} of {len(tasks)} tasks)" if yes else ", shown on no task"
     still_open = f"; {listed(open_ones)} not known yet" if open_ones else ""
-    is_all_open = len(open_ones) == len(COUNTED)
+    is_all_open = len(open_ones) == len(tasks)
     table.lead = f"{name}: {aim.results[name]}{'' if is_all_open else where + still_open}."
     aim.tables.append(table)
 

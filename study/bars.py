@@ -47,7 +47,7 @@ def draw(panels: dict[str, list[Bar]], groups: list[str], label: str) -> Figure 
     figure, axes = pyplot.subplots(
         len(panels),
         1,
-        figsize=(style.WIDTH, 0.5 + 0.2 * (len(groups) + 1) // 2 + height * len(panels)),
+        figsize=(style.WIDTH, 0.5 + 0.2 * ((len(groups) + 1) // 2) + height * len(panels)),
         squeeze=False,
         layout=ConstrainedLayoutEngine(h_pad=0.07),
     )

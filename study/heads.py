@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+from dataclasses import replace
 
 from mmpt.study.plan import Plan
 from mmpt.study.progress import JobsBar, Part
@@ -12,6 +13,7 @@ from mmpt.superb.jobs import Job, make_jobs
 from mmpt.superb.options import Options
 from mmpt.superb.selection import choose
 
+CHECKS = 5  # on dev, of a head whose steps the plan gives
 FIRST_SHARE, TRAINED_SHARE = 0.5, 0.9  # of the heads' time, after the first seed, and before the tests
 
 
@@ -33,6 +35,7 @@ class Heads:
         self.options = Options(
             data_root=str(world.data.root), device=world.device, cache=str(self.states), limit=world.steps
         )
+        self.steps = {head.task: head.steps for head in plan.heads}
 
     def tried(self) -> list[Job]:
         """Return the jobs of all rates with the first seed."""
@@ -70,7 +73,12 @@ class Heads:
         return failed
 
     def _jobs(self, task: str, rates: tuple[str | None, ...], seeds: tuple[int, ...]) -> list[Job]:
-        return make_jobs([task], [self.encoder], list(rates), list(seeds), self.world.out / "superb", self.options)
+        options, steps = self.options, self.steps[task]
+        if steps:
+            between = max(1, steps // CHECKS)
+            lengths = {"total_steps": steps, "eval_step": between, "save_step": between}
+            options = replace(options, settings=tuple((f"runner.{key}", str(n)) for key, n in lengths.items()))
+        return make_jobs([task], [self.encoder], list(rates), list(seeds), self.world.out / "superb", options)
 
     def _execute(
         self, jobs: list[Job], evaluate: bool, executor: Executor, part: Part, shares: tuple[float, float]

@@ -123,6 +123,6 @@ def settings_table(scored: ScoredStudy) -> Table:
     rows = [
         ["seeds of pre-training", listed(map(str, seeds(scored.encoders)))] if seeds(scored.encoders) else [],
         ["seeds of heads", "; ".join(heads)],
-        *map(list, scored.study.settings),
+        *map(list, (*scored.study.settings, *scored.study.made_by)),
     ]
     return Table("", ["what", "value"], [row for row in rows if row], words=2)

@@ -5,6 +5,7 @@ a layer without further computation. Each layer has its own head, whose learning
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -59,6 +60,7 @@ def probe(
     executor: Executor,
     at_a_time: int,
     layers: Sequence[int] = (),
+    fresh: bool = False,
 ) -> dict:
     """Train and test a head on each layer; write phone_probe.json to `out`, and return its content.
 
@@ -73,6 +75,7 @@ def probe(
         executor: runs the jobs.
         at_a_time: jobs.
         layers: those to probe; all if it is empty. Those that an encoder lacks are left out.
+        fresh: delete what these jobs left in `out` first.
 
     Raises:
         InputError: an encoder has none of the layers, or a job failed.
@@ -86,6 +89,8 @@ def probe(
     }
     every = [job for group in jobs.values() for job in group]
     for job in every:
+        if fresh:
+            shutil.rmtree(job.folder, ignore_errors=True)
         job.prepare()
     failed = execute(every, False, executor, at_a_time, "train")
     best = {key: choose(group) for key, group in jobs.items()}

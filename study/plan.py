@@ -3,6 +3,7 @@
 A plan names settings; the list of encoders follows from them. Imports no torch.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,15 +42,24 @@ class StudyEncoder:
 
 @dataclass(frozen=True)
 class Head:
-    """How a task's heads are trained: each rate with each seed; dev chooses the rate."""
+    """How a task's heads are trained: each rate with each seed; dev chooses the rate.
+
+    Args:
+        rates: learning rates, as typed.
+        steps: updates of each head; None: those of the task's configuration.
+    """
 
     task: str
     rates: tuple[str, ...]
     seeds: tuple[int, ...]
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         require_one_of("heads.task", self.task, *(task.name for task in TASKS))
         require(bool(self.rates and self.seeds), f"heads: {self.task} needs rates and seeds")
+        for rate in self.rates:
+            require(_is_rate(rate), f"heads: {self.task} has the learning rate {rate}, which is no positive number")
+        require(self.steps is None or self.steps > 0, f"heads: {self.task} needs at least one step")
 
 
 @dataclass(frozen=True)
@@ -158,9 +168,16 @@ class Plan:
         return [*pretrained, *midtrained, control]
 
 
-def short(objective: str | None) -> str:
+def short(objective: str) -> str:
     """Return an objective as a part of a folder's name."""
-    return (objective or "none").replace("+", "_")
+    return objective.replace("+", "_")
+
+
+def _is_rate(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 def read_plan(name: str) -> Plan:
@@ -175,8 +192,12 @@ def read_plan(name: str) -> Plan:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as a plan ({getattr(error, 'strerror', None) or error})") from None
+        scales = f"; the scales are {', '.join(SCALES)}" if not file.suffix else ""
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{file}: cannot be read as a plan ({reason}){scales}") from None
     try:
         return from_plain(Plan, values)
     except TypeError as error:  # a key is missing
         raise InputError(f"{file}: {str(error).partition(') ')[2] or error}") from None
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None

@@ -33,7 +33,7 @@ class MadeEncoder(StudyEncoder):
 
     Args:
         bleu: None unless it was mid-trained, or if its translations were not scored.
-        minutes: that its training took, without the one of `start`; None if it was not trained, or not yet.
+        minutes: that its training took, without the one of `start` and without translating; None if there was none yet.
     """
 
     bleu: Bleu | None = None
@@ -63,8 +63,9 @@ class Study:
         plan: its scale, or the file of its plan.
         encoders: in the order of the plan.
         cut: what a larger study would also do, a sentence each.
-        settings: name and text of what a reader must know to repeat it: command, machine, steps and so on.
+        settings: name and text of what its results depend on: sizes, steps, rates, data.
         translation_tests: of `pairs.translation_pairs`.
+        made_by: name and text of what a reader must know besides to repeat it: command, machine, versions.
     """
 
     plan: str
@@ -72,6 +73,7 @@ class Study:
     cut: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     translation_tests: tuple[TranslationTest, ...] = ()
+    made_by: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         names = [encoder.name for encoder in self.encoders]
@@ -99,7 +101,7 @@ def read_study(folder: Path) -> Study:
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}; `mmpt study` writes it") from None
     except ValueError:
-        raise InputError(f"{file}: is damaged; delete it, and `mmpt study` writes it again") from None
+        raise InputError(f"{file}: is damaged; --fresh starts the study again") from None
     except TypeError as error:  # a key is missing
         raise InputError(f"{file}: is not what `mmpt study` writes ({str(error).partition(') ')[2]})") from None
     except InputError as error:

@@ -3,23 +3,25 @@
 What is done is left alone, so the same call resumes after an interruption at any moment.
 """
 
-import time
+import os
+import platform
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 
 from mmpt.study.heads import Heads
 from mmpt.study.pairs import pairs
-from mmpt.study.plan import Plan, StudyEncoder
+from mmpt.study.plan import FBANK, Plan, StudyEncoder
 from mmpt.study.progress import StudyProgress
 from mmpt.study.record import FILE, MadeEncoder, Study, read_study, write_study
-from mmpt.study.training import bleu, train_encoder, translation_tests
+from mmpt.study.training import bleu, minutes, train_encoder, translation_tests
 from mmpt.study.world import World
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.executor import executor_for
 from mmpt.superb.printout import SMOKE
 from mmpt.superb.results import write_results
 from mmpt.superb.selection import choose
+from mmpt.superb.software import software_versions
 from mmpt.training.stage_commands import end_commands, signals_to_commands
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
@@ -40,13 +42,24 @@ class StudyRun:
         self.name, self.plan, self.world, self.command = name, plan, world, command
         self.settings = settings_of(plan, world)
         self.also = {encoder.name: encoder for encoder in also}
+        for name in self.also.keys() & {*plan.names()}:
+            raise InputError(f"--also {name}: the study has an encoder of that name; write --also OTHER_NAME=…")
         self.encoders = [*plan.encoders(), *(StudyEncoder(name, "also") for name in self.also)]
         self.made = {encoder.name: MadeEncoder(**asdict(encoder)) for encoder in self.encoders}
+        self.made_by: tuple[tuple[str, str], ...] = ()  # of the last call that trained
         if (world.out / FILE).is_file():
             self._read(read_study(world.out))
 
     def run(self) -> list[str]:
-        """Train and score everything; return the names of the heads that failed. Exits if a training fails."""
+        """Train and score everything; return the names of the heads that failed. Exits if a training fails.
+
+        Raises:
+            InputError: the tasks' corpora are not there.
+        """
+        for job in self._heads(FBANK).tried():
+            _ = job.config  # before hours of training: it finds the corpora
+        self.made_by = made_by(self.command, self.world)
+        self._write_study()
         expected = {encoder.name: self._expected_s(encoder) for encoder in self.encoders}
         done = {name: seconds for name, seconds in expected.items() if self._is_scored(name)}
         executor = executor_for("local", self.world.out, {}, cpus=1, gpus=int(self.world.device == "cuda"))
@@ -68,7 +81,9 @@ class StudyRun:
         scored = {job.encoder.name for job in chosen if job.result()}  # at least in part
         compared = [pair for pair in pairs(self.encoders) if scored.issuperset(pair)]
         self._write_study(translation_tests(self.encoders, self.world))
-        return write_results(jobs, chosen, self.world.out, self.command, [SMOKE], compared)
+        command = dict(self.made_by).get("command", self.command)
+        notes = [SMOKE] if any(job.is_smoke or job.changed for job in jobs) else []
+        return write_results(jobs, chosen, self.world.out, command, notes, compared)
 
     def _read(self, before: Study) -> None:
         """Take over what an earlier call has measured; a plan may have got more encoders since.
@@ -84,6 +99,7 @@ class StudyRun:
                 f"{self.world.out}: holds another study ({before.plan}); give another --out, or --fresh to delete it"
             )
         self.made |= measured
+        self.made_by = before.made_by
 
     def _train_all(self, expected_s: dict[str, float], progress: StudyProgress) -> None:
         """Train encoders, several at a time, the longest first; exit if a training fails, after the others have saved.
@@ -112,22 +128,14 @@ class StudyRun:
             self._write_study()
 
     def _train(self, encoder: StudyEncoder, expected_s: float, progress: StudyProgress) -> None:
-        """Train an encoder if it has to be, and note the minutes that this took, in all calls together."""
-        started, minutes = time.monotonic(), self.made[encoder.name].minutes or 0.0
-        before = self._made_at(encoder)
+        """Train an encoder if it has to be, and note the minutes that this took, and the BLEU of its translations."""
+        before = self.made[encoder.name]
         try:
             with progress.part(f"{encoder.name}, training", expected_s) as part:
                 train_encoder(self.plan, encoder, self.world, self._steps(encoder), part)
         finally:
-            if not before or self._made_at(encoder) != before:  # else it was there already
-                minutes += (time.monotonic() - started) / 60
-            translated = bleu(encoder, self.world)
-            self.made[encoder.name] = replace(self.made[encoder.name], minutes=round(minutes, 3), bleu=translated)
-
-    def _made_at(self, encoder: StudyEncoder) -> int | None:
-        """Return when an encoder was written; None if it is not there."""
-        file = self.world.encoder_file(encoder.name)
-        return file.stat().st_mtime_ns if file.is_file() else None
+            took = minutes(self.world.folder(encoder.name)) or before.minutes
+            self.made[encoder.name] = replace(before, minutes=took, bleu=bleu(encoder, self.world))
 
     def _steps(self, encoder: StudyEncoder) -> int:
         """Return the updates of an encoder's last stage.
@@ -139,7 +147,8 @@ class StudyRun:
             return steps
         of_start, of_midtraining = (self.made[name].minutes for name in self._time_of(encoder))
         if not of_start or not of_midtraining:
-            raise InputError(f"{self.world.out / FILE}: has no times of the encoders that {encoder.name} depends on")
+            folders = " and ".join(str(self.world.folder(name)) for name in self._time_of(encoder))
+            raise InputError(f"the time that {encoder.name} depends on was lost: delete {folders}, and start again")
         return steps + round(steps * of_midtraining / of_start)
 
     def _needs(self, encoder: StudyEncoder) -> tuple[str, ...]:
@@ -181,11 +190,19 @@ class StudyRun:
 
     def _write_study(self, tests: tuple = ()) -> None:
         made = tuple(self.made[encoder.name] for encoder in self.encoders)
-        write_study(self.world.out, Study(self.name, made, self.plan.cut, self.settings, tests))
+        write_study(self.world.out, Study(self.name, made, self.plan.cut, self.settings, tests, self.made_by))
+
+
+def made_by(command: str, world: World) -> tuple[tuple[str, str], ...]:
+    """Return what a reader must know to repeat a study besides its settings, as names and texts."""
+    versions = ", ".join(f"{name} {version}" for name, version in software_versions().items())
+    processor = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    machine = f"{world.device}; {processor}; {world.jobs} heads at a time"
+    return (("command", command), ("machine", machine), ("software", versions))
 
 
 def settings_of(plan: Plan, world: World) -> tuple[tuple[str, str], ...]:
-    """Return what a reader must know to repeat a study, as names and texts."""
+    """Return what a study's results depend on, as names and texts."""
     of_stage = [
         (title, f"{stage.config}, {world.steps or stage.steps} updates" + "".join(f", {one}" for one in stage.settings))
         for title, stage in (("pre-training", plan.pretrain), ("mid-training", plan.midtrain))
@@ -194,10 +211,10 @@ def settings_of(plan: Plan, world: World) -> tuple[tuple[str, str], ...]:
         (
             f"heads of {head.task.upper()}",
             f"learning rates {', '.join(head.rates)}, chosen on dev with seed {head.seeds[0]}; "
-            f"seeds {', '.join(map(str, head.seeds))}" + (f"; {world.steps} updates" if world.steps else ""),
+            f"seeds {', '.join(map(str, head.seeds))}" + (f"; {steps} updates" if steps else ""),
         )
         for head in plan.heads
+        for steps in [world.steps or head.steps]
     ]
-    data = f"the samples, {plan.samples}" if world.data.are_samples else world.data.versions()
     seeds = ", ".join(map(str, plan.seeds))
-    return (("encoder", f"preset {plan.preset}, seed {seeds}"), *of_stage, *heads, ("data", data))
+    return (("encoder", f"preset {plan.preset}, seed {seeds}"), *of_stage, *heads, ("data", world.data.described()))

@@ -22,14 +22,10 @@ class Difference:
 
     Args:
         points: in points of the score; positive is better, also where a low score is good.
-        low: of the 95 % interval.
-        high: likewise.
         p: corrected for all comparisons of the study (Holm).
     """
 
     points: float
-    low: float
-    high: float
     p: float
     told_apart: bool
 
@@ -74,13 +70,17 @@ class ScoredStudy:
         order = list(COUNTED)
         return sorted(self.found.cells(), key=lambda cell: order.index(cell[0]))
 
+    def tasks(self) -> list[str]:
+        """Return the tasks of the study, those of the jobs that results.json has; all five before there are any."""
+        known = {job["task"] for job in self.found.jobs}
+        return [task for task in COUNTED if task in known or not known]
+
     def missing(self) -> int:
         """Return how many scores are not there yet, of the tasks that results.json knows and the encoders planned."""
-        tasks = {job["task"] for job in self.found.jobs}
         return sum(
             encoder.name not in self.rows or COUNTED[task] not in self.rows[encoder.name].scores
             for encoder in self.encoders
-            for task in tasks
+            for task in self.tasks()
         )
 
     def difference(self, task: str, baseline: str, encoder: str) -> Difference | None:
@@ -91,8 +91,7 @@ class ScoredStudy:
         if one is None:
             return None
         sign = 100 if is_better(one["metric"], 1.0) else -100
-        low, high = sorted((sign * one["low"], sign * one["high"]))
-        return Difference(sign * one["difference"], low, high, one["p_corrected"], one["told_apart"])
+        return Difference(sign * one["difference"], one["p_corrected"], one["told_apart"])
 
 
 def read_scored(folder: Path) -> ScoredStudy:

@@ -1,7 +1,9 @@
 """Train one encoder of a study by the commands of stages 1 and 2, and translate the test with a mid-trained one."""
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmpt.study.pairs import translation_pairs
@@ -10,9 +12,11 @@ from mmpt.study.progress import Part
 from mmpt.study.record import Bleu, TranslationTest
 from mmpt.study.world import World
 from mmpt.training.stage_commands import Output, run_command, train
+from mmpt.upstream.files import write_text
 from mmpt.upstream.repository import REPOSITORY
 
 TEST = "tst-COMMON"
+MINUTES = "minutes"  # file in a run's folder: how long the training took, in all calls together
 TRAINED_SHARE = 0.9  # of the time of a mid-trained encoder; the rest is translating
 
 
@@ -35,9 +39,30 @@ def train_encoder(plan: Plan, encoder: StudyEncoder, world: World, steps: int, p
     share = TRAINED_SHARE if encoder.language else 1.0
     output = Output(world.log(encoder.name), lambda: part.reach(share * _steps_done(folder) / steps))
     config = REPOSITORY / stage.config
-    train([*command, *settings], folder, config, json.dumps([settings, _origin(encoder, world)]), output, world.threads)
+    depends_on = json.dumps([settings, _origin(encoder, world)])
+    with _timed(folder):
+        train([*command, *settings, f"device={world.device}"], folder, config, depends_on, output, world.threads)
     if encoder.language:
         translate(encoder, world)
+
+
+@contextmanager
+def _timed(folder: Path) -> Iterator[None]:
+    """Add the time of a training to that of earlier calls; a training that starts again has deleted it."""
+    made = folder / "encoder.pt"
+    before, started = made.stat().st_mtime_ns if made.is_file() else None, time.monotonic()
+    try:
+        yield
+    finally:
+        was_there = before is not None and made.is_file() and made.stat().st_mtime_ns == before
+        if folder.is_dir() and not was_there:
+            write_text(folder / MINUTES, f"{(minutes(folder) or 0.0) + (time.monotonic() - started) / 60:.3f}\n")
+
+
+def minutes(folder: Path) -> float | None:
+    """Return how long the training of a run took, translating left out; None if it was not timed."""
+    file = folder / MINUTES
+    return float(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def translate(encoder: StudyEncoder, world: World) -> None:
@@ -45,6 +70,7 @@ def translate(encoder: StudyEncoder, world: World) -> None:
     folder = world.folder(encoder.name)
     if not (folder / "translate" / TEST / "scores.json").is_file():
         arguments = [str(folder), "--split", TEST, "--data", str(world.data.must_c), "--fresh"]
+        arguments += ["--device", world.device]
         output = Output(world.log(encoder.name))
         run_command("midtrain/translate.py", *arguments, output=output, threads=world.threads)
 

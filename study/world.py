@@ -7,7 +7,10 @@ from pathlib import Path
 
 from mmpt.study.plan import Plan
 from mmpt.training.stage_commands import run_command
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.repository import REPOSITORY, samples_folder
+
+SAMPLES_FORMAT = "mmpt-samples"  # of built.json
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,20 @@ class Data:
     are_samples: bool
 
     def versions(self) -> str:
-        """Return what tells the built samples from others; the user's corpora are known by their paths."""
-        marks = [folder / "built.json" for folder in (self.clips.parent.parent, self.must_c.parent, self.root)]
-        built = [json.loads(mark.read_text(encoding="utf-8")) for mark in marks if mark.is_file()]
-        known = [f"{one['version']} {one['sources']} {one['size']}" for one in built]
-        return json.dumps([known, *([] if known else map(str, (self.clips, self.must_c, self.root)))])
+        """Return what tells the corpora from others: the version of built samples, the path of the user's."""
+        folders = (self.clips.parent.parent, self.must_c.parent, self.root)
+        marks = [_built(folder) for folder in folders]
+        known = [
+            f"{mark['version']} {mark['sources']} {mark['size']}" if mark else str(path)
+            for mark, path in zip(marks, (self.clips, self.must_c, self.root))
+        ]
+        return json.dumps([known])
+
+    def described(self) -> str:
+        """Return the corpora for a reader."""
+        if self.are_samples:
+            return f"the samples, {_built(self.root).get('size', 'of unknown size')}"
+        return f"clips {self.clips}, translations {self.must_c}, tasks {self.root}"
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class World:
     Args:
         out: its folder.
         data: its corpora.
-        device: of the heads, cpu or cuda; the training commands choose the same.
+        device: cpu or cuda.
         jobs: heads at a time; trainings, too, on the CPU.
         steps: of each training and head, in place of the plan's, to try whether everything runs; None: the plan's.
     """
@@ -78,7 +90,17 @@ class World:
 
 
 def find_data(plan: Plan, clips: Path | None, must_c: Path | None, root: Path | None) -> Data:
-    """Return the user's corpora; where one is not named, that of the samples, which are built if need be."""
+    """Return the user's corpora; where one is not named, that of the samples, which are built if need be.
+
+    Raises:
+        InputError: one of the user's is not there, or has no translations to a language of the plan.
+    """
+    for flag, path in (("--clips", clips), ("--must-c", must_c), ("--data-root", root)):
+        if path and not path.exists():
+            raise InputError(f"{flag} {path}: there is no such file or folder")
+    for language in (*plan.languages, *plan.more_languages):
+        if must_c and not (must_c / f"en-{language}").is_dir():
+            raise InputError(f"--must-c {must_c}: has no folder en-{language}, to which the plan mid-trains")
     if clips and must_c and root:
         return Data(clips.absolute(), must_c.absolute(), root.absolute(), are_samples=False)
     samples = _samples(plan.samples)
@@ -91,13 +113,22 @@ def find_data(plan: Plan, clips: Path | None, must_c: Path | None, root: Path | 
 
 
 def _samples(size: str) -> Path:
-    """Return the built samples of at least this size; build them first if they are missing."""
+    """Return the built samples of at least this size; build them first if they are missing.
+
+    A build that $MMPT_SAMPLES names is taken as it is.
+    """
     usual = samples_folder()
-    mark = usual / "built.json"
-    is_full = mark.is_file() and json.loads(mark.read_text(encoding="utf-8")).get("size") == "full"
-    if size == "small" or is_full or "MMPT_SAMPLES" in os.environ:
-        folder, flags = usual, ["--full"] if is_full else []
+    there = _built(usual).get("size")
+    if size == "small" or there == "full" or os.environ.get("MMPT_SAMPLES"):
+        folder, is_full = usual, (there or size) == "full"
     else:
-        folder, flags = REPOSITORY / "data" / "full", ["--full"]
-    run_command("scripts/samples/build.py", "--out", str(folder), *flags)
+        folder, is_full = REPOSITORY / "data" / "full", True
+    run_command("scripts/samples/build.py", "--out", str(folder), *(["--full"] if is_full else []))
     return folder
+
+
+def _built(folder: Path) -> dict:
+    """Return what the builder of the samples has noted in a folder; nothing if it did not make the folder."""
+    mark = folder / "built.json"
+    noted = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
+    return noted if noted.get("format") == SAMPLES_FORMAT else {}

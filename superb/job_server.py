@@ -24,6 +24,7 @@ import torch
 from mmpt.superb import phases
 from mmpt.superb.jobs import Job
 from mmpt.superb.worker import work
+from mmpt.upstream.child_process import end_with_parent
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner import repairs
 from mmpt.upstream.s3prl_runner.tasks import TASKS
@@ -107,7 +108,7 @@ def run_job(
     connection: Connection, server: int, start: phases.Start, job: Job, evaluate: bool, gpu: str | None
 ) -> None:
     """Work at a job, in its fork. If bad input ends it, the reason is in its failed.txt."""
-    phases.end_with_parent(server)
+    end_with_parent(server)
     connection.close()  # the other side would not notice the server's end while this one is open
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu

@@ -5,12 +5,10 @@ phase leaves behind in its process (seeds, wrapped functions, sys.argv) never re
 """
 
 import atexit
-import ctypes
 import functools
 import multiprocessing
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from typing import BinaryIO
 import torch
 
 from mmpt.superb.jobs import TAIL_BYTES, Job
+from mmpt.upstream.child_process import end_with_parent
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner import arguments, launcher
 
@@ -92,13 +91,6 @@ def _become_launcher(argv: list[str], threads: int, log: int, parent: int) -> No
         sys.exit(launcher.main(argv))
     finally:
         atexit._run_exitfuncs()
-
-
-def end_with_parent(parent: int) -> None:
-    """Have Linux end this process when its parent ends, however that happens (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    if os.getppid() != parent:  # it has ended already
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_of_log(log: Path) -> str:

@@ -1,5 +1,6 @@
 """Run the project's training commands, as the quickstart and the study do. A finished one is reused."""
 
+import functools
 import hashlib
 import os
 import shutil
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from mmpt.upstream.child_process import end_with_parent
+from mmpt.upstream.files import write_text
 from mmpt.upstream.repository import REPOSITORY
 
 LOOK_EVERY_S = 1.0
@@ -80,7 +83,7 @@ def run_command(
     Args:
         script: from the repository's folder.
         arguments: its options.
-        marker: a file, and the text to write into it however the command ends.
+        marker: a file, and the text to write into it as soon as the command has made its folder.
         output: where its lines go.
         threads: OpenMP threads of the command, unless the user has set them; None: it chooses.
     """
@@ -89,12 +92,10 @@ def run_command(
         environment.setdefault("OMP_NUM_THREADS", str(threads))
     command = [sys.executable, str(REPOSITORY / script), *arguments]
     if output.log is None:
-        status = _run(command, environment, output, None)
+        status = _run(command, environment, output, None, marker)
     else:
         with output.log.open("a", encoding="utf-8") as lines:
-            status = _run(command, environment, output, lines)
-    if marker and marker[0].parent.is_dir():
-        marker[0].write_text(marker[1], encoding="utf-8")
+            status = _run(command, environment, output, lines, marker)
     if status:
         status = status if status > 0 else 128 - status
         if output.log is not None and status not in STOPPED:
@@ -102,20 +103,44 @@ def run_command(
         sys.exit(status)
 
 
-def _run(command: list[str], environment: dict[str, str], output: Output, lines: IO[str] | None) -> int:
-    """Run a command to its end; return its status."""
-    errors = lines and subprocess.STDOUT
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=lines, stderr=errors)
+def _run(
+    command: list[str],
+    environment: dict[str, str],
+    output: Output,
+    lines: IO[str] | None,
+    marker: tuple[Path, str] | None,
+) -> int:
+    """Run a command to its end, or to this process's end, however that happens; return its status."""
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=lines,
+        stderr=lines and subprocess.STDOUT,
+        preexec_fn=functools.partial(end_with_parent, os.getpid()),
+    )
     RUNNING.add(process)
     try:
         with signals_to_commands():
             while True:
-                try:
-                    return process.wait(LOOK_EVERY_S if output.look else None)
-                except subprocess.TimeoutExpired:
-                    output.look()  # type: ignore[misc]  # there is a limit of time only with it
+                status = _wait(process)
+                # Early, so that a run is known, and resumed, whatever ends this process.
+                if marker and marker[0].parent.is_dir() and not marker[0].is_file():
+                    write_text(*marker)
+                if status is not None:
+                    return status
+                if output.look:
+                    output.look()
     finally:
         RUNNING.discard(process)
+
+
+def _wait(process: subprocess.Popen) -> int | None:
+    """Wait a moment; return the process's status if it has ended."""
+    try:
+        return process.wait(LOOK_EVERY_S)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def end_commands() -> None:

@@ -21,8 +21,10 @@ def default_encoder(folder: Path, environment: Mapping[str, str], flag: str) -> 
     """
     if named := environment.get("MMPT_AV_CKPT"):
         return named, f"encoder: {named} ($MMPT_AV_CKPT)"
-    found = sorted((folder / "runs").glob("**/encoder.pt"), key=lambda file: (file.stat().st_mtime_ns, str(file)))
+    runs = folder / "runs"
+    found = [file for file in runs.glob("**/encoder.pt") if _may_be_default(file.relative_to(runs))]
     if found:
+        found.sort(key=lambda file: (file.stat().st_mtime_ns, str(file)))
         newest = os.path.relpath(found[-1], folder)
         return str(found[-1]), f"encoder: {newest} (the newest of {len(found)} under runs/; {flag} chooses another)"
     if demo := demo_encoder():
@@ -32,5 +34,10 @@ def default_encoder(folder: Path, environment: Mapping[str, str], flag: str) -> 
     nor = "" if is_clone() else ", and only a clone of the repository has a trained encoder"
     raise InputError(
         f"no encoder: give {flag} FILE or set MMPT_AV_CKPT (there is no runs/**/encoder.pt here{nor}); "
-        "an untrained one: python scripts/export.py --untrained tiny --seed 0 --out runs/untrained/encoder.pt"
+        f"an untrained one: python scripts/export.py --untrained tiny --seed 0 --out tiny.pt, then {flag} tiny.pt"
     )
+
+
+def _may_be_default(file: Path) -> bool:
+    """Return True unless the encoder is untrained, or one of the many of a study, of which the last means nothing."""
+    return "untrained" not in file.parts and file.parts[0] != "study"

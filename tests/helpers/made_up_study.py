@@ -86,7 +86,7 @@ def _write_study(folder: Path, made: list[MadeEncoder], bleu: dict[str, float]) 
         if first in bleu and second in bleu
     )
     cut = ("One pre-training seed.", "Mid-training of at most 8 minutes.")
-    write_study(folder, Study("evening", tuple(known), cut, (("command", "mmpt study"),), tests))
+    write_study(folder, Study("evening", tuple(known), cut, (), tests, (("command", "mmpt study"),)))
 
 
 def _about(e: MadeEncoder) -> dict:

@@ -87,8 +87,11 @@ def test_what_is_done_is_not_repeated_and_settings_are_passed_on(clone):
     assert done.returncode == 0 and "out/clr: is trained" in done.stdout
     assert [call[0] for call in calls] == ["torchrun", "mmpt", "torchrun", "mmpt"]
     assert all(call[-2:] == ["optim.steps=2", "optim.warmup_steps=1"] for call in calls if call[0] == "torchrun")
-    done, calls = train(clone, "out")
+    done, calls = train(clone, "out", "optim.steps=2", "optim.warmup_steps=1")
     assert done.returncode == 0 and calls == []
+    done, calls = train(clone, "out")
+    assert done.returncode == 2 and calls == [] and "optim.steps=2" in done.stderr
+    assert (clone / "out/demo.pt").exists() and train(clone, "other", "optim.steps=2")[0].returncode == 0
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """A study's aims and the sentences to take away: by what was shown, and not by the score alone."""
 
+import json
+
 import pytest
 
 from mmpt.study.aims import aims
@@ -89,3 +91,17 @@ def test_a_bleu_below_1_shows_nothing_whatever_its_test_says(tmp_path, value, ve
     study = scored(tmp_path, made_up.WHOLE, made, bleu={"none_it": value - 1.1, "clr_it": value})
     assert study.study.translation_tests[0].p == 0.001
     assert aims(study)[-1].verdict == verdict
+
+
+def test_a_plan_of_few_tasks_leaves_the_aims_untested(tmp_path):
+    made_up.write(tmp_path, made_up.WHOLE, bleu=BLEU)
+    results = json.loads((tmp_path / "results.json").read_text())
+    two = {
+        key: [one for one in results[key] if one["task"] in ("ks", "pr")] for key in ("jobs", "summary", "comparisons")
+    }
+    (tmp_path / "results.json").write_text(json.dumps(results | two))
+    study = read_scored(tmp_path)
+    chain, control, translation = aims(study)
+    assert chain.verdict == control.verdict == "not tested" and translation.verdict == "met"
+    assert chain.tables[0].lead == "CLR: not tested, shown on KS and PR (2 of 2 tasks)."
+    assert study.missing() == 0 and "(2 of 2 tasks)" in takeaway(study)[0]

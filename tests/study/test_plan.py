@@ -2,8 +2,12 @@
 
 import pytest
 
+from mmpt.midtrain.settings import MidtrainSettings
+from mmpt.pretrain.settings import PretrainSettings
 from mmpt.study.plan import SCALES, read_plan
+from mmpt.training.settings import load_settings
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.repository import REPOSITORY
 
 SMALL = """\
 samples: small
@@ -62,8 +66,10 @@ def test_seeds_have_encoders_of_their_own(tmp_path):
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_scales_are_plans(scale):
     plan = read_plan(scale)
-    assert plan.encoders() and all(head.rates for head in plan.heads)
-    assert {head.rates for head in plan.heads if head.task == "ks"}
+    assert plan.encoders()
+    for stage, kind in ((plan.pretrain, PretrainSettings), (plan.midtrain, MidtrainSettings)):
+        settings = load_settings(kind, REPOSITORY / stage.config, [f"preset={plan.preset}", *stage.settings])
+        assert settings.preset == plan.preset
 
 
 @pytest.mark.parametrize(
@@ -77,6 +83,8 @@ def test_the_scales_are_plans(scale):
         (("cut:", "cuts:"), "unknown setting cuts"),
         (("cut: [nothing]\n", ""), "cut"),
         (("rates: [1e-3]", "rates: []"), "needs rates"),
+        (("rates: [1e-3]", "rates: [fast]"), "learning rate fast, which is no positive number"),
+        (("seeds: [1]}", "seeds: [1], steps: 0}"), "at least one step"),
         (("cut:", "midtrained_sets: [music]\ncut:"), "midtrained_sets: music is not among sets"),
     ],
 )
@@ -89,3 +97,5 @@ def test_a_wrong_plan_is_one_clear_line(tmp_path, change, problem):
 def test_a_missing_file(tmp_path):
     with pytest.raises(InputError, match="cannot be read as a plan"):
         read_plan(str(tmp_path / "none.yaml"))
+    with pytest.raises(InputError, match="evning: cannot be read .* the scales are quick, evening, gpu"):
+        read_plan("evning")

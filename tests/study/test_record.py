@@ -50,5 +50,5 @@ def test_a_missing_or_damaged_file_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"study.json: No such file or directory; `mmpt study` writes it"):
         read_study(tmp_path)
     (tmp_path / "study.json").write_text("{")
-    with pytest.raises(InputError, match=r"study.json: is damaged; delete it"):
+    with pytest.raises(InputError, match=r"study.json: is damaged; --fresh starts"):
         read_study(tmp_path)

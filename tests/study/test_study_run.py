@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import sys
 import threading
 
 import pytest
 import yaml
 
+from mmpt.scripts.prepare.sole_use import sole_use
 from mmpt.scripts.study import main
 from mmpt.study import run as study_run
 
@@ -68,7 +70,9 @@ def test_everything_is_trained_scored_and_compared(whole):
     about = json.loads((whole / "study.json").read_text())
     assert [encoder["name"] for encoder in about["encoders"]] == NAMES  # no sets: the data are the user's
     assert [e["name"] for e in about["encoders"] if e["bleu"]] == ["none_it", "clr_it"]
-    assert all(e["minutes"] > 0 for e in about["encoders"] if e["kind"] != "fbank")
+    assert all(e["minutes"] > 0 for e in about["encoders"] if e["kind"] not in ("fbank", "untrained"))
+    made_by = dict(about["made_by"])
+    assert made_by["command"].startswith("mmpt study --scale ") and "torch" in made_by["software"]
     assert any("single sets" in sentence for sentence in about["cut"])
     results = json.loads((whole / "results.json").read_text())
     assert list(scores(whole)) == NAMES and all(len(values) == 2 for values in scores(whole).values())
@@ -134,12 +138,17 @@ def test_a_plan_that_has_grown_keeps_what_was_measured(whole, place):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_study_with_status_130(place, monkeypatch):
-    def interrupt(*arguments):
-        raise KeyboardInterrupt
+def test_ctrl_c_ends_a_study_with_status_130_and_the_same_command_goes_on(place, monkeypatch):
+    """A command that Ctrl-C has ended exits with 130, and the study with it."""
 
-    monkeypatch.setattr(study_run, "train_encoder", interrupt)
-    assert study(place, place / "interrupted") == 130
+    def interrupted(*arguments):
+        sys.exit(130)
+
+    monkeypatch.setattr(study_run, "train_encoder", interrupted)
+    for _ in range(2):  # nothing was trained, yet it is known as a study
+        with pytest.raises(SystemExit, match="130"):
+            study(place, place / "interrupted")
+    assert json.loads((place / "interrupted/study.json").read_text())["encoders"]
 
 
 class Stopped(Exception):
@@ -164,12 +173,12 @@ def test_trainings_run_side_by_side_after_what_they_begin_with(place, monkeypatc
         running.remove(encoder.name)
         finished.append(encoder.name)
 
-    def stop(*arguments):
+    def stop(*arguments, **options):
         raise Stopped
 
     needs = dict.fromkeys(NAMES, ()) | {"clr_it": ["clr"], "clr_longer": ["clr", "clr_it"]}
     monkeypatch.setattr(study_run, "train_encoder", pretend)
-    monkeypatch.setattr(study_run.StudyRun, "_heads", stop)
+    monkeypatch.setattr(study_run.Heads, "run", stop)
     monkeypatch.setattr(study_run.StudyRun, "_is_scored", lambda *_: False)
     monkeypatch.setattr(study_run.StudyRun, "_steps", lambda *_: 1)
     with pytest.raises(Stopped):
@@ -201,3 +210,40 @@ def test_another_study_is_never_overwritten(whole, place, capsys):
     assert "holds another study" in capsys.readouterr().err
     assert main(["--scale", str(place / "plan.yaml"), "--out", str(place / "corpora"), *data]) == 2
     assert "holds no study" in capsys.readouterr().err
+    assert study(place, place / "nowhere", "--page") == 2 and not (place / "nowhere").exists()
+    assert "holds no study" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_plan_that_has_lost_an_encoder_is_another_study(whole, place, capsys):
+    plan, out = place / "changed.yaml", place / "changed"
+    shutil.copytree(whole, out)
+    about = json.loads((out / "study.json").read_text())
+    (out / "study.json").write_text(json.dumps(about | {"plan": str(plan)}))
+    plan.write_text(yaml.safe_dump({**PLAN, "objectives": ["mae"]}))
+    assert study(place, out, "--scale", str(plan)) == 2
+    assert "holds another study" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_other_data_are_another_study(whole, place, capsys):
+    shutil.copytree(place / "clips", place / "other_clips")
+    assert study(place, whole, "--clips", str(place / "other_clips/manifest.tsv")) == 2
+    assert "holds another study" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_would_fail_after_hours_is_refused_before_the_trainings(whole, place, capsys):
+    for options, problem in (
+        (["--clips", "none.tsv"], "--clips none.tsv: there is no such file"),
+        (["--must-c", str(place)], "has no folder en-it"),
+        (["--data-root", str(place / "clips")], "error: "),
+        (["--also", "clr=fbank"], "--also clr: the study has an encoder of that name"),
+        (["--page", "--fresh"], "give one of them"),
+    ):
+        out = place / f"refused-{options[0]}"
+        assert study(place, out, *options) == 2
+        assert problem in capsys.readouterr().err and not (out / "encoders").exists()
+    with sole_use(whole):
+        assert study(place, whole) == 2
+    assert "another call is writing here" in capsys.readouterr().err

@@ -41,6 +41,10 @@ def test_a_run_precedes_the_encoder_in_the_box_and_the_variable_precedes_both(cl
     (clone / "runs/clr/encoder.pt").touch()
     path, note = default_encoder(clone, {}, "-k")
     assert path == str(clone / "runs/clr/encoder.pt") and "the newest of 1 under runs/" in note
+    for other in ("untrained", "first/untrained", "study/evening/encoders/clr"):  # newer ones that nobody means
+        (clone / "runs" / other).mkdir(parents=True)
+        (clone / "runs" / other / "encoder.pt").touch()
+    assert default_encoder(clone, {}, "-k") == (path, note)
     assert default_encoder(clone, {"MMPT_AV_CKPT": "x.pt"}, "-k") == ("x.pt", "encoder: x.pt ($MMPT_AV_CKPT)")
 
 

@@ -1,0 +1,12 @@
+"""Processes that this project starts."""
+
+import ctypes
+import os
+import signal
+
+
+def end_with_parent(parent: int) -> None:
+    """Have Linux end this process when its parent ends, however that happens (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != parent:  # it has ended already
+        os.kill(os.getpid(), signal.SIGTERM)
