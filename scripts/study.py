@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-from mmpt.scripts.prepare.sole_use import LOCK, sole_use
 from mmpt.study.plan import SCALES, read_plan
 from mmpt.study.record import FILE, SUMMARY
 from mmpt.superb.encoders import ENCODER, read_encoders
@@ -16,6 +15,7 @@ from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.output import check_output
 from mmpt.upstream.s3prl_runner.encoder_names import FORM
+from mmpt.upstream.sole_use import LOCK, sole_use
 
 EXAMPLES = """\
 examples:

@@ -8,9 +8,9 @@ import threading
 import pytest
 import yaml
 
-from mmpt.scripts.prepare.sole_use import sole_use
 from mmpt.scripts.study import main
 from mmpt.study import run as study_run
+from mmpt.upstream.sole_use import sole_use
 
 from helpers import mock_must_c
 from helpers.small_run import SMALL, write_small_manifest
