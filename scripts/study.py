@@ -11,11 +11,11 @@ from pathlib import Path
 from mmpt.study.plan import SCALES, read_plan
 from mmpt.study.record import FILE, SUMMARY
 from mmpt.superb.encoders import ENCODER, read_encoders
+from mmpt.training.sole_use import LOCK, sole_use
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.output import check_output
 from mmpt.upstream.s3prl_runner.encoder_names import FORM
-from mmpt.upstream.sole_use import LOCK, sole_use
 
 EXAMPLES = """\
 examples:

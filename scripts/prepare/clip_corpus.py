@@ -120,7 +120,7 @@ def prepare(corpus: CorpusDescription, found: FoundClips, options: argparse.Name
         InputError: there is no candidate, or no usable one; another manifest is there; another call is writing it.
     """
     from mmpt.scripts.prepare.media_headers import Journal, read_headers
-    from mmpt.upstream.sole_use import sole_use
+    from mmpt.training.sole_use import sole_use
 
     found.keep_first()
     if not found.candidates:

@@ -11,9 +11,9 @@ from mmpt.midtrain.segments import TRAIN, Split
 from mmpt.midtrain.vocabulary import Vocabulary, save_vocabulary, train_vocabulary
 from mmpt.scripts.prepare.must_c_report import draw_lengths, shared_texts, write_report
 from mmpt.scripts.prepare.segment_shards import pack_split
+from mmpt.training.sole_use import LOCK, sole_use
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import remove_abandoned, write_text
-from mmpt.upstream.sole_use import LOCK, sole_use
 
 MADE_FROM, SHARDS = "made_from.json", "shards"
 OURS = ("*.tsv", "lengths.png", "report.md", VOCABULARY, ABOUT, f"{SHARDS}/*.tar", f"{SHARDS}/*.tsv")

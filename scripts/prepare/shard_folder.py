@@ -14,12 +14,12 @@ from mmpt.pretrain.manifest import SPLITS, Clip, read_manifest, used_s
 from mmpt.pretrain.shard_index import COLUMNS, INDEX, index_line
 from mmpt.pretrain.shared_memory import needs
 from mmpt.scripts.prepare.shard_making import FORMAT, Packed, ShardWriter, packed_clips
+from mmpt.training.sole_use import LOCK, sole_use
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import remove_abandoned, replacing, write_text
 from mmpt.upstream.mmpt_av.atomic import TEMPORARY_SUFFIX
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
 from mmpt.upstream.progress import Progress
-from mmpt.upstream.sole_use import LOCK, sole_use
 
 MADE_FROM, JOURNAL, SUMS, SKIPPED = "shards.json", "finished.jsonl", "SHA256SUMS", "skipped.jsonl"
 OURS = re.compile(

@@ -10,7 +10,7 @@ import yaml
 
 from mmpt.scripts.study import main
 from mmpt.study import run as study_run
-from mmpt.upstream.sole_use import sole_use
+from mmpt.training.sole_use import sole_use
 
 from helpers import mock_must_c
 from helpers.small_run import SMALL, write_small_manifest

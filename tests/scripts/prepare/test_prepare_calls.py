@@ -12,8 +12,8 @@ from mmpt.pretrain.manifest import read_manifest
 from mmpt.scripts.prepare import kinetics600, media_headers, voxceleb2
 from mmpt.scripts.prepare.lrs3 import main
 from mmpt.scripts.prepare.media_headers import Journal
+from mmpt.training.sole_use import sole_use
 from mmpt.upstream.repository import REPOSITORY
-from mmpt.upstream.sole_use import sole_use
 
 from helpers.corpus_mocks import lrs3, media, place
 

@@ -16,7 +16,7 @@ from mmpt.pretrain.shard_index import read_index
 from mmpt.scripts.prepare import shard_folder
 from mmpt.scripts.prepare.shard_making import in_order
 from mmpt.scripts.prepare.shards import main
-from mmpt.upstream.sole_use import LOCK, sole_use
+from mmpt.training.sole_use import LOCK, sole_use
 
 from helpers.clip_files import write_clip
 from helpers.deadly_clip import work

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from mmpt.upstream.errors import InputError
 
 LOCK = ".lock"  # this file stays: to delete it would let two waiting calls lock different files
@@ -18,6 +16,8 @@ def sole_use(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another call holds it.
     """
+    from filelock import FileLock, Timeout
+
     lock = FileLock(folder / LOCK, blocking=False)
     try:
         lock.acquire()
