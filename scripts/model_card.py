@@ -78,9 +78,10 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="DIR",
-        help="a run of `mmpt superb run` that scored it, or the run's results.json; its other encoders are shown too",
+        help="a run of `mmpt superb run` or `mmpt study` that scored it, or its results.json",
     )
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the card to write, such as README.md")
+    p.add_argument("--beside", metavar="LIST", help="which other encoders of the run to show, by name (default: all)")
     p.add_argument("--fresh", action="store_true", help="replace the card if it exists")
     return p
 
@@ -95,12 +96,32 @@ def main(argv: list[str] | None = None) -> int:
     from mmpt.superb.results import read_results
     from mmpt.upstream.files import write_text
     from mmpt.upstream.mmpt_av import load_encoder
+    from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
     encoder, content = load_encoder(arguments.encoder), read_results(arguments.results)
+    if arguments.beside is not None:
+        content = shown(content, file_hash(arguments.encoder), arguments.beside.split(","))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_text(arguments.out, card(arguments.encoder, encoder, content, arguments.out.parent))
     print(f"Model card: {arguments.out}")
     return 0
+
+
+def shown(content: dict, sha256: str, beside: list[str]) -> dict:
+    """Return the content of a results.json without other encoders than that of a hash and those named.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    all_names = [entry["name"] for entry in content["encoders"]]
+    if unknown := sorted(set(beside) - set(all_names)):
+        raise InputError(f"--beside: the run has no {', '.join(unknown)}; it has {', '.join(all_names)}")
+    names = {entry["name"] for entry in content["encoders"] if entry["sha256"] == sha256} | set(beside)
+    return content | {
+        "encoders": [entry for entry in content["encoders"] if entry["name"] in names],
+        "summary": [entry for entry in content["summary"] if entry["encoder"] in names],
+        "comparisons": [one for one in content.get("comparisons", []) if {one["baseline"], one["encoder"]} <= names],
+    }
 
 
 def card(file: Path, encoder: "Encoder", content: dict, folder: Path) -> str:

@@ -7,12 +7,11 @@ from mmpt.study.pairs import control_pairs, first_language, main_chains, of_kind
 from mmpt.study.record import Bleu, MadeEncoder
 from mmpt.study.scored import Difference, ScoredStudy
 from mmpt.superb.report.tables import Table
-from mmpt.superb.statistics.holm import holm
+from mmpt.superb.statistics.holm import LEVEL, holm
 from mmpt.superb.statistics.wording import format_p, listed
 
 WANTED = 4  # of the five tasks
 ON_TASKS = "on at least four of five tasks"
-LEVEL = 0.05
 LEAST_BLEU = 1.0  # below, a few word pairs decide, and a test may tell 0.04 from 0.00
 COLUMNS = "By how many points a score is better, and p after Holm. Mid: mid-trained; pre: pre-trained only."
 MET, MISSED, OPEN, UNTESTED = "met", "missed", "not known yet", "not tested"

@@ -1,6 +1,7 @@
 """Score one encoder of a study: the heads of all tasks, through S3PRL's runner. Finished heads are left alone."""
 
 import functools
+import os
 import shutil
 from dataclasses import replace
 
@@ -32,8 +33,13 @@ class Heads:
     def __init__(self, plan: Plan, encoder: ScoredEncoder, world: World):
         self.plan, self.encoder, self.world = plan, encoder, world
         self.states = world.out / "states" / encoder.name
+        is_small = world.data.are_samples and world.device == "cpu"  # then several threads are slower than one
         self.options = Options(
-            data_root=str(world.data.root), device=world.device, cache=str(self.states), limit=world.steps
+            data_root=str(world.data.root),
+            device=world.device,
+            cache=str(self.states),
+            limit=world.steps,
+            threads=1 if is_small else max(1, (os.cpu_count() or 1) // world.jobs),
         )
         self.steps = {head.task: head.steps for head in plan.heads}
 

@@ -1,4 +1,4 @@
-"""Write the page that a study ends with, page/index.html with its figures, and the same as study.md."""
+"""Write the page that a study ends with, page/index.html with its figures, and study.md for a terminal."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -17,7 +17,7 @@ from mmpt.superb.jobs import Job, make_jobs
 from mmpt.superb.options import Options
 from mmpt.superb.selection import choose, dev_score
 from mmpt.superb.statistics.comparison import compare
-from mmpt.superb.statistics.holm import holm
+from mmpt.superb.statistics.holm import correct
 from mmpt.superb.statistics.reading import read_items
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
@@ -26,7 +26,6 @@ from mmpt.upstream.statistics.items import Items
 
 FILE = "phone_probe.json"
 TASK, SPLIT, METRIC = "pr", "test", "per"
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -137,6 +136,5 @@ def comparisons(layers: Sequence[Layer], items: dict[tuple[str, int], Items]) ->
         first, second = (items[one.encoder, one.layer] for one in (baseline, other))
         names = {"baseline": baseline.encoder, "encoder": other.encoder, "layers": [baseline.layer, other.layer]}
         rows.append(names | asdict(compare(first, second)))
-    for row, corrected in zip(rows, holm([row["p"] for row in rows])):
-        row["p_corrected"], row["told_apart"] = corrected, corrected < LEVEL
+    correct(rows)
     return rows

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+LEVEL = 0.05
+
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values corrected by Holm's step-down method, in the order given.
@@ -16,3 +18,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
     return corrected.tolist()
+
+
+def correct(rows: Sequence[dict]) -> None:
+    """Add to comparisons, which have `p`, `p_corrected` for all of them together, and whether the two are `told_apart`."""
+    for row, corrected in zip(rows, holm([row["p"] for row in rows])):
+        row["p_corrected"], row["told_apart"] = corrected, corrected < LEVEL

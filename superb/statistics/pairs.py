@@ -5,12 +5,11 @@ from dataclasses import asdict
 
 from mmpt.superb.statistics.comparison import compare
 from mmpt.superb.statistics.encoder_in_run import EncoderInRun
-from mmpt.superb.statistics.holm import holm
+from mmpt.superb.statistics.holm import correct
 from mmpt.superb.statistics.metrics import PRIMARY
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner.tasks import superb_task
 
-LEVEL = 0.05
 Pair = tuple[EncoderInRun, EncoderInRun]  # baseline, encoder
 
 
@@ -35,8 +34,7 @@ def compare_pairs(pairs: Sequence[Pair]) -> tuple[list[dict], list[str]]:
                     rows.append(compare_cell(pair, task, split, metric))
                 except InputError as error:
                     problems.append(f"{where}: {error}")
-    for row, corrected in zip(rows, holm([row["p"] for row in rows])):
-        row["p_corrected"], row["told_apart"] = corrected, corrected < LEVEL
+    correct(rows)
     return rows, problems
 
 

@@ -59,6 +59,18 @@ def test_a_card_states_stages_data_and_scores(place):
     assert "{" not in text
 
 
+def test_a_card_shows_the_encoders_that_are_asked_for(place, capsys):
+    encoder = place / "demo" / "encoder.pt"
+    for beside, there in (("other", True), ("lrs3", False)):
+        assert card(place, encoder, "--fresh", "--beside", beside) == 0
+        text = (place / "cards/README.md").read_text()
+        rows = [line for line in text.splitlines() if line.startswith("| test, %")]
+        assert rows and all(("other" in row, "lrs3" in row) == (there, not there) for row in rows)
+        assert "demo" in rows[0]
+    assert card(place, encoder, "--fresh", "--beside", "other,stranger") == 2
+    assert "the run has no stranger; it has other, demo, lrs3" in capsys.readouterr().err
+
+
 def test_other_data_is_named_without_a_licence_of_ours(place):
     assert card(place, place / "lrs3" / "encoder.pt", "--fresh") == 0
     text = (place / "cards/README.md").read_text()
