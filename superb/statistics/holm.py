@@ -21,6 +21,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def correct(rows: Sequence[dict]) -> None:
-    """Add to comparisons, which have `p`, `p_corrected` for all of them together, and whether the two are `told_apart`."""
+    """Add `p_corrected`, for all rows together, and `told_apart` to comparisons that have `p`."""
     for row, corrected in zip(rows, holm([row["p"] for row in rows])):
         row["p_corrected"], row["told_apart"] = corrected, corrected < LEVEL
