@@ -31,8 +31,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--ckpt",
         metavar="FILE",
-        help="an encoder checkpoint; default: $MMPT_AV_CKPT, else the newest runs/**/encoder.pt, else the repository's "
-        "samples/encoders/demo.pt",
+        help="an encoder checkpoint; default: $MMPT_AV_CKPT, else the newest runs/**/encoder.pt that is "
+        "trained and not a study's, else the repository's samples/encoders/demo.pt",
     )
     p.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the features")
     p.add_argument(

@@ -100,7 +100,9 @@ def main(argv: list[str] | None = None) -> int:
 
     encoder, content = load_encoder(arguments.encoder), read_results(arguments.results)
     if arguments.beside is not None:
-        content = shown(content, file_hash(arguments.encoder), arguments.beside.split(","))
+        content = shown(
+            content, file_hash(arguments.encoder), list(filter(None, map(str.strip, arguments.beside.split(","))))
+        )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_text(arguments.out, card(arguments.encoder, encoder, content, arguments.out.parent))
     print(f"Model card: {arguments.out}")

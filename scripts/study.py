@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the heads as Ctrl-C does
 
     from mmpt.study.page import write_page
-    from mmpt.study.run import StudyRun
+    from mmpt.study.run import StudyRun, check
     from mmpt.study.world import World, find_data
     from mmpt.upstream.s3prl_runner.launcher import best_device
 
@@ -92,10 +92,11 @@ def main(argv: list[str] | None = None) -> int:
     world = World(out, data, arguments.device or best_device(), arguments.jobs, arguments.steps)
     command = shlex.join(["mmpt", "study", *(sys.argv[1:] if argv is None else argv)])
     plan = plan if data.are_samples else plan.without_sets()
+    check(plan, world, also)
     out.mkdir(parents=True, exist_ok=True)
     with sole_use(out):
         for path in contents(out) if arguments.fresh else ():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         study = StudyRun(arguments.scale, plan, world, also, command)
         for sentence in study.plan.cut:
             print(f"left out: {sentence}")
@@ -110,8 +111,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def contents(folder: Path) -> list[Path]:
-    """Return what a folder holds besides the lock."""
-    return [path for path in folder.iterdir() if path.name != LOCK] if folder.exists() else []
+    """Return what a folder holds besides the lock; last the file without which it is no study."""
+    found = [path for path in folder.iterdir() if path.name != LOCK] if folder.exists() else []
+    return sorted(found, key=lambda path: path.name == FILE)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,8 @@ def _add(
     where = f", shown on {listed(yes)} ({len(yes)} of {len(tasks)} tasks)" if yes else ", shown on no task"
     still_open = f"; {listed(open_ones)} not known yet" if open_ones else ""
     is_all_open = len(open_ones) == len(tasks)
-    table.lead = f"{name}: {aim.results[name]}{'' if is_all_open else where + still_open}."
+    verdict = "too few tasks for this aim" if aim.results[name] == UNTESTED else aim.results[name]
+    table.lead = f"{name}: {verdict}{'' if is_all_open else where + still_open}."
     aim.tables.append(table)
 
 

@@ -110,7 +110,9 @@ def time_table(scored: ScoredStudy) -> Table:
         table.rows.append([encoder_name(encoder, scored.encoders), minutes])
     known = [encoder.minutes for encoder in trained if encoder.minutes is not None]
     table.rows.append(["all of them", f"{sum(known):.1f}"])
-    table.note = "Each without the training of the encoder that it begins with. Times of the heads are not in it."
+    table.note = (
+        "Each without the training of the encoder that it begins with, without translating, and without the heads."
+    )
     return table
 
 

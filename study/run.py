@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 
+from mmpt.midtrain.corpus import open_corpus
 from mmpt.study.heads import Heads
 from mmpt.study.pairs import pairs
 from mmpt.study.plan import FBANK, Plan, StudyEncoder
 from mmpt.study.progress import StudyProgress
 from mmpt.study.record import FILE, MadeEncoder, Study, read_study, write_study
-from mmpt.study.training import bleu, minutes, train_encoder, translation_tests
+from mmpt.study.training import bleu, keep_minutes, minutes, train_encoder, translation_tests
 from mmpt.study.world import World
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.executor import executor_for
@@ -25,6 +26,21 @@ from mmpt.superb.software import software_versions
 from mmpt.training.stage_commands import end_commands, signals_to_commands
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
+
+
+def check(plan: Plan, world: World, also: Sequence[ScoredEncoder]) -> None:
+    """Check what would fail after hours of training.
+
+    Raises:
+        InputError: a corpus is not there, or one of the user's encoders has a name of the plan's.
+    """
+    for encoder in also:
+        if encoder.name in plan.names():
+            raise InputError(f"--also {encoder.name}: the study has an encoder of that name; write --also NAME=…")
+    for language in (*plan.languages, *plan.more_languages):
+        open_corpus(world.data.must_c, language, max_frames=0)
+    for job in Heads(plan, ScoredEncoder(FBANK, "fbank"), world).tried():
+        _ = job.config  # which finds the corpora
 
 
 class StudyRun:
@@ -42,8 +58,6 @@ class StudyRun:
         self.name, self.plan, self.world, self.command = name, plan, world, command
         self.settings = settings_of(plan, world)
         self.also = {encoder.name: encoder for encoder in also}
-        for name in self.also.keys() & {*plan.names()}:
-            raise InputError(f"--also {name}: the study has an encoder of that name; write --also OTHER_NAME=…")
         self.encoders = [*plan.encoders(), *(StudyEncoder(name, "also") for name in self.also)]
         self.made = {encoder.name: MadeEncoder(**asdict(encoder)) for encoder in self.encoders}
         self.made_by: tuple[tuple[str, str], ...] = ()  # of the last call that trained
@@ -51,17 +65,12 @@ class StudyRun:
             self._read(read_study(world.out))
 
     def run(self) -> list[str]:
-        """Train and score everything; return the names of the heads that failed. Exits if a training fails.
-
-        Raises:
-            InputError: the tasks' corpora are not there.
-        """
-        for job in self._heads(FBANK).tried():
-            _ = job.config  # before hours of training: it finds the corpora
-        self.made_by = made_by(self.command, self.world)
-        self._write_study()
+        """Train and score everything; return the names of the heads that failed. Exits if a training fails."""
         expected = {encoder.name: self._expected_s(encoder) for encoder in self.encoders}
         done = {name: seconds for name, seconds in expected.items() if self._is_scored(name)}
+        if len(done) < len(expected) or not self.made_by:
+            self.made_by = made_by(self.command, self.world)
+        self._write_study()
         executor = executor_for("local", self.world.out, {}, cpus=1, gpus=int(self.world.device == "cuda"))
         failed = []
         with StudyProgress(sum(map(sum, expected.values())), sum(map(sum, done.values())), self.name) as progress:
@@ -129,13 +138,13 @@ class StudyRun:
 
     def _train(self, encoder: StudyEncoder, expected_s: float, progress: StudyProgress) -> None:
         """Train an encoder if it has to be, and note the minutes that this took, and the BLEU of its translations."""
-        before = self.made[encoder.name]
+        before, folder = self.made[encoder.name], self.world.folder(encoder.name)
+        keep_minutes(folder, before.minutes)
         try:
             with progress.part(f"{encoder.name}, training", expected_s) as part:
                 train_encoder(self.plan, encoder, self.world, self._steps(encoder), part)
         finally:
-            took = minutes(self.world.folder(encoder.name)) or before.minutes
-            self.made[encoder.name] = replace(before, minutes=took, bleu=bleu(encoder, self.world))
+            self.made[encoder.name] = replace(before, minutes=minutes(folder), bleu=bleu(encoder, self.world))
 
     def _steps(self, encoder: StudyEncoder) -> int:
         """Return the updates of an encoder's last stage.
@@ -147,8 +156,8 @@ class StudyRun:
             return steps
         of_start, of_midtraining = (self.made[name].minutes for name in self._time_of(encoder))
         if not of_start or not of_midtraining:
-            folders = " and ".join(str(self.world.folder(name)) for name in self._time_of(encoder))
-            raise InputError(f"the time that {encoder.name} depends on was lost: delete {folders}, and start again")
+            lost = " and ".join(str(self.world.folder(n)) for n in self._time_of(encoder) if not self.made[n].minutes)
+            raise InputError(f"the time that {encoder.name} follows was lost: delete {lost}, and run this again")
         return steps + round(steps * of_midtraining / of_start)
 
     def _needs(self, encoder: StudyEncoder) -> tuple[str, ...]:

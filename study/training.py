@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,32 +37,54 @@ def train_encoder(plan: Plan, encoder: StudyEncoder, world: World, steps: int, p
     stage, command = plan.midtrain if encoder.language else plan.pretrain, _command(plan, encoder, world)
     settings = [f"preset={plan.preset}", f"seed={encoder.seed}", *stage.settings, *_lengths(stage, steps)]
     share = TRAINED_SHARE if encoder.language else 1.0
-    output = Output(world.log(encoder.name), lambda: part.reach(share * _steps_done(folder) / steps))
     config = REPOSITORY / stage.config
     depends_on = json.dumps([settings, _origin(encoder, world)])
-    with _timed(folder):
+    with timed(folder) as note_time:
+
+        def look() -> None:
+            part.reach(share * _steps_done(folder) / steps)
+            note_time()
+
+        output = Output(world.log(encoder.name), look)
         train([*command, *settings, f"device={world.device}"], folder, config, depends_on, output, world.threads)
     if encoder.language:
         translate(encoder, world)
 
 
 @contextmanager
-def _timed(folder: Path) -> Iterator[None]:
-    """Add the time of a training to that of earlier calls; a training that starts again has deleted it."""
-    made = folder / "encoder.pt"
-    before, started = made.stat().st_mtime_ns if made.is_file() else None, time.monotonic()
-    try:
-        yield
-    finally:
-        was_there = before is not None and made.is_file() and made.stat().st_mtime_ns == before
+def timed(folder: Path) -> Iterator[Callable[[], None]]:
+    """Time a training in this block, in a file of its run folder; give a function that notes the time so far.
+
+    The time of earlier calls is added. A training that starts again has deleted it with the folder; one that was there
+    already takes none.
+    """
+    made, earlier, started = folder / "encoder.pt", None, time.monotonic()
+    found = made.stat().st_mtime_ns if made.is_file() else None
+
+    def note() -> None:
+        nonlocal earlier
+        was_there = found is not None and made.is_file() and made.stat().st_mtime_ns == found
         if folder.is_dir() and not was_there:
-            write_text(folder / MINUTES, f"{(minutes(folder) or 0.0) + (time.monotonic() - started) / 60:.3f}\n")
+            if earlier is None:
+                earlier = minutes(folder) or 0.0
+            write_text(folder / MINUTES, f"{earlier + (time.monotonic() - started) / 60:.3f}\n")
+
+    try:
+        yield note
+    finally:
+        note()
 
 
 def minutes(folder: Path) -> float | None:
     """Return how long the training of a run took, translating left out; None if it was not timed."""
     file = folder / MINUTES
     return float(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def keep_minutes(folder: Path, known: float | None) -> None:
+    """Note a time that study.json has in a run folder without one, before its training goes on."""
+    if known and folder.is_dir() and minutes(folder) is None:
+        write_text(folder / MINUTES, f"{known:.3f}\n")
 
 
 def translate(encoder: StudyEncoder, world: World) -> None:

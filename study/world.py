@@ -39,6 +39,11 @@ class Data:
         ]
         return json.dumps([known])
 
+    @property
+    def has_samples_tasks(self) -> bool:
+        """True if the tasks read a build of the samples."""
+        return bool(_built(self.root))
+
     def described(self) -> str:
         """Return the corpora for a reader."""
         if self.are_samples:
@@ -93,14 +98,11 @@ def find_data(plan: Plan, clips: Path | None, must_c: Path | None, root: Path | 
     """Return the user's corpora; where one is not named, that of the samples, which are built if need be.
 
     Raises:
-        InputError: one of the user's is not there, or has no translations to a language of the plan.
+        InputError: one of the user's is not there.
     """
     for flag, path in (("--clips", clips), ("--must-c", must_c), ("--data-root", root)):
         if path and not path.exists():
             raise InputError(f"{flag} {path}: there is no such file or folder")
-    for language in (*plan.languages, *plan.more_languages):
-        if must_c and not (must_c / f"en-{language}").is_dir():
-            raise InputError(f"--must-c {must_c}: has no folder en-{language}, to which the plan mid-trains")
     if clips and must_c and root:
         return Data(clips.absolute(), must_c.absolute(), root.absolute(), are_samples=False)
     samples = _samples(plan.samples)

@@ -1,5 +1,6 @@
 """Run the project's training commands, as the quickstart and the study do. A finished one is reused."""
 
+import fcntl
 import functools
 import hashlib
 import os
@@ -53,6 +54,25 @@ def train(
         output: where its lines go.
         threads: as for `run_command`.
     """
+    with _sole_writer(out) as lock:
+        _train(command, out, config, depends_on, output, threads, lock)
+
+
+@contextmanager
+def _sole_writer(out: Path) -> Iterator[IO[str]]:
+    """Hold the lock of a run. A training whose starter was killed has it until it has saved."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.with_name(f".{out.name}.lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # some network file systems have no locks
+            pass
+        yield lock
+
+
+def _train(
+    command: list[str], out: Path, config: Path, depends_on: str, output: Output, threads: int | None, lock: IO[str]
+) -> None:
     made_from = hashlib.sha256(config.read_bytes() + depends_on.encode()).hexdigest()
     marker = out / "made-from"
     same = marker.is_file() and marker.read_text(encoding="utf-8") == made_from
@@ -65,7 +85,7 @@ def train(
     elif out.exists():
         shutil.rmtree(out)
     options = ["--config", str(config), "--out", str(out)]
-    run_command(*command, *options, marker=(marker, made_from), output=output, threads=threads)
+    run_command(*command, *options, marker=(marker, made_from), output=output, threads=threads, lock=lock)
 
 
 def run_command(
@@ -74,6 +94,7 @@ def run_command(
     marker: tuple[Path, str] | None = None,
     output: Output = HERE,
     threads: int | None = None,
+    lock: IO[str] | None = None,
 ) -> None:
     """Run one of the project's commands; exit with its status if it fails.
 
@@ -86,16 +107,17 @@ def run_command(
         marker: a file, and the text to write into it as soon as the command has made its folder.
         output: where its lines go.
         threads: OpenMP threads of the command, unless the user has set them; None: it chooses.
+        lock: a locked file, which the command shares, so that it is locked until both have ended.
     """
     environment = dict(os.environ)
     if threads:
         environment.setdefault("OMP_NUM_THREADS", str(threads))
     command = [sys.executable, str(REPOSITORY / script), *arguments]
     if output.log is None:
-        status = _run(command, environment, output, None, marker)
+        status = _run(command, environment, output, None, marker, lock)
     else:
         with output.log.open("a", encoding="utf-8") as lines:
-            status = _run(command, environment, output, lines, marker)
+            status = _run(command, environment, output, lines, marker, lock)
     if status:
         status = status if status > 0 else 128 - status
         if output.log is not None and status not in STOPPED:
@@ -109,6 +131,7 @@ def _run(
     output: Output,
     lines: IO[str] | None,
     marker: tuple[Path, str] | None,
+    lock: IO[str] | None,
 ) -> int:
     """Run a command to its end, or to this process's end, however that happens; return its status."""
     process = subprocess.Popen(
@@ -117,6 +140,7 @@ def _run(
         env=environment,
         stdout=lines,
         stderr=lines and subprocess.STDOUT,
+        pass_fds=(lock.fileno(),) if lock else (),
         preexec_fn=functools.partial(end_with_parent, os.getpid()),
     )
     RUNNING.add(process)
@@ -155,8 +179,8 @@ def signals_to_commands() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # A terminal sends Ctrl-C to all processes. This one ignores it.
-    before = signal.signal(signal.SIGTERM, lambda *_: end_commands()), signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A terminal sends Ctrl-C to all processes. This one does nothing; the commands would inherit SIG_IGN.
+    before = signal.signal(signal.SIGTERM, lambda *_: end_commands()), signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ def default_encoder(folder: Path, environment: Mapping[str, str], flag: str) -> 
     if named := environment.get("MMPT_AV_CKPT"):
         return named, f"encoder: {named} ($MMPT_AV_CKPT)"
     runs = folder / "runs"
-    found = [file for file in runs.glob("**/encoder.pt") if _may_be_default(file.relative_to(runs))]
+    found = [file for file in runs.glob("**/encoder.pt") if _may_be_default(file)]
     if found:
         found.sort(key=lambda file: (file.stat().st_mtime_ns, str(file)))
         newest = os.path.relpath(found[-1], folder)
@@ -33,11 +33,12 @@ def default_encoder(folder: Path, environment: Mapping[str, str], flag: str) -> 
         return str(demo), f"encoder: {os.path.relpath(demo, folder)} ({what}; {flag} names another)"
     nor = "" if is_clone() else ", and only a clone of the repository has a trained encoder"
     raise InputError(
-        f"no encoder: give {flag} FILE or set MMPT_AV_CKPT (there is no runs/**/encoder.pt here{nor}); "
+        f"no encoder: give {flag} FILE or set MMPT_AV_CKPT (no run here has an encoder{nor}); "
         f"an untrained one: python scripts/export.py --untrained tiny --seed 0 --out tiny.pt, then {flag} tiny.pt"
     )
 
 
 def _may_be_default(file: Path) -> bool:
     """Return True unless the encoder is untrained, or one of the many of a study, of which the last means nothing."""
-    return "untrained" not in file.parts and file.parts[0] != "study"
+    is_of_a_study = file.parent.parent.name == "encoders" and (file.parents[2] / "study.json").is_file()
+    return file.parent.name != "untrained" and not is_of_a_study

@@ -103,5 +103,5 @@ def test_a_plan_of_few_tasks_leaves_the_aims_untested(tmp_path):
     study = read_scored(tmp_path)
     chain, control, translation = aims(study)
     assert chain.verdict == control.verdict == "not tested" and translation.verdict == "met"
-    assert chain.tables[0].lead == "CLR: not tested, shown on KS and PR (2 of 2 tasks)."
+    assert chain.tables[0].lead == "CLR: too few tasks for this aim, shown on KS and PR (2 of 2 tasks)."
     assert study.missing() == 0 and "(2 of 2 tasks)" in takeaway(study)[0]

@@ -7,7 +7,6 @@ import pytest
 
 from mmpt.study import world as study_world
 from mmpt.study.plan import read_plan
-from mmpt.study.training import minutes
 from mmpt.study.world import Data, find_data
 
 
@@ -62,7 +61,3 @@ def test_samples_of_at_least_the_plans_size_are_built(tmp_path, monkeypatch, the
     folder = usual if expected[0] == "data" else tmp_path / "data" / "full"
     assert found.are_samples and found.root == folder and found.must_c == folder / "must_c"
     assert calls == [("scripts/samples/build.py", "--out", str(folder), *(["--full"] if expected[1] else []))]
-
-
-def test_a_run_that_was_not_timed_has_no_minutes(tmp_path):
-    assert minutes(tmp_path) is None

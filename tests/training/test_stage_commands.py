@@ -51,8 +51,9 @@ def test_a_training_ends_with_its_parent_and_is_known_afterwards(script, tmp_pat
     code = "import sys; from mmpt.training.stage_commands import run_command as r; from pathlib import Path; "
     code += "r(sys.argv[1], '--out', sys.argv[2], marker=(Path(sys.argv[2]) / 'made-from', 'settings'))"
     command = [sys.executable, "-c", code, script, str(out)]
-    with subprocess.Popen(command, env={**os.environ, "SLEEP": "600"}) as parent:
-        wait_for((out / "made-from").is_file)
+    with subprocess.Popen(command, env={**os.environ, "SLEEP": "90"}) as parent:
+        wait_for(lambda: (out / "made-from").is_file() and (out / "process").is_file())
+        wait_for((out / "process").read_text)
         training = int((out / "process").read_text())
         assert is_running(training)
         parent.send_signal(signal.SIGKILL)

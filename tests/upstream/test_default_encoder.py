@@ -41,7 +41,9 @@ def test_a_run_precedes_the_encoder_in_the_box_and_the_variable_precedes_both(cl
     (clone / "runs/clr/encoder.pt").touch()
     path, note = default_encoder(clone, {}, "-k")
     assert path == str(clone / "runs/clr/encoder.pt") and "the newest of 1 under runs/" in note
-    for other in ("untrained", "first/untrained", "study/evening/encoders/clr"):  # newer ones that nobody means
+    (clone / "runs/evening").mkdir()
+    (clone / "runs/evening/study.json").touch()
+    for other in ("untrained", "first/untrained", "evening/encoders/clr"):  # newer ones that nobody means
         (clone / "runs" / other).mkdir(parents=True)
         (clone / "runs" / other / "encoder.pt").touch()
     assert default_encoder(clone, {}, "-k") == (path, note)
@@ -50,7 +52,7 @@ def test_a_run_precedes_the_encoder_in_the_box_and_the_variable_precedes_both(cl
 
 def test_without_any_encoder_the_error_tells_where_one_is(clone):
     (clone / "samples/encoders/demo.pt").unlink()
-    with pytest.raises(InputError, match=r"no encoder: give --ckpt FILE .*\(there is no runs/\*\*/encoder.pt here\)"):
+    with pytest.raises(InputError, match=r"no encoder: give --ckpt FILE .*\(no run here has an encoder\)"):
         default_encoder(clone, {}, "--ckpt")
     (clone / "samples/README.md").unlink()  # as where the package is installed
     with pytest.raises(InputError, match="only a clone of the repository has a trained encoder"):

@@ -90,8 +90,8 @@ _STOCK_FLAGS: dict[str, list[_Flag]] = {
             "-k",
             "--upstream_ckpt",
             help="checkpoint, in place of the one in -u; default for mmpt_av: $MMPT_AV_CKPT, else the newest "
-            "runs/**/encoder.pt, else the repository's samples/encoders/demo.pt; for a folder its model.pt, if it has "
-            "one",
+            "runs/**/encoder.pt that is trained and not a study's, else the repository's samples/encoders/demo.pt; for "
+            "a folder its model.pt, if it has one",
         ),
         _flag(
             "-g",
