@@ -100,9 +100,8 @@ def main(argv: list[str] | None = None) -> int:
 
     encoder, content = load_encoder(arguments.encoder), read_results(arguments.results)
     if arguments.beside is not None:
-        content = shown(
-            content, file_hash(arguments.encoder), list(filter(None, map(str.strip, arguments.beside.split(","))))
-        )
+        beside = [name.strip() for name in arguments.beside.split(",") if name.strip()]
+        content = shown(content, file_hash(arguments.encoder), beside)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_text(arguments.out, card(arguments.encoder, encoder, content, arguments.out.parent))
     print(f"Model card: {arguments.out}")

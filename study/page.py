@@ -110,9 +110,7 @@ def time_table(scored: ScoredStudy) -> Table:
         table.rows.append([encoder_name(encoder, scored.encoders), minutes])
     known = [encoder.minutes for encoder in trained if encoder.minutes is not None]
     table.rows.append(["all of them", f"{sum(known):.1f}"])
-    table.note = (
-        "Each without the training of the encoder that it begins with, without translating, and without the heads."
-    )
+    table.note = "Without the training of the encoder that each begins with, translating and the heads."
     return table
 
 
