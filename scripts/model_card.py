@@ -18,6 +18,16 @@ EXAMPLE = """\
 example:
   python scripts/model_card.py samples/encoders/demo.pt --results runs/superb/demo --out samples/encoders/README.md
 """
+SCORES = """\
+{table}
+
+{notes}
+
+Made by:
+
+```
+{command}
+```"""
 CARD = """\
 # {name}: a speech encoder
 
@@ -42,14 +52,6 @@ In brackets: 95 % interval.
 ±: standard deviation over the seeds of the heads.
 
 {scores}
-
-{notes}
-
-Made by:
-
-```
-{command}
-```
 
 ## Use
 
@@ -76,9 +78,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--results",
         type=Path,
+        action="append",
         required=True,
         metavar="DIR",
-        help="a run of `mmpt superb run` or `mmpt study` that scored it, or its results.json",
+        help="a run of `mmpt superb run` or `mmpt study` that scored it, or its results.json; may be given again",
     )
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the card to write, such as README.md")
     p.add_argument("--beside", metavar="LIST", help="which other encoders of the run to show, by name (default: all)")
@@ -98,26 +101,30 @@ def main(argv: list[str] | None = None) -> int:
     from mmpt.upstream.mmpt_av import load_encoder
     from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
-    encoder, content = load_encoder(arguments.encoder), read_results(arguments.results)
+    encoder, contents = load_encoder(arguments.encoder), list(map(read_results, arguments.results))
     if arguments.beside is not None:
         beside = [name.strip() for name in arguments.beside.split(",") if name.strip()]
-        content = shown(content, file_hash(arguments.encoder), beside)
+        contents = shown(contents, file_hash(arguments.encoder), beside)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(arguments.out, card(arguments.encoder, encoder, content, arguments.out.parent))
+    write_text(arguments.out, card(arguments.encoder, encoder, contents, arguments.out.parent))
     print(f"Model card: {arguments.out}")
     return 0
 
 
-def shown(content: dict, sha256: str, beside: list[str]) -> dict:
-    """Return the content of a results.json without other encoders than that of a hash and those named.
+def shown(contents: list[dict], sha256: str, beside: list[str]) -> list[dict]:
+    """Return the contents of results.json files without other encoders than that of a hash and those named.
 
     Raises:
         InputError: there is none of that name.
     """
-    all_names = [entry["name"] for entry in content["encoders"]]
+    all_names = list(dict.fromkeys(entry["name"] for content in contents for entry in content["encoders"]))
     if unknown := sorted(set(beside) - set(all_names)):
-        raise InputError(f"--beside: the run has no {', '.join(unknown)}; it has {', '.join(all_names)}")
-    names = {entry["name"] for entry in content["encoders"] if entry["sha256"] == sha256} | set(beside)
+        raise InputError(f"--beside: no run has {', '.join(unknown)}; there are {', '.join(all_names)}")
+    return [_shown(content, sha256, set(beside)) for content in contents]
+
+
+def _shown(content: dict, sha256: str, beside: set[str]) -> dict:
+    names = {entry["name"] for entry in content["encoders"] if entry["sha256"] == sha256} | beside
     return content | {
         "encoders": [entry for entry in content["encoders"] if entry["name"] in names],
         "summary": [entry for entry in content["summary"] if entry["encoder"] in names],
@@ -125,32 +132,24 @@ def shown(content: dict, sha256: str, beside: list[str]) -> dict:
     }
 
 
-def card(file: Path, encoder: "Encoder", content: dict, folder: Path) -> str:
+def card(file: Path, encoder: "Encoder", contents: list[dict], folder: Path) -> str:
     """Return the card.
 
     Args:
         file: the checkpoint.
         encoder: what is in it.
-        content: of the results.json that has its scores.
+        contents: of the results.json files that have its scores.
         folder: where the card will lie; links to licences start there.
 
     Raises:
         InputError: the results have no scores of this file.
     """
-    from mmpt.superb import printout
-    from mmpt.superb.encoders import ScoredEncoder
-    from mmpt.superb.statistics.wording import pair_lines
-    from mmpt.superb.text_table import NO_BEST
     from mmpt.upstream.mmpt_av.checkpoint import file_hash
 
     sha256, stages = file_hash(file), encoder.provenance.get("stages", [])
-    own = [entry["name"] for entry in content["encoders"] if entry["sha256"] == sha256]
-    if not own:
+    own = [[entry["name"] for entry in content["encoders"] if entry["sha256"] == sha256] for content in contents]
+    if not all(own):
         raise InputError(f"--results: has no scores of {file}; `mmpt superb run --ckpt {file}` scores it")
-    scored = [ScoredEncoder(entry["name"], entry["upstream"]) for entry in content["encoders"]]
-    tasks = list(dict.fromkeys(entry["task"] for entry in content["summary"]))
-    starred = [] if all(entry["best_on_dev"] for entry in content["summary"]) else [rf"\*: {NO_BEST}"]
-    notes = [*starred, *pair_lines(content.get("comparisons", [])), *content["notes"]]
     names = {name for stage in stages for name in data_sets(stage)}
     return CARD.format(
         name=file.name,
@@ -164,13 +163,26 @@ def card(file: Path, encoder: "Encoder", content: dict, folder: Path) -> str:
         stages=stage_table(stages),
         data=data_table(names, folder),
         rights=texts.RIGHTS,
-        own=own[0],
-        scores=printout.results_table(content, tasks, scored),
-        notes="\n".join(f"- {line}" for line in notes),
-        command=content["command"],
+        own=own[0][0],
+        scores="\n\n".join(map(scores, contents)),
         path=os.path.relpath(file),
         limits="\n".join([texts.LIMITS_OF_SAMPLES] * bool(names & set(texts.SOURCES)) + [texts.LIMITS]),
     )
+
+
+def scores(content: dict) -> str:
+    """Return the table of a results.json, what to know about it, and the command that made it."""
+    from mmpt.superb import printout
+    from mmpt.superb.encoders import ScoredEncoder
+    from mmpt.superb.statistics.wording import pair_lines
+    from mmpt.superb.text_table import NO_BEST
+
+    scored = [ScoredEncoder(entry["name"], entry["upstream"]) for entry in content["encoders"]]
+    tasks = list(dict.fromkeys(entry["task"] for entry in content["summary"]))
+    starred = [] if all(entry["best_on_dev"] for entry in content["summary"]) else [rf"\*: {NO_BEST}"]
+    notes = [*starred, *pair_lines(content.get("comparisons", [])), *content["notes"]]
+    table = printout.results_table(content, tasks, scored)
+    return SCORES.format(table=table, notes="\n".join(f"- {line}" for line in notes), command=content["command"])
 
 
 def data_sets(stage: dict) -> list[str]:

@@ -67,8 +67,11 @@ def test_a_card_shows_the_encoders_that_are_asked_for(place, capsys):
         rows = [line for line in text.splitlines() if line.startswith("| test, %")]
         assert rows and all(("other" in row, "lrs3" in row) == (there, not there) for row in rows)
         assert "demo" in rows[0]
+    assert card(place, encoder, "--fresh", "--beside", "", "--results", str(place / "out/results.json")) == 0
+    text = (place / "cards/README.md").read_text()
+    assert text.count("Made by:") == 2 and "other" not in text.split("## Scores")[1].split("## Use")[0]
     assert card(place, encoder, "--fresh", "--beside", "other,stranger") == 2
-    assert "the run has no stranger; it has other, demo, lrs3" in capsys.readouterr().err
+    assert "no run has stranger; there are other, demo, lrs3" in capsys.readouterr().err
 
 
 def test_other_data_is_named_without_a_licence_of_ours(place):
