@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to a table: set up .venv, build the sample corpora, pre-train, mid-train, and score four encoders on
+# From nothing to a table: set up .venv, build the sample corpora, pre-train, mid-train, and score five encoders on
 # KS, PR and ASR through S3PRL's own runner. Eight minutes on two cores after set-up. What is done is reused; --fresh
 # starts again.
 set -euo pipefail

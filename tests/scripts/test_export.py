@@ -1,10 +1,12 @@
 """scripts/export.py: untrained encoders and bad input (runs are exported in tests/pretrain/test_training.py)."""
 
 import pytest
+import soundfile
 import torch
 
 from mmpt.scripts.export import main
-from mmpt.upstream.mmpt_av import load_encoder
+from mmpt.upstream.mmpt_av import load_encoder, save_encoder
+from mmpt.upstream.mmpt_av.balance import scale_first_state
 
 
 def test_an_untrained_encoder_depends_on_its_seed(tmp_path):
@@ -46,6 +48,25 @@ def test_an_encoder_is_exported_again_with_denser_states(tmp_path, capsys):
     assert load_encoder(tmp_path / "c.pt").hop == 320
     assert main([str(tmp_path / "a.pt"), "--out", str(tmp_path / "b.pt")]) == 2
     assert "--fresh replaces it" in capsys.readouterr().err
+
+
+def test_the_first_state_is_scaled_by_sound_files(tmp_path, capsys):
+    whole, balanced = tmp_path / "whole.pt", tmp_path / "balanced.pt"
+    assert main(["--untrained", "tiny", "--out", str(whole)]) == 0
+    encoder = load_encoder(whole)
+    scale_first_state(encoder, 500.0)
+    save_encoder(encoder, whole, encoder.provenance)
+    wav = torch.randn(16000, generator=torch.Generator().manual_seed(0)).mul(0.1)
+    soundfile.write(tmp_path / "a.wav", wav.numpy(), 16000)
+    command = [str(whole), "--out", str(balanced), "--balance"]
+    assert main([*command, str(tmp_path / "none")]) == 2
+    assert main([*command, str(tmp_path / "a.wav")]) == 0
+    assert "The first state was multiplied by 0.00" in capsys.readouterr().out
+    found = load_encoder(balanced)
+    assert float(found.provenance["stages"][-1]["first_state_scaled"]) < 0.01
+    first, *_, last = found([wav]).hidden_states
+    assert 0.5 < first.norm() / last.norm() < 2 and torch.allclose(last, encoder([wav]).hidden_states[-1], atol=1e-3)
+    assert main(["--untrained", "tiny", "--out", str(tmp_path / "b.pt"), "--balance", str(tmp_path / "a.wav")]) == 2
 
 
 def test_an_encoder_is_exported_at_half_the_size(tmp_path):
