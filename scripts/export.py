@@ -14,8 +14,6 @@ from mmpt.upstream.repository import samples_folder
 if TYPE_CHECKING:
     from mmpt.upstream.mmpt_av import Encoder
 
-    Finish = Callable[[Encoder], dict[str, str]]  # changes an encoder; returns what its provenance says about that
-
 EXAMPLES = """\
 examples:
   python scripts/export.py runs/midtrain/it-samples --out encoder.pt --which best
@@ -23,7 +21,7 @@ examples:
   python scripts/export.py --untrained tiny --seed 0 --out untrained.pt
   python scripts/export.py encoder.pt --frame-hop 320 --out encoder_20ms.pt
   python scripts/export.py encoder.pt --half --out encoder_half.pt
-  python scripts/export.py encoder.pt --balance data/samples/LibriSpeech/dev-clean --out balanced.pt
+  python scripts/export.py runs/fairseq.pt --balance --out balanced.pt
 """
 
 
@@ -73,10 +71,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--balance",
-        type=Path,
-        metavar="SOUNDS",
-        help="scale the first hidden state, which may have grown in training, to the size of the others on these sound "
-        "files; the others stay the same. Heads that weigh all states, as SUPERB's do, then learn in less time",
+        action="store_true",
+        help="of an encoder checkpoint: scale the first hidden state to the size of the others, which stay the same; "
+        "heads that weigh all states then learn sooner. Encoders of runs have that in any case",
     )
     p.add_argument("--fresh", action="store_true", help="replace FILE if it exists")
     return p
@@ -90,15 +87,17 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError("give either a RUN or --untrained PRESET")
     if arguments.out.exists() and not arguments.fresh:
         raise InputError(f"{arguments.out}: is there already; --fresh replaces it")
+    is_file = arguments.run is not None and arguments.run.is_file()
+    if arguments.balance and not (is_file and is_encoder(arguments.run)):
+        raise InputError("--balance is for encoder checkpoints: those of runs are balanced in any case")
     if arguments.untrained:
         require_no_data(arguments.data, "--untrained")
-        if arguments.balance:
-            raise InputError("--untrained: --balance is for trained encoders")
         write_untrained(arguments.untrained, arguments.seed, arguments.out, arguments.frame_hop, arguments.half)
+    elif arguments.balance:
+        require_no_data(arguments.data, arguments.run)
+        write_balanced(arguments.run, arguments.out, arguments.frame_hop, arguments.half)
     else:
-        finish = balancing(arguments.balance) if arguments.balance else None
-        options = (arguments.frame_hop, arguments.data, arguments.half, finish)
-        export(arguments.run, arguments.which, arguments.out, *options)
+        export(arguments.run, arguments.which, arguments.out, arguments.frame_hop, arguments.data, arguments.half)
     print(f"Encoder: {arguments.out}")
     return 0
 
@@ -117,15 +116,20 @@ def write_untrained(preset: str, seed: int, out: Path, frame_hop: int | None = N
     save_encoder(encoder, out, {"stages": [{**stage, "revision": git_revision(), "parent_sha256": None}]}, half)
 
 
-def export(
-    source: Path,
-    which: str | None,
-    out: Path,
-    frame_hop: int | None,
-    data: Path | None,
-    half: bool,
-    then: "Finish | None" = None,
-) -> None:
+def write_balanced(source: Path, out: Path, frame_hop: int | None, half: bool) -> None:
+    """Write an encoder checkpoint again, with a first state of the others' size."""
+    from mmpt.upstream.mmpt_av import load_encoder, save_encoder
+    from mmpt.upstream.mmpt_av.balance import balance
+
+    encoder = load_encoder(source)
+    encoder.hop = frame_hop or encoder.hop
+    factor = balance(encoder)
+    for stage in encoder.provenance.get("stages", [])[-1:]:
+        stage["first_state_scaled"] = factor * stage.get("first_state_scaled", 1.0)
+    save_encoder(encoder, out, encoder.provenance, half)
+
+
+def export(source: Path, which: str | None, out: Path, frame_hop: int | None, data: Path | None, half: bool) -> None:
     """Write the encoder of a run folder, of a training checkpoint or of an encoder checkpoint.
 
     Args:
@@ -135,7 +139,6 @@ def export(
         frame_hop: samples under one state; None leaves it as it is.
         data: the clips of a run of stage 1; None for where the run had them.
         half: round the weights to float16.
-        then: what else is done with the encoder.
     """
     from mmpt.training.checkpoints import Checkpoints, export_encoder, read_checkpoint
     from mmpt.upstream.mmpt_av import load_encoder, save_encoder
@@ -144,45 +147,17 @@ def export(
         settings = read_checkpoint(Checkpoints(source).select("last")[0])["settings"]
         checkpoints = Checkpoints(source, settings["keep_checkpoints"], settings["patience"])
         files = checkpoints.select(which or settings["export"])
-        export_encoder(files, out, frame_hop, both(finish_of(files[-1], data), then), half)
+        export_encoder(files, out, frame_hop, finish_of(files[-1], data), half)
     elif is_encoder(source):
         require_no_data(data, source)
         encoder = load_encoder(source)
-        if then:
-            for stage in encoder.provenance.get("stages", [])[-1:]:
-                stage |= then(encoder)
         encoder.hop = frame_hop or encoder.hop
         save_encoder(encoder, out, encoder.provenance, half)
     else:
-        export_encoder([source], out, frame_hop, both(finish_of(source, data), then), half)
+        export_encoder([source], out, frame_hop, finish_of(source, data), half)
 
 
-def both(first: "Finish | None", second: "Finish | None") -> "Finish | None":
-    """Return one after the other."""
-    if first is None or second is None:
-        return first or second
-    return lambda encoder: {**first(encoder), **second(encoder)}
-
-
-def balancing(sounds: Path) -> "Finish":
-    """Return what scales an encoder's first state to the size that the others have on sound files."""
-
-    def finish(encoder: "Encoder") -> dict[str, str]:
-        from mmpt.scripts.extraction import decode, find_sounds
-        from mmpt.upstream.mmpt_av.balance import balance
-
-        files = list(find_sounds([sounds], Path(), ""))
-        wavs = [wav for wav in map(decode, files) if not isinstance(wav, str)]
-        if not wavs:
-            raise InputError(f"--balance {sounds}: no file could be read")
-        factor = balance(encoder, ([wav] for wav in wavs))
-        print(f"The first state was multiplied by {factor:.3g}, for the size of the others on {len(wavs):,} files")
-        return {"first_state_scaled": f"{factor:.3g}"}
-
-    return finish
-
-
-def finish_of(file: Path, data: Path | None) -> "Finish | None":
+def finish_of(file: Path, data: Path | None) -> "Callable[[Encoder], dict[str, str]] | None":
     """Return how the run of a training checkpoint finishes its encoder; None if it leaves the encoder as it is.
 
     Args:

@@ -56,7 +56,7 @@ class Extraction:
             for first in range(0, len(files), READ_AHEAD):
                 some = files[first : first + READ_AHEAD]
                 wavs: dict[Path, Tensor] = {}
-                for file, wav in zip(some, pool.map(decode, some)):
+                for file, wav in zip(some, pool.map(_decode, some)):
                     if isinstance(wav, str):
                         yield file, wav
                     else:
@@ -164,8 +164,7 @@ def keep_to_settings(out: Path, settings: dict, fresh: bool) -> None:
     write_text(file, json.dumps(settings, indent=2) + "\n")
 
 
-def decode(file: Path) -> Tensor | str:
-    """Return the waveform of a sound file, or the reason why it cannot be read."""
+def _decode(file: Path) -> Tensor | str:
     try:
         return decode_whole(file)
     except MediaError as error:

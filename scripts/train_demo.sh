@@ -48,4 +48,4 @@ train midtrain "$out/en" --target-lang en --data "$out/transcripts" --init "$out
     "speeds=[0.8,0.85,0.9,0.95,1.0,1.05,1.1,1.15,1.2]" specaugment.freq_width=27 \
     optim.steps=16000 optim.warmup_steps=500 validate_every=500
 
-[ -e "$out/demo.pt" ] || "$programs/mmpt" export "$out/en" --half --balance "$samples/LibriSpeech/dev-clean" --out "$out/demo.pt"
+[ -e "$out/demo.pt" ] || "$programs/mmpt" export "$out/en" --half --out "$out/demo.pt"

@@ -8,6 +8,7 @@ import torch
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import replacing
 from mmpt.upstream.mmpt_av import CheckpointError, Encoder, EncoderConfig, save_encoder
+from mmpt.upstream.mmpt_av.balance import balance
 from mmpt.upstream.mmpt_av.checkpoint import check_state, read_plain, write_atomically
 
 FORMAT = "mmpt_av_training"
@@ -140,6 +141,8 @@ def export_encoder(
 ) -> dict:
     """Write the encoder of a training checkpoint, or the mean of several, and return its provenance.
 
+    Its first state is scaled to the size of the others (`balance`).
+
     Args:
         files: training checkpoints, the newest last.
         out: the encoder checkpoint to write.
@@ -161,6 +164,7 @@ def export_encoder(
     provenance["stages"][-1]["averaged_steps"] = [c["step"] for c in contents]
     if finish is not None:
         provenance["stages"][-1] |= finish(encoder)
+    provenance["stages"][-1]["first_state_scaled"] = balance(encoder)
     save_encoder(encoder, out, provenance, half)
     return provenance
 

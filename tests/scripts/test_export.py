@@ -1,11 +1,10 @@
 """scripts/export.py: untrained encoders and bad input (runs are exported in tests/pretrain/test_training.py)."""
 
 import pytest
-import soundfile
 import torch
 
 from mmpt.scripts.export import main
-from mmpt.upstream.mmpt_av import load_encoder, save_encoder
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, load_encoder, save_encoder
 from mmpt.upstream.mmpt_av.balance import scale_first_state
 
 
@@ -50,23 +49,20 @@ def test_an_encoder_is_exported_again_with_denser_states(tmp_path, capsys):
     assert "--fresh replaces it" in capsys.readouterr().err
 
 
-def test_the_first_state_is_scaled_by_sound_files(tmp_path, capsys):
-    whole, balanced = tmp_path / "whole.pt", tmp_path / "balanced.pt"
-    assert main(["--untrained", "tiny", "--out", str(whole)]) == 0
-    encoder = load_encoder(whole)
-    scale_first_state(encoder, 500.0)
-    save_encoder(encoder, whole, encoder.provenance)
-    wav = torch.randn(16000, generator=torch.Generator().manual_seed(0)).mul(0.1)
-    soundfile.write(tmp_path / "a.wav", wav.numpy(), 16000)
-    command = [str(whole), "--out", str(balanced), "--balance"]
-    assert main([*command, str(tmp_path / "none")]) == 2
-    assert main([*command, str(tmp_path / "a.wav")]) == 0
-    assert "The first state was multiplied by 0.00" in capsys.readouterr().out
-    found = load_encoder(balanced)
-    assert float(found.provenance["stages"][-1]["first_state_scaled"]) < 0.01
-    first, *_, last = found([wav]).hidden_states
-    assert 0.5 < first.norm() / last.norm() < 2 and torch.allclose(last, encoder([wav]).hidden_states[-1], atol=1e-3)
-    assert main(["--untrained", "tiny", "--out", str(tmp_path / "b.pt"), "--balance", str(tmp_path / "a.wav")]) == 2
+def test_an_encoder_checkpoint_is_balanced(tmp_path, capsys):
+    grown, balanced = tmp_path / "grown.pt", tmp_path / "balanced.pt"
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderConfig.preset("tiny"))
+    scale_first_state(encoder, 512.0)
+    save_encoder(encoder, grown, {"stages": [{"stage": "imported"}]})
+    assert main([str(grown), "--out", str(balanced), "--balance"]) == 0
+    found, wav = load_encoder(balanced), torch.randn(16000).mul(0.1)
+    assert found.provenance["stages"][-1]["first_state_scaled"] in (2.0**-9, 2.0**-8)
+    first, *_, last = found.eval()([wav]).hidden_states
+    assert 0.5 < first.norm() / last.norm() < 2
+    assert torch.allclose(last, encoder.eval()([wav]).hidden_states[-1], atol=1e-3)
+    assert main(["--untrained", "tiny", "--out", str(tmp_path / "b.pt"), "--balance"]) == 2
+    assert "--balance is for encoder checkpoints" in capsys.readouterr().err
 
 
 def test_an_encoder_is_exported_at_half_the_size(tmp_path):

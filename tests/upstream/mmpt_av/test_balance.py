@@ -1,5 +1,7 @@
 """The first state gets the size of the others, which stay the same."""
 
+import math
+
 import pytest
 import torch
 
@@ -37,17 +39,28 @@ def test_only_the_first_state_changes(encoder, factor):
     assert max(map(change, same, others)) < 2e-4  # the norms' epsilon
 
 
-def test_the_first_state_gets_the_mean_size_of_the_others(encoder):
-    scale_first_state(encoder, 1500.0)
+@pytest.mark.parametrize("grown", [1.0, 3.0, 1500.0])
+def test_the_first_state_gets_about_the_size_of_the_others(encoder, grown):
+    scale_first_state(encoder, grown)
     before = states(encoder)
-    factor = balance(encoder, [[wav] for wav in WAVS])
+    factor = balance(encoder)
     after = states(encoder)
     sizes = [state.norm().item() for state in after]
-    assert factor < 1e-2 and sizes[0] == pytest.approx(sum(sizes[1:]) / len(sizes[1:]), rel=1e-3)
-    assert max(map(change, after[1:], before[1:])) < 2e-4
-    assert balance(encoder, [WAVS]) == pytest.approx(1.0, rel=1e-3)  # nothing is left to do
+    assert 0.5 < sizes[0] * len(sizes[1:]) / sum(sizes[1:]) < 2
+    assert math.log2(factor).is_integer() and max(map(change, after[1:], before[1:])) < 2e-4
+    weights = {name: weight.clone() for name, weight in encoder.state_dict().items()}
+    assert balance(encoder) == 1.0  # nothing is left to do
+    assert all(torch.equal(weight, weights[name]) for name, weight in encoder.state_dict().items())
 
 
-def test_without_waveforms_there_is_no_size(encoder):
-    with pytest.raises(ValueError, match="no waveforms"):
-        balance(encoder, [])
+def test_training_goes_on_as_before(encoder):
+    encoder.train()
+    balance(encoder)
+    assert encoder.training
+
+
+def test_an_encoder_whose_states_are_zero_or_not_finite_is_left_alone(encoder):
+    for value in (0.0, math.nan):
+        for parameter in encoder.linear.parameters():
+            parameter.data.fill_(value)
+        assert balance(encoder) == 1.0
