@@ -236,7 +236,7 @@ def test_other_data_are_another_study(whole, place, capsys):
 def test_what_would_fail_after_hours_is_refused_before_the_trainings(whole, place, capsys):
     for options, problem in (
         (["--clips", "none.tsv"], "--clips none.tsv: there is no such file"),
-        (["--must-c", str(place)], "en-it"),
+        (["--must-c", str(place)], "no target language 'it' here"),
         (["--data-root", str(place / "clips")], "speech_commands"),
         (["--also", "clr=fbank"], "--also clr: the study has an encoder of that name"),
         (["--page", "--fresh"], "give one of them"),

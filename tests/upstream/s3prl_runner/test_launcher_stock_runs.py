@@ -57,7 +57,7 @@ def commands() -> dict[str, Command]:
     """Return the commands of all tests by name. {two} and {three} stand for settings of so many steps."""
     found = {
         "ks": Command("-u mmpt_av -d ks -o {two}"),
-        "ks evaluate": Command(f"-m evaluate -e {RESULTS}/ks_mmpt_av_untrained", after=("ks",)),
+        "ks evaluate": Command(f"-m evaluate -e {RESULTS}/ks_mmpt_av_random", after=("ks",)),
         "pr resumed": Command("-u fbank -d pr -a -o {three}", after=("pr",)),
         "ic repeated": Command("-u fbank -d ic -o {two}", after=("ic",)),
         "asr states": Command("-u mmpt_av -d asr -o {two}"),
@@ -119,9 +119,9 @@ def root(tmp_path_factory) -> Path:
     """Make a working directory with an untrained encoder in runs/, corpora of noise and some damaged files."""
     root = tmp_path_factory.mktemp("stock")
     samples = superb(root / "noise")
-    (root / "runs" / "untrained").mkdir(parents=True)
+    (root / "runs" / "random").mkdir(parents=True)
     torch.manual_seed(0)
-    encoder = root / "runs" / "untrained" / "encoder.pt"
+    encoder = root / "runs" / "random" / "encoder.pt"
     save_encoder(Encoder(EncoderConfig.preset("tiny")), encoder, {"stages": []})
     (root / "damaged.pt").write_bytes(encoder.read_bytes()[:5000])
     (root / "states-1.ckpt").write_text("no checkpoint")
@@ -140,9 +140,9 @@ def runs(root) -> Runs:
 
 def test_keyword_spotting_with_our_encoder(root, runs):
     _, notes = runs.success("ks")
-    folder = root / RESULTS / "ks_mmpt_av_untrained"
+    folder = root / RESULTS / "ks_mmpt_av_random"
     stored = read_checkpoint(folder / "states-2.ckpt")
-    assert stored["Args"].upstream_ckpt == str(root / "runs/untrained/encoder.pt") and "Upstream" not in stored
+    assert stored["Args"].upstream_ckpt == str(root / "runs/random/encoder.pt") and "Upstream" not in stored
     assert "evaluate it:" in notes and "downsample rate is 640" in notes
     printed, _ = runs.success("ks evaluate")
     assert f"test acc: {score(folder, 'ks')['acc']}" in printed

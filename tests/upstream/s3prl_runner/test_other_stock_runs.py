@@ -51,9 +51,9 @@ def root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("others")
     other_corpora(root / "noise")
     write_sessions(root / "noise/IEMOCAP", root / "noise/IEMOCAP/meta_data")
-    (root / "runs" / "untrained").mkdir(parents=True)
+    (root / "runs" / "random").mkdir(parents=True)
     torch.manual_seed(0)
-    save_encoder(Encoder(EncoderConfig.preset("tiny")), root / "runs/untrained/encoder.pt", {"stages": []})
+    save_encoder(Encoder(EncoderConfig.preset("tiny")), root / "runs/random/encoder.pt", {"stages": []})
     (root / "hop320.yaml").write_text("frame_hop: 320\n")
     return root
 
@@ -78,7 +78,7 @@ def run(root, line, task=None, data="noise") -> subprocess.CompletedProcess:
 def test_a_task_trains_and_evaluates(task, root):
     trained = run(root, f"-u mmpt_av -d {task}", task)
     assert trained.returncode == 0, trained.stderr
-    folder = root / RESULTS / f"{task}_mmpt_av_untrained"
+    folder = root / RESULTS / f"{task}_mmpt_av_random"
     assert (folder / "states-2.ckpt").is_file() and "downsample rate is 640" in trained.stderr
     assert ("no best checkpoint was written" in trained.stderr) == (
         task != "asv" and not (folder / "dev-best.ckpt").is_file()
@@ -107,7 +107,7 @@ def test_queries_are_matched_without_training(root):
     pytest.importorskip("dtw")
     result = run(root, "-m evaluate -u mmpt_av -d qbe -l -1 -t dev", "qbe")
     assert result.returncode == 0, result.stderr
-    found = (root / RESULTS / "qbe_mmpt_av_untrained" / "benchmark.stdlist.xml").read_text()
+    found = (root / RESULTS / "qbe_mmpt_av_random" / "benchmark.stdlist.xml").read_text()
     assert 'termid="dev_0"' in found and found.count("<term ") == 3
 
 
