@@ -8,9 +8,7 @@ from pathlib import Path
 from mmpt.study.plan import Plan
 from mmpt.training.stage_commands import run_command
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.repository import REPOSITORY, samples_folder
-
-SAMPLES_FORMAT = "mmpt-samples"  # of built.json
+from mmpt.upstream.repository import REPOSITORY, read_build, samples_folder
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Data:
     def versions(self) -> str:
         """Return what tells the corpora from others: the version of built samples, the path of the user's."""
         folders = (self.clips.parent.parent, self.must_c.parent, self.root)
-        marks = [_built(folder) for folder in folders]
+        marks = [read_build(folder) for folder in folders]
         known = [
             f"{mark['version']} {mark['sources']} {mark['size']}" if mark else str(path)
             for mark, path in zip(marks, (self.clips, self.must_c, self.root))
@@ -42,12 +40,12 @@ class Data:
     @property
     def has_samples_tasks(self) -> bool:
         """True if the tasks read a build of the samples."""
-        return bool(_built(self.root))
+        return bool(read_build(self.root))
 
     def described(self) -> str:
         """Return the corpora for a reader."""
         if self.are_samples:
-            return f"the samples, {_built(self.root).get('size', 'of unknown size')}"
+            return f"the samples, {read_build(self.root).get('size', 'of unknown size')}"
         return f"clips {self.clips}, translations {self.must_c}, tasks {self.root}"
 
 
@@ -120,17 +118,10 @@ def _samples(size: str) -> Path:
     A build that $MMPT_SAMPLES names is taken as it is.
     """
     usual = samples_folder()
-    there = _built(usual).get("size")
+    there = read_build(usual).get("size")
     if size == "small" or there == "full" or os.environ.get("MMPT_SAMPLES"):
         folder, is_full = usual, (there or size) == "full"
     else:
         folder, is_full = REPOSITORY / "data" / "full", True
     run_command("scripts/samples/build.py", "--out", str(folder), *(["--full"] if is_full else []))
     return folder
-
-
-def _built(folder: Path) -> dict:
-    """Return what the builder of the samples has noted in a folder; nothing if it did not make the folder."""
-    mark = folder / "built.json"
-    noted = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
-    return noted if noted.get("format") == SAMPLES_FORMAT else {}

@@ -1,5 +1,6 @@
 """The clone that this code runs from: its folder, its commit, its trained encoder, and where built samples belong."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 from mmpt.upstream.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-BUILT = "built.json"  # in each build of the samples: what it was built from
+BUILT = "built.json"  # in each build of the samples: what it was built from (scripts/samples/build_manifest.py)
+BUILD_FORMAT = "mmpt-samples"  # in that file
 
 
 def git_revision() -> str:
@@ -41,6 +43,15 @@ def samples_folder() -> Path:
 def in_built_samples(folder: Path) -> bool:
     """Return True if a corpus's folder lies in a build of the samples, at most two levels deep."""
     return any((one / BUILT).is_file() for one in (folder, *folder.absolute().parents[:2]))
+
+
+def read_build(folder: Path) -> dict:
+    """Return what the builder of the samples noted in a folder; nothing if the folder is no build of it."""
+    try:
+        noted = json.loads((folder / BUILT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) and noted.get("format") == BUILD_FORMAT else {}
 
 
 def find_samples() -> Path:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mmpt.scripts.samples.size import SMALL
 from mmpt.upstream.files import write_text
+from mmpt.upstream.repository import BUILD_FORMAT as FORMAT
 from mmpt.upstream.repository import BUILT
 
-FORMAT = "mmpt-samples"
 # Raise it with every change of the builder that changes what it writes: folders of other versions are rebuilt.
 VERSION = 7
 

@@ -8,7 +8,6 @@ under `--data-root`, then through `data.yaml` in the working directory, then in 
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.nearest import did_you_mean
+from mmpt.upstream.repository import read_build
 from mmpt.upstream.s3prl_runner.tasks import OTHER_TASKS, TASKS
 
 PLACEHOLDER = "/path/to/"
@@ -45,7 +45,6 @@ ORIGINS = {
     "git tree has it as veri_test_class.txt)",
     "voxceleb1_test_v2.txt": "take it from https://www.openslr.org/resources/49/voxceleb1_test_v2.txt",
 }
-BUILT = "built.json"  # in a folder of built samples: scripts/samples/build_manifest.py
 
 
 @dataclass(frozen=True)
@@ -76,18 +75,9 @@ class DataSource:
         if self.root is None:
             return None
         for folder in (self.root, self.root.parent):
-            if (size := _samples_size(folder / BUILT)) is not None:
-                return "evening" if size == "full" else "quick"
+            if build := read_build(folder):
+                return "evening" if build.get("size") == "full" else "quick"  # old versions made small builds alone
         return "quick" if (self.folder("LibriSpeech") / SAMPLES_LEXICON).is_file() else None
-
-
-def _samples_size(manifest: Path) -> str | None:
-    """Return small or full, as a built.json tells; None if it is none of ours. Old versions made small builds alone."""
-    try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-        return content.get("size", "small") if content["format"] == "mmpt-samples" else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 def configs_folder() -> Path:
