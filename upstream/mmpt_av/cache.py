@@ -76,7 +76,7 @@ class StateCache:
         wavs: Sequence[Tensor],
         kept_out: Collection[int],
         computed_in: torch.dtype,
-        compute: Callable[[list[Tensor]], Iterable[Tensor]],
+        compute: Callable[[list[Tensor], bool], Iterable[Tensor]],
     ) -> list[Tensor]:
         """Return the states of each waveform, (layers, T, C) on the CPU: read, or else computed and stored.
 
@@ -86,14 +86,16 @@ class StateCache:
             wavs: (samples,) each.
             kept_out: rows whose states are not stored: sounds that will not come again (random crops).
             computed_in: dtype of the encoder's products, after autocast.
-            compute: takes the missing waveforms, returns the states of each on the CPU.
+            compute: takes missing waveforms and whether their states are stored, returns the states of each on the CPU.
         """
         paths = [None if row in kept_out else self.path(wav, computed_in) for row, wav in enumerate(wavs)]
         found = {row: states for row, path in enumerate(paths) if path and (states := self.get(path)) is not None}
         missing = [row for row in range(len(wavs)) if row not in found]
-        if missing:
-            for row, exact in zip(missing, compute([wavs[row] for row in missing]), strict=True):
-                found[row] = self._rounded(exact, paths[row])
+        for is_stored in (True, False):
+            rows = [row for row in missing if (row not in kept_out) is is_stored]
+            if rows:
+                for row, exact in zip(rows, compute([wavs[row] for row in rows], is_stored), strict=True):
+                    found[row] = self._rounded(exact, paths[row])
         return [found[row] for row in range(len(wavs))]
 
     def _rounded(self, exact: Tensor, path: Path | None) -> Tensor:

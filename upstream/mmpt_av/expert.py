@@ -111,13 +111,14 @@ class UpstreamExpert(nn.Module):
         self._writes = now
 
     @torch.no_grad()
-    def _compute(self, wavs: list[Tensor]) -> list[Tensor]:
+    def _compute(self, wavs: list[Tensor], are_stored: bool) -> list[Tensor]:
         """Return the states (layers, T, C) of each waveform.
 
-        On a CPU each is computed alone: in a batch its last bits depend on the others, so what is kept would depend on
-        which job came first. On a GPU that would take several times as long.
+        On a CPU each that is stored is computed alone: in a batch its last bits depend on the others, so what is kept
+        would depend on which job came first. On a GPU that would take several times as long.
         """
-        batches = [[wav] for wav in wavs] if wavs[0].device.type == "cpu" else [wavs]
+        are_alone = are_stored and wavs[0].device.type == "cpu"
+        batches = [[wav] for wav in wavs] if are_alone else [wavs]
         return [states for batch in batches for states in self._states(batch)]
 
     def _states(self, wavs: list[Tensor]) -> list[Tensor]:

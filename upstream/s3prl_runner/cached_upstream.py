@@ -57,8 +57,8 @@ class CachedUpstream(nn.Module):
         states = self.cache.states(wavs, kept_out, products_dtype(self.upstream, wavs[0].device), self._compute)
         return {self.selection: padded(states, wavs[0].device, repeat_last=True)}
 
-    def _compute(self, wavs: list[Tensor]) -> Iterator[Tensor]:
-        """Yield the states (layers, T, C) of each waveform, computed alone."""
+    def _compute(self, wavs: list[Tensor], are_stored: bool) -> Iterator[Tensor]:
+        """Yield the states (layers, T, C) of each waveform, computed alone whether they are stored or not."""
         for wav in wavs:
             with torch.no_grad():
                 answer = self.upstream([wav])

@@ -80,7 +80,15 @@ def run_stock(
     if values.get("device") == "cpu":
         # S3PRL's evaluation selects a CUDA device wherever one is visible (s3prl/downstream/runner.py:447).
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from mmpt.upstream.s3prl_runner import distributed, expert_folders, progress, registration, repairs, watch
+    from mmpt.upstream.s3prl_runner import (
+        distributed,
+        expert_folders,
+        progress,
+        registration,
+        repairs,
+        row_gradients,
+        watch,
+    )
 
     # Every run warns about s3prl/downstream/runner.py:295, and no user can act on it.
     warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
@@ -95,6 +103,7 @@ def run_stock(
     if encoder and encoder.folder:
         expert_folders.register(encoder.folder)
     progress.install()
+    row_gradients.install()
     if "local_rank" in values:
         distributed.repair()
     _check_upstream(values)
