@@ -113,12 +113,14 @@ class StudyRun:
     def _train_all(self, expected_s: dict[str, float], progress: StudyProgress) -> None:
         """Train encoders, several at a time, the longest first; exit if a training fails, after the others have saved.
 
+        Those that an earlier call trained take no time and come before all, as others may wait for them.
+
         Args:
             expected_s: the seconds of those that are not done.
             progress: the study's line.
         """
         waiting = [e for e in self.encoders if e.name in expected_s and e.kind not in ("fbank", "also")]
-        waiting.sort(key=lambda encoder: -expected_s[encoder.name])
+        waiting.sort(key=lambda encoder: (bool(expected_s[encoder.name]), -expected_s[encoder.name]))
         missing, running = {encoder.name for encoder in waiting}, dict[Future, StudyEncoder]()
         try:
             with signals_to_commands(), ThreadPoolExecutor(self.world.trainings) as pool:

@@ -165,10 +165,10 @@ def test_trainings_run_side_by_side_after_what_they_begin_with(place, monkeypatc
         assert set(needs[encoder.name]) <= set(finished)
         running.add(encoder.name)
         most.append(len(running))
-        if jobs == 2 and encoder.name in ("clr", "none_it"):  # neither ends unless both run
+        if jobs == world.jobs == 2 and encoder.name in ("clr", "none_it"):  # neither ends unless both run
             together.wait(timeout=60)
         file = world.encoder_file(encoder.name)
-        file.parent.mkdir(parents=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
         running.remove(encoder.name)
         finished.append(encoder.name)
@@ -181,9 +181,17 @@ def test_trainings_run_side_by_side_after_what_they_begin_with(place, monkeypatc
     monkeypatch.setattr(study_run.Heads, "run", stop)
     monkeypatch.setattr(study_run.StudyRun, "_is_scored", lambda *_: False)
     monkeypatch.setattr(study_run.StudyRun, "_steps", lambda *_: 1)
+    out = place / f"side{jobs}"
     with pytest.raises(Stopped):
-        study(place, place / f"side{jobs}", "--jobs", str(jobs))
+        study(place, out, "--jobs", str(jobs))
     assert sorted(finished) == sorted(NAMES[1:]) and max(most) == jobs
+
+    for name in ("none_it", "clr_it", "clr_longer"):
+        (out / "encoders" / name / "encoder.pt").unlink()
+    finished.clear()
+    with pytest.raises(Stopped):
+        study(place, out, "--jobs", "1")
+    assert sorted(finished[:2]) == ["clr", "untrained"]  # others may wait for what is there
 
 
 @pytest.mark.slow
