@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RUNS = REPOSITORY / "runs" / "quickstart"
 # Task → learning rates. Each encoder's is chosen on dev: one fixed rate would favour the encoder that it suits.
-RATES = {"ks": ("5e-3", "2e-2"), "pr": ("1e-2", "3e-2"), "asr": ("1e-2", "3e-2")}
+RATES = {"ks": ("1e-3", "5e-3"), "pr": ("3e-3", "1e-2"), "asr": ("3e-3", "1e-2")}
 BASELINE = "untrained"  # that the others are compared with
 DEMO = "demo"  # the trained encoder of the repository
 SEED = 1337  # S3PRL's own

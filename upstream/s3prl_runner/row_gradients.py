@@ -1,8 +1,9 @@
 """Give S3PRL's heads gradients whose time grows with the batch, and not with its square.
 
 S3PRL pads the utterances of a batch into one tensor, and pools each one's row of it. PyTorch's gradient of either step
-writes the whole batch again for every row: with 32 utterances, half of the time of a head for keyword spotting or
-intents on a CPU. Here each row has a gradient of its own size. Values and gradients are the same bits.
+writes the whole batch again for every row: with 32 utterances, half of a head's time for keyword spotting or intents on
+a CPU (scripts/benchmark/head_gradients.py). Here each row has a gradient of its own size. Values and gradients are the
+same bits.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import rnn
 
-_torch_pad_sequence = rnn.pad_sequence
+torch_pad_sequence = rnn.pad_sequence
 
 
 def install() -> None:
@@ -29,13 +30,13 @@ def install() -> None:
 
     vars(rnn)["pad_sequence"] = pad_sequence
     for name, module in list(sys.modules.items()):
-        if name.startswith("s3prl.") and vars(module).get("pad_sequence") is _torch_pad_sequence:
+        if name.startswith("s3prl.") and vars(module).get("pad_sequence") is torch_pad_sequence:
             vars(module)["pad_sequence"] = pad_sequence
     if not hasattr(MeanPooling.forward, "__wrapped__"):
         MeanPooling.forward = by_rows(MeanPooling.forward)
 
 
-@functools.wraps(_torch_pad_sequence)
+@functools.wraps(torch_pad_sequence)
 def pad_sequence(
     sequences: Tensor | Sequence[Tensor],
     batch_first: bool = False,
@@ -45,7 +46,7 @@ def pad_sequence(
     """Pad as `torch.nn.utils.rnn.pad_sequence` does."""
     rows = list(sequences)
     if padding_side != "right" or not any(row.requires_grad for row in rows):
-        return _torch_pad_sequence(rows, batch_first, padding_value, padding_side)
+        return torch_pad_sequence(rows, batch_first, padding_value, padding_side)
     padded: Tensor = _PaddedRows.apply(padding_value, *rows)
     return padded if batch_first else padded.transpose(0, 1)
 
@@ -56,7 +57,7 @@ class _PaddedRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, padding_value: float, *rows: Tensor) -> Tensor:
         ctx.lengths = [len(row) for row in rows]
-        return _torch_pad_sequence(list(rows), True, padding_value)
+        return torch_pad_sequence(list(rows), True, padding_value)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

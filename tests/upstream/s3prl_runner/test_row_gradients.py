@@ -6,7 +6,7 @@ from torch.nn.utils import rnn
 
 from mmpt.upstream.s3prl_runner import repairs, row_gradients
 
-TORCH = row_gradients._torch_pad_sequence
+TORCH = row_gradients.torch_pad_sequence
 LENGTHS = (7, 3, 9, 1)
 
 
