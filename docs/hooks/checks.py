@@ -1,5 +1,6 @@
 """Warn about what documents name and the repository lacks: paths, commands and options. A strict build then fails."""
 
+import argparse
 import logging
 import re
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ NOT_OURS = re.compile(r"/(?!README)[A-Z]{3,}|\.(mp4|wav|pt)$")  # downstream_con
 CODE = re.compile(r"```\w*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)\)")
 COMMAND = re.compile(r"^mmpt .*", re.MULTILINE)
+NUMBER = re.compile(r"-\d")  # a value, such as that of `-l -1`
 HISTORY = ("changelog.md",)  # may name what is gone
 
 
@@ -53,7 +55,10 @@ def check(text: str, name: str, root: Path) -> None:
 
 
 def faults(line: str) -> Iterator[str]:
-    """Yield what is wrong with a call of `mmpt`, up to its comment. A word in capitals stands for any command."""
+    """Yield what is wrong with a call of `mmpt`, up to its comment or another program's name (`mmpt with python ...`).
+
+    A word in capitals stands for any command.
+    """
     words = re.split(r" {2,}|#", line)[0].split()[1:]
     call = " ".join(words[:2]) if words[0] in cli.GROUPS else words[0]
     if call in cli.GROUPS or call.split()[-1].isupper():
@@ -62,8 +67,10 @@ def faults(line: str) -> Iterator[str]:
         yield "no such command"
         return
     known = options(call)
-    for word in words:
-        if word.startswith("-") and word.partition("=")[0] not in known:
+    for word in words[len(call.split()) :]:
+        if not word.startswith("-") and calls_a_program(call):
+            return
+        if word.startswith("-") and not NUMBER.match(word) and word.partition("=")[0] not in known:
             yield f"no option {word}"
 
 
@@ -71,3 +78,9 @@ def faults(line: str) -> Iterator[str]:
 def options(call: str) -> set[str]:
     """Return the options of a command."""
     return set(parser_of(call)._option_string_actions)
+
+
+@cache
+def calls_a_program(call: str) -> bool:
+    """Return whether the command hands the words after its options to a program."""
+    return any(action.nargs == argparse.REMAINDER for action in parser_of(call)._actions)
