@@ -64,6 +64,9 @@ def _sole_writer(out: Path) -> Iterator[IO[str]]:
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.with_name(f".{out.name}.lock").open("w", encoding="utf-8") as lock:
         try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{out}: another process trains it; waiting for its end", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:  # some network file systems have no locks
             pass

@@ -1,6 +1,9 @@
 """SIGTERM and Ctrl-C, remembered until the trainer has saved."""
 
+import multiprocessing
 import signal
+
+from mmpt.upstream.child_process import end_with_parent
 
 
 class StopSignal:
@@ -24,7 +27,11 @@ class StopSignal:
 def leave_signals_to_parent(worker: int) -> None:
     """Ignore SIGTERM and Ctrl-C in a process that reads batches: the trainer needs batches until it has saved.
 
-    Under torchrun SIGTERM reaches these processes too.
+    Under torchrun SIGTERM reaches these processes too. If the trainer is killed, so are they: PyTorch's workers would
+    wait forever to hand over a large batch, with their memory and the lock of the run.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+    trainer = multiprocessing.parent_process()
+    if trainer is not None and trainer.pid is not None:
+        end_with_parent(trainer.pid, signal.SIGKILL)

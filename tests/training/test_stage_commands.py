@@ -1,9 +1,11 @@
 """Training commands that a quickstart or a study starts: what is known of them, and that none outlives its parent."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -89,3 +91,17 @@ def test_a_command_that_fails_ends_with_its_status(tmp_path):
     script.write_text("raise SystemExit(3)")
     with pytest.raises(SystemExit, match="3"):
         run_command(str(script))
+
+
+@pytest.mark.slow
+def test_a_training_that_another_process_does_is_waited_for_and_said(script, tmp_path, capfd):
+    out, config = tmp_path / "run", tmp_path / "config.yaml"
+    config.touch()
+    with (tmp_path / ".run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        release = threading.Timer(0.5, fcntl.flock, (lock, fcntl.LOCK_UN))
+        release.start()
+        train([script], out, config, "nothing")
+        release.join()
+    assert f"{out}: another process trains it" in capfd.readouterr().err
+    assert (out / "encoder.pt").is_file()

@@ -1,0 +1,46 @@
+"""Processes that read batches end with a trainer that is killed, though nobody takes their batches any more."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TRAINER = """\
+import os, signal, sys, time
+from torch.utils.data import DataLoader
+from mmpt.training.stop_signal import leave_signals_to_parent
+
+class Batches:
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        return bytes(1 << 20)  # more than a pipe holds
+
+batches = iter(DataLoader(Batches(), batch_size=None, num_workers=2, worker_init_fn=leave_signals_to_parent))
+next(batches)
+print(*(worker.pid for worker in batches._workers), flush=True)
+time.sleep(0.5)  # the pipe is full
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def is_running(process: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+def test_processes_that_read_batches_end_with_a_killed_trainer():
+    done = subprocess.run([sys.executable, "-c", TRAINER], stdout=subprocess.PIPE, text=True, timeout=120)
+    workers = [int(word) for word in done.stdout.split()]
+    assert len(workers) == 2
+    for _ in range(600):
+        if not any(map(is_running, workers)):
+            return
+        time.sleep(0.05)
+    pytest.fail("waited for half a minute")
