@@ -1,6 +1,7 @@
 """SIGTERM and Ctrl-C, remembered until the trainer has saved."""
 
 import multiprocessing
+import os
 import signal
 
 from mmpt.upstream.child_process import end_with_parent
@@ -33,5 +34,6 @@ def leave_signals_to_parent(worker: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     trainer = multiprocessing.parent_process()
-    if trainer is not None and trainer.pid is not None:
-        end_with_parent(trainer.pid, signal.SIGKILL)
+    parent = os.getppid()
+    if trainer is not None and parent == trainer.pid:  # not so with a fork server
+        end_with_parent(parent, signal.SIGKILL)
