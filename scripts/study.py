@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         metavar=f"NAME={FORM}",
         help="another encoder to score, written as for `mmpt superb run --encoder`; may be given again",
     )
-    add("--steps", type=int, metavar="N", help="updates of each training and head, to try everything")
+    add("--steps", type=int, metavar="N", help="updates of each training and head, to try a plan")
     add(
         "--jobs",
         type=int,

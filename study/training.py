@@ -18,6 +18,7 @@ from mmpt.upstream.repository import REPOSITORY
 TEST = "tst-COMMON"
 MINUTES = "minutes"  # file in a run's folder: how long the training took, in all calls together
 TRAINED_SHARE = 0.9  # of the time of a mid-trained encoder; the rest is translating
+SHORT_SEARCH = ["--beam", "1", "--max-tokens", "20"]  # after one update, no sentence ends before the longest allowed
 
 
 def train_encoder(plan: Plan, encoder: StudyEncoder, world: World, steps: int, part: Part) -> None:
@@ -48,7 +49,7 @@ def train_encoder(plan: Plan, encoder: StudyEncoder, world: World, steps: int, p
         output = Output(world.log(encoder.name), look)
         train([*command, *settings, f"device={world.device}"], folder, config, depends_on, output, world.threads)
     if encoder.language:
-        translate(encoder, world)
+        translate(encoder, world, part)
 
 
 @contextmanager
@@ -87,13 +88,14 @@ def keep_minutes(folder: Path, known: float | None) -> None:
         write_text(folder / MINUTES, f"{known:.3f}\n")
 
 
-def translate(encoder: StudyEncoder, world: World) -> None:
-    """Translate the test, and score it in RUN/translate/tst-COMMON."""
+def translate(encoder: StudyEncoder, world: World, part: Part) -> None:
+    """Translate the test, and score it in RUN/translate/tst-COMMON; shortly, if the study only tries a plan."""
     folder = world.folder(encoder.name)
     if not (folder / "translate" / TEST / "scores.json").is_file():
         arguments = [str(folder), "--split", TEST, "--data", str(world.data.must_c), "--fresh"]
         arguments += ["--device", world.device]
-        output = Output(world.log(encoder.name))
+        arguments += SHORT_SEARCH if world.steps else []
+        output = Output(world.log(encoder.name), lambda: part.reach(TRAINED_SHARE))  # the line's time goes on
         run_command("midtrain/translate.py", *arguments, output=output, threads=world.threads)
 
 
