@@ -47,6 +47,8 @@ class StudyProgress(Progress):
         with self.lock:
             self.set_postfix_str("; ".join(part.name for part in self.parts), refresh=False)
             self.update(max(0.0, self.finished_s + sum(part.done_s for part in self.parts) - self.n))
+            if self.is_plain:
+                self.refresh()  # a line every half minute even while no part gets on; on a terminal tqdm sees to it
 
     def line(self) -> str:
         """Return where the study stands, for a log."""
