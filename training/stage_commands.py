@@ -23,6 +23,7 @@ LOOK_EVERY_S = 1.0
 SHOWN_LINES = 20  # of a log, where a command has failed
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit statuses
 RUNNING: set[subprocess.Popen] = set()  # the commands that run now, of all threads
+ENDING = threading.Event()  # they were told to end; one that a thread was about to start is told, too
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ def _run(
     RUNNING.add(process)
     try:
         with signals_to_commands():
+            if ENDING.is_set():
+                process.terminate()
             while True:
                 status = _wait(process)
                 # Early, so that a run is known, and resumed, whatever ends this process.
@@ -172,6 +175,7 @@ def _wait(process: subprocess.Popen) -> int | None:
 
 def end_commands() -> None:
     """Send SIGTERM to the commands that run; they may finish their step and save."""
+    ENDING.set()
     for process in tuple(RUNNING):
         process.terminate()
 
@@ -182,6 +186,7 @@ def signals_to_commands() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    ENDING.clear()
     # A terminal sends Ctrl-C to all processes. This one does nothing; the commands would inherit SIG_IGN.
     before = signal.signal(signal.SIGTERM, lambda *_: end_commands()), signal.signal(signal.SIGINT, lambda *_: None)
     try:
