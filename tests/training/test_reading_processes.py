@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
+
+from helpers.processes import is_running, wait_for
 
 TRAINER = """\
 import os, signal, sys, time
@@ -27,20 +27,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def is_running(process: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.slow
 def test_processes_that_read_batches_end_with_a_killed_trainer():
     done = subprocess.run([sys.executable, "-c", TRAINER], stdout=subprocess.PIPE, text=True, timeout=120)
     workers = [int(word) for word in done.stdout.split()]
     assert len(workers) == 2
-    for _ in range(600):
-        if not any(map(is_running, workers)):
-            return
-        time.sleep(0.05)
-    pytest.fail("waited for half a minute")
+    wait_for(lambda: not any(map(is_running, workers)))

@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from pathlib import Path
 
 import pytest
 
 from mmpt.training.stage_commands import run_command, train
+
+from helpers.processes import is_running, wait_for
 
 TRAINING = """\
 import os, pathlib, sys, time
@@ -29,21 +29,6 @@ def script(tmp_path) -> str:
     file = tmp_path / "training.py"
     file.write_text(TRAINING)
     return str(file)
-
-
-def wait_for(condition) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail("waited for half a minute")
-
-
-def is_running(process: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.slow
