@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     started, data = time.time(), find_data(plan, arguments.clips, arguments.must_c, arguments.data_root)
     world = World(out, data, arguments.device or best_device(), arguments.jobs, arguments.steps)
     command = shlex.join(["mmpt", "study", *(sys.argv[1:] if argv is None else argv)])
-    plan = plan if data.are_samples else plan.without_sets()
+    plan = plan if data.are_samples else plan.for_own_data(bool(arguments.clips), bool(arguments.must_c))
     check(plan, world, also)
     out.mkdir(parents=True, exist_ok=True)
     with sole_use(out):

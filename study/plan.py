@@ -119,12 +119,21 @@ class Plan:
         if len(set(self.names())) < len(self.names()):
             raise InputError("a plan names an objective, set, language or seed twice")
 
-    def without_sets(self) -> "Plan":
-        """Return the plan for data of the user's, which have other sets of clips."""
-        if not self.sets:
-            return self
-        cut = (*self.cut, "pre-training on single sets of clips, which only the samples have")
-        return replace(self, sets=(), midtrained_sets=(), cut=cut)
+    def for_own_data(self, clips: bool, translations: bool) -> "Plan":
+        """Return the plan for data of the user's: without the samples' sets of clips.
+
+        Args:
+            clips, translations: those of the stage are the user's; if its settings are made for the samples, `cut`
+                has a sentence that says so.
+        """
+        cut = list(self.cut)
+        if self.sets:
+            cut.append("pre-training on single sets of clips, which only the samples have")
+        configs = [self.pretrain.config] * clips + [self.midtrain.config] * translations
+        made_for_samples = [config for config in configs if Path(config).stem == "samples"]
+        if made_for_samples:
+            cut.append(f"settings made for your corpora: this plan trains by {' and '.join(made_for_samples)}")
+        return replace(self, sets=(), midtrained_sets=(), cut=tuple(cut))
 
     def names(self) -> list[str]:
         """Return the encoders' names."""

@@ -51,7 +51,17 @@ def test_encoders_of_single_sets_are_mid_trained_where_the_plan_says_so(tmp_path
     found = named["clr_sounds_it_seed5"]
     assert (found.start, found.data, found.language, found.seed) == ("clr_sounds_seed5", "sounds", "it", 5)
     assert "clr_sounds_de_seed5" not in named and "mae_clr_sounds_it_seed5" not in named
-    assert not any(e.data == "sounds" for e in plan.without_sets().encoders())
+
+
+@pytest.mark.parametrize("clips", [True, False])
+@pytest.mark.parametrize("translations", [True, False])
+def test_with_data_of_the_user_s_the_plan_leaves_out_sets_and_says_whose_settings_it_has(tmp_path, clips, translations):
+    plan = read_plan(write(tmp_path, ("seeds: [0]\n", "seeds: [0]\nmidtrained_sets: [sounds]\n")))
+    own = plan.for_own_data(clips, translations)
+    assert not any(e.data == "sounds" for e in own.encoders())
+    assert any("single sets" in sentence for sentence in own.cut)
+    assert any("pretrain/configs/samples.yaml" in sentence for sentence in own.cut) == clips
+    assert any("midtrain/configs/samples.yaml" in sentence for sentence in own.cut) == translations
 
 
 def test_seeds_have_encoders_of_their_own(tmp_path):
