@@ -38,6 +38,11 @@ def training_clips(settings: PretrainSettings, manifest: Path) -> ClipDataset:
 def use_whole_clips(encoder: Encoder, clips: ClipDataset, device: torch.device) -> dict[str, str]:
     """Estimate the encoder's batch statistics over whole training clips, always the same ones.
 
+    Args:
+        encoder: is on the CPU and in evaluation mode afterwards.
+        clips: of training.
+        device: to compute on.
+
     Returns:
         What the provenance says about it.
 
@@ -46,6 +51,7 @@ def use_whole_clips(encoder: Encoder, clips: ClipDataset, device: torch.device) 
     """
     encoder.to(device)
     estimate_statistics(encoder, (encoder.filterbank.separate(wavs) for wavs in batches_of_sound(clips, device)))
+    encoder.cpu()
     return {"batch_statistics": "unmasked"}
 
 

@@ -18,6 +18,7 @@ from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, config, load_encoder
 from mmpt.upstream.mmpt_av.conformer import FrameBatchNorm
 
 from helpers.kept import MICRO, unpack
+from helpers.no_waiting import fake_gpu, to_fake_gpu
 from helpers.small_model import counts_of, masks_of, noise_batch, packed, small_model
 from helpers.small_run import SMALL, write_small_manifest
 
@@ -170,6 +171,43 @@ def test_an_old_run_gets_statistics_of_whole_clips(tmp_path, monkeypatch):
     encoder = load_encoder(kept / "e.pt")
     assert stage_of(encoder)["batch_statistics"] == "unmasked"
     check(encoder.double(), features(encoder, checkpoint, kept / "shards"), 1e-4)
+
+
+class Silences:
+    """Stands for training clips."""
+
+    seed = 0
+
+    def __len__(self):
+        return 3
+
+    def sound(self, epoch, index):
+        return torch.zeros(3200 + 640 * index)
+
+
+def move_fake(module, device):
+    """Move fake weights, which `to` cannot."""
+    for part in module.modules():
+        for name, weight in part.named_parameters(recurse=False):
+            part._parameters[name] = torch.nn.Parameter(weight.detach().to(device))
+        for name, value in part.named_buffers(recurse=False):
+            part._buffers[name] = value.to(device)
+    return module
+
+
+def test_they_are_computed_on_the_gpu_and_the_encoder_comes_back_from_it(monkeypatch):
+    monkeypatch.setattr(Encoder, "to", move_fake)
+    monkeypatch.setattr(Encoder, "cpu", lambda encoder: move_fake(encoder, "cpu"))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr("mmpt.pretrain.batch_statistics.epoch_order", lambda items, seed, epoch: [*range(items)])
+    encoder, seen = Encoder(EncoderConfig(**MICRO)), set()
+    for norm in norms_of(encoder):
+        norm.register_forward_pre_hook(lambda _, inputs: seen.add(inputs[0].device.type))
+    with fake_gpu() as mode:
+        encoder = to_fake_gpu(encoder, mode).cpu()
+        use_whole_clips(encoder, Silences(), torch.device("cuda"))
+    assert seen == {"cuda"}
+    assert {value.device.type for value in (*encoder.parameters(), *encoder.buffers())} == {"cpu"}
 
 
 def test_clips_that_cannot_be_read_are_left_out(tmp_path):
