@@ -58,8 +58,8 @@ def read_translations(folder: Path) -> Translations:
         if not (folder / name).is_file():
             raise InputError(f"{folder}: holds no {name}; name a folder of `mmpt translate`, such as RUN/translate/dev")
     try:
-        # Only "\n" ends a line: other separators may be part of a text.
-        texts = [(folder / f"{name}.txt").read_text(encoding="utf-8") for name in ("hypotheses", "references")]
+        # Only "\n" ends a line: other separators, such as a lone "\r", may be part of a text.
+        texts = [(folder / f"{name}.txt").read_bytes().decode("utf-8") for name in ("hypotheses", "references")]
         about = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{folder}: is damaged ({error}); translate again with --fresh") from None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mmpt.training.settings import TrainSettings, require, require_preset
+from mmpt.training.settings import TrainSettings, require, require_preset, require_share
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class DataSettings:
             "data.batch_frames, data.max_frames and data.vocabulary_size must be at least 1",
         )
         require(self.workers >= 0, "data.workers must not be negative")
+        require_share("data.max_bad_share", self.max_bad_share)
 
 
 @dataclass(frozen=True)

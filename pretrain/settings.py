@@ -1,8 +1,9 @@
 """Settings of stage 1, stored in a run's config.yaml, which is enough to repeat it. Imports no torch."""
 
+import math
 from dataclasses import dataclass, field
 
-from mmpt.training.settings import TrainSettings, require, require_one_of, require_preset
+from mmpt.training.settings import TrainSettings, require, require_one_of, require_preset, require_share
 
 OBJECTIVES = {"clr": ("clr",), "mae": ("audio", "video"), "mae+clr": ("audio", "video", "clr")}  # and their losses
 
@@ -25,7 +26,11 @@ class DataSettings:
         require(
             self.batch_size >= 2, "data.batch_size must be at least 2: a clip's negatives are the others of its batch"
         )
-        require(self.workers >= 0 and self.memory_gb >= 0, "data.workers and data.memory_gb must not be negative")
+        require(
+            self.workers >= 0 and 0 <= self.memory_gb < math.inf,
+            "data.workers and data.memory_gb must not be negative, and must be finite",
+        )
+        require_share("data.max_bad_share", self.max_bad_share)
         require(
             not (self.workers and self.memory_gb), "data.memory_gb keeps clips in this process: it needs data.workers=0"
         )
@@ -136,8 +141,8 @@ class WeightSettings:
 
     def __post_init__(self):
         require(
-            min(self.audio, self.video, self.clr) >= 0,
-            "weights.audio, weights.video and weights.clr must not be negative",
+            all(0 <= weight < math.inf for weight in (self.audio, self.video, self.clr)),
+            "weights.audio, weights.video and weights.clr must not be negative, and must be finite",
         )
 
 

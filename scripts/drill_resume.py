@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import random
-import shutil
 import signal
 import statistics
 import subprocess
@@ -19,6 +18,8 @@ from pathlib import Path
 
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import remove_folder
+from mmpt.upstream.output import check_output
 from mmpt.upstream.repository import REPOSITORY
 
 SMALL = {  # runs that are short, and save and validate often
@@ -200,11 +201,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if arguments.kills < 1 or arguments.steps < arguments.kills + 1:
         raise InputError(f"--kills {arguments.kills} needs at least one, and more --steps than kills")
-    if arguments.out.exists():
+    out = check_output(arguments.out, "runs/drill")
+    whole, broken = out / "unbroken", out / "killed"
+    if out.exists():
+        if not out.is_dir() or not {whole, broken}.issuperset(out.iterdir()):
+            raise InputError(f"{out}: is no folder of a drill; give another --out")
         if not arguments.fresh:
-            raise InputError(f"{arguments.out}: is there already; --fresh deletes it")
-        shutil.rmtree(arguments.out)
-    whole, broken = arguments.out / "unbroken", arguments.out / "killed"
+            raise InputError(f"{out}: is there already; --fresh deletes it")
+        remove_folder(out)
     print(f"Unbroken run of {arguments.steps} steps ...", flush=True)
     run_to_the_end(command(arguments, whole))
     moments, step_s = random.Random(arguments.seed), seconds_a_step(whole)

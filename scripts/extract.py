@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     layers = read_layers(arguments.layers, encoder.config.n_layers + 1)
     extraction = Extraction(encoder, layers, arguments.batch_s, arguments.precision, arguments.half)
     targets = find_sounds(arguments.sounds, arguments.out, f".{arguments.format}")
-    keep_to_settings(arguments.out, extraction.settings(), arguments.fresh)
+    keep_to_settings(arguments.out, extraction.settings(), set(targets.values()) if arguments.fresh else None)
     todo = {file: target for file, target in targets.items() if arguments.fresh or not target.is_file()}
     if done := len(targets) - len(todo):
         print(f"{done} of {len(targets)} files were done before")

@@ -22,6 +22,7 @@ from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.precision import computing_in
 from mmpt.upstream.progress import Progress
 
+SUFFIXES = (".npz", ".pt")  # of features
 SOUND = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".webm"}
 READ_AHEAD = 16  # files decoded at the same time
 
@@ -149,17 +150,30 @@ def read_layers(text: str, count: int) -> list[int]:
     return [layer % count for layer in layers]
 
 
-def keep_to_settings(out: Path, settings: dict, fresh: bool) -> None:
+def keep_to_settings(out: Path, settings: dict, afresh: set[Path] | None = None) -> None:
     """Note the settings in the folder, which holds features of one encoder and one choice of layers.
 
+    Args:
+        out: the folder.
+        settings: see Extraction.settings.
+        afresh: files to make again. If they have other settings they are deleted first: else a call that is
+            interrupted would leave some that the next one takes for its own.
+
     Raises:
-        InputError: it holds features of other settings, and they are not made afresh.
+        InputError: it holds features of other settings that are not made afresh.
     """
     file = out / "extract.json"
-    if not fresh and file.is_file() and json.loads(file.read_text(encoding="utf-8")) != settings:
-        raise InputError(
-            f"{out}: holds features of another encoder, other layers, hop or precision; give another --out, or --fresh"
-        )
+    if file.is_file() and json.loads(file.read_text(encoding="utf-8")) != settings:
+        what = f"{out}: holds features of another encoder, other layers, hop or precision"
+        if afresh is None:
+            raise InputError(f"{what}; give another --out, or --fresh")
+        there = {path for suffix in SUFFIXES for path in out.rglob(f"*{suffix}")}
+        if left := sorted(there - afresh):
+            raise InputError(
+                f"{what}, and --fresh would keep {len(left)} of them, such as {left[0]}; delete them first"
+            )
+        for path in there:
+            path.unlink()
     out.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps(settings, indent=2) + "\n")
 

@@ -201,14 +201,18 @@ def stage_table(stages: list[dict]) -> str:
             stage.get("stage", "-"),
             stage.get("objective", "-"),
             stage.get("data", "-").replace("+", ", "),
-            f"{stage.get('clips', stage.get('segments', 0)):,}",
-            f"{stage.get('steps', 0):,}",
+            _count(stage.get("clips", stage.get("segments"))),
+            _count(stage.get("steps")),  # fairseq's checkpoints may have lost it
             str(stage.get("seed", "-")),
             stage.get("revision", "unknown")[:12],
         ]
         for stage in stages
     ]
     return text_table([heads, *rows])
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
 
 
 def data_table(names: set[str], folder: Path) -> str:

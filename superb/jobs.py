@@ -21,6 +21,7 @@ from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.options import Options
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import write_text
+from mmpt.upstream.mmpt_av.cache import DEFAULT_DTYPE
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
 from mmpt.upstream.mmpt_av.expert import read_options
 from mmpt.upstream.s3prl_runner import arguments, defaults, overrides
@@ -98,7 +99,7 @@ class Job(JobFolder):
         if o.cache is None:
             return {}
         values = {"cache": o.cache, "cache_dtype": o.cache_dtype, "cache_limit": o.cache_limit}
-        return {name: value for name, value in values.items() if value}
+        return {name: value for name, value in values.items() if value is not None}
 
     def changes(self) -> dict[str, str]:
         """Return the settings in place of the YAML's, dotted."""
@@ -170,6 +171,10 @@ class Job(JobFolder):
         ]
         return hashlib.sha256(json.dumps([config, rest], sort_keys=True).encode()).hexdigest()
 
+    def cached_in(self) -> str | None:
+        """Return the dtype of cached states, which rounds them; None without a cache."""
+        return None if self.options.cache is None else self.options.cache_dtype or DEFAULT_DTYPE
+
     def prepare(self, replace: bool = False) -> None:
         """Make the folder, or check the one that is there. `replace`: delete what was made with other settings.
 
@@ -180,7 +185,8 @@ class Job(JobFolder):
         if about.is_file() and not self.is_current():
             if not replace:
                 raise InputError(
-                    f"{self.folder}: holds a job of other settings, another encoder or other data; "
+                    f"{self.folder}: holds a job of other settings (with --cache or without), another encoder or "
+                    "other data; "
                     "give another --out, or --fresh to delete it"
                 )
             shutil.rmtree(self.folder)
@@ -189,12 +195,17 @@ class Job(JobFolder):
             options = {**read_options(self.encoder.config), "frame_hop": self.options.frame_hop}
             write_text(self.hop_file, yaml.safe_dump(options))
         if not about.is_file():
-            about_job = {"name": self.name, "fingerprint": fingerprint, "command": self.command()}
+            about_job = {"name": self.name, "fingerprint": fingerprint, "cached": self.cached_in()}
+            about_job["command"] = self.command()
             write_text(about, json.dumps(about_job, indent=2) + "\n")
 
     def is_current(self) -> bool:
-        """Return True if the folder was made with the present settings, encoder and data."""
-        return (read_json(self.folder / "job.json") or {}).get("fingerprint") == self.fingerprint()
+        """Return True if the folder was made with the present settings, encoder and data.
+
+        Folders of earlier versions do not tell whether their states were cached: with or without, they are current.
+        """
+        about, cached = read_json(self.folder / "job.json") or {}, self.cached_in()
+        return about.get("fingerprint") == self.fingerprint() and about.get("cached", cached) == cached
 
     def trained(self) -> dict | None:
         """Return what training left in trained.json; None before its end."""

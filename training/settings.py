@@ -5,6 +5,7 @@ Nor do they import YAML until they read some: --help needs no library.
 """
 
 import dataclasses
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -45,8 +46,8 @@ class OptimSettings:
             "optim.epochs must be above 0, optim.warmup_epochs not negative, and both finite",
         )
         require(
-            self.warmup_steps >= 0 and self.weight_decay >= 0,
-            "optim.warmup_steps and optim.weight_decay must not be negative",
+            self.warmup_steps >= 0 and 0 <= self.weight_decay < math.inf,
+            "optim.warmup_steps and optim.weight_decay must not be negative, and must be finite",
         )
         require(all(0 <= beta < 1 for beta in self.betas), "optim.betas must lie in [0, 1)")
 
@@ -93,6 +94,11 @@ def require_one_of(name: str, value: str, *allowed: str) -> None:
     """Raise InputError unless the setting `name` has one of the allowed values."""
     *first, last = allowed
     require(value in allowed, f"{name} must be {', '.join(first)} or {last}, got {value}")
+
+
+def require_share(name: str, value: float) -> None:
+    """Raise InputError unless the setting `name` is a share, from 0 to 1."""
+    require(0 <= value <= 1, f"{name} must lie between 0 and 1, got {value:g}")
 
 
 def require_preset(name: str) -> None:

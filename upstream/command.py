@@ -4,7 +4,7 @@ import functools
 import sys
 from collections.abc import Callable
 
-from mmpt.upstream.errors import InputError
+from mmpt.upstream.errors import InputError, describe_os_error
 from mmpt.upstream.extras import what_to_install
 from mmpt.upstream.mmpt_av import CheckpointError
 
@@ -28,9 +28,8 @@ def clean_exit(main: Callable[..., int | None]) -> Callable[..., int]:
                 raise
             print(f"error: {line}", file=sys.stderr)
             return 2
-        except OSError as error:  # no permission, disk full, a file where a folder should be
-            file = f"{error.filename}: " if error.filename else ""
-            print(f"error: {file}{error.strerror or error}", file=sys.stderr)
+        except OSError as error:
+            print(f"error: {describe_os_error(error)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

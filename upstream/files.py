@@ -3,12 +3,12 @@
 For content that another library writes to a path: `with replacing(path) as temporary: figure.savefig(temporary)`.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.atomic import TEMPORARY_SUFFIX, replacing, temporary_name
 
 __all__ = ["remove_abandoned", "remove_folder", "replacing", "replacing_folder", "write_bytes", "write_text"]
@@ -30,8 +30,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; rename it to `path` at the end, or delete it after an error.
 
     Missing parents are made. A folder that already lies at `path` is moved away just before the rename, then deleted.
+    A symbolic link stays: all this happens to the folder behind it.
+
+    Raises:
+        InputError: `path` is a mount point, which cannot be renamed.
     """
-    path = path.absolute()
+    path = path.resolve()
     temporary = temporary_name(path)
     temporary.mkdir(parents=True)
     try:
@@ -43,20 +47,33 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_folder(path: Path) -> None:
-    """Delete a folder if it exists, renamed first: an interruption never leaves half of it under its name."""
-    with _moved_away(path.absolute()):
+    """Delete a folder if it exists, renamed first: an interruption never leaves half of it under its name.
+
+    A symbolic link stays, without a folder behind it.
+
+    Raises:
+        InputError: it is a mount point, which cannot be renamed.
+    """
+    with _moved_away(path.resolve()):
         pass
 
 
 @contextmanager
 def _moved_away(path: Path) -> Iterator[None]:
-    """Rename whatever lies at `path`, and delete it at the end."""
+    """Rename whatever lies at `path`, and delete it at the end, or put it back after an error."""
+    if not path.exists():
+        yield
+        return
+    if path.is_mount():
+        raise InputError(f"{path}: is a mount point, which cannot be replaced; name a folder in it")
     old = temporary_name(path)
-    if os.path.lexists(path):
-        path.rename(old)
-    yield
-    if old.exists():
-        shutil.rmtree(old)
+    path.rename(old)
+    try:
+        yield
+    except BaseException:
+        old.rename(path)
+        raise
+    shutil.rmtree(old)
 
 
 def remove_abandoned(folder: Path) -> None:

@@ -29,7 +29,7 @@ def worse(lines: list[str], share: float, seed: int) -> list[str]:
 def write(folder, hypotheses, references, **about):
     folder.mkdir(parents=True)
     for name, lines in (("hypotheses", hypotheses), ("references", references)):
-        (folder / f"{name}.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        (folder / f"{name}.txt").write_bytes("".join(line + "\n" for line in lines).encode())
     (folder / "scores.json").write_text(json.dumps({"split": "dev", "language": "it", **about}))
     return folder
 
@@ -49,6 +49,12 @@ def place(tmp_path, monkeypatch):
     write(tmp_path / "a", worse(references, 0.5, 1), references)
     write(tmp_path / "b", worse(references, 0.3, 2), references)
     return tmp_path
+
+
+def test_only_newlines_end_a_line(tmp_path):
+    lines = ["la casa\rgrande", "il\u2028cane"]
+    found = read_translations(write(tmp_path / "a", lines, lines))
+    assert found.hypotheses == found.references == lines
 
 
 def test_the_table_has_what_sacrebleu_finds(place, capsys):

@@ -8,6 +8,7 @@ import yaml
 
 from mmpt.scripts.drill_resume import differences, main, same
 from mmpt.training.checkpoints import read_checkpoint
+from mmpt.upstream.repository import REPOSITORY
 
 from helpers.clip_files import write_manifest
 
@@ -44,5 +45,16 @@ def test_a_difference_is_noticed(drilled):
 
 def test_bad_input_is_one_line(tmp_path, capsys):
     assert main(["--kills", "5", "--steps", "3", "--out", str(tmp_path / "new")]) == 2
+    (tmp_path / "killed").mkdir()
     assert main(["--out", str(tmp_path)]) == 2
     assert "--fresh" in capsys.readouterr().err
+
+
+def test_fresh_deletes_nothing_but_a_drill(tmp_path, capsys):
+    (tmp_path / "unbroken").mkdir()
+    (tmp_path / "thesis.tex").touch()
+    assert main(["--out", str(tmp_path), "--fresh"]) == 2
+    assert "is no folder of a drill" in capsys.readouterr().err
+    assert main(["--out", str(REPOSITORY / "pretrain"), "--fresh"]) == 2
+    assert "the project's sources" in capsys.readouterr().err
+    assert (tmp_path / "unbroken").is_dir() and (tmp_path / "thesis.tex").is_file()

@@ -97,6 +97,26 @@ def test_features_of_two_choices_are_not_mixed(place, capsys):
     assert numpy.load(place / "out/a.npz")["layers"].tolist() == [0]
 
 
+def test_an_interrupted_call_leaves_no_features_of_the_settings_before(place, monkeypatch, capsys):
+    extract(place)
+    with monkeypatch.context() as patch:
+        patch.setattr("mmpt.scripts.extraction.write_all", raising(RuntimeError("killed")))
+        with pytest.raises(RuntimeError, match="killed"):
+            extract(place, "--layers", "0", "--fresh")
+    assert not list((place / "out").rglob("*.npz"))
+    (place / "out/of_another_call.npz").write_bytes(b"features")
+    assert extract(place, "--layers", "1", "--fresh") == 2
+    assert "--fresh would keep 1 of them, such as" in capsys.readouterr().err
+    assert (place / "out/of_another_call.npz").is_file()
+
+
+def raising(error):
+    def fail(*arguments):
+        raise error
+
+    return fail
+
+
 def test_what_cannot_be_read_is_listed(place, capsys):
     (place / "speech/broken.wav").write_bytes(b"RIFF nothing")
     assert extract(place) == 1 and "1 files could not be read" in capsys.readouterr().err

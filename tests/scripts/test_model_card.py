@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmpt.scripts import model_card_texts
-from mmpt.scripts.model_card import main
+from mmpt.scripts.model_card import main, stage_table
 from mmpt.scripts.samples import av_clips
 from mmpt.upstream.mmpt_av import load_encoder, save_encoder
 from mmpt.upstream.mmpt_av.checkpoint import file_hash
@@ -78,6 +78,10 @@ def test_other_data_is_named_without_a_licence_of_ours(place):
     assert card(place, place / "lrs3" / "encoder.pt", "--fresh") == 0
     text = (place / "cards/README.md").read_text()
     assert "| lrs3 " in text and "its publisher's" in text and "LICENSE" not in text and "5.5 kHz" not in text
+
+
+def test_steps_that_an_imported_checkpoint_has_lost_are_a_dash():
+    assert "| - " in stage_table([{**MID, "steps": None}]) and "2,966" in stage_table([{**MID, "steps": None}])
 
 
 def test_what_the_samples_hold_has_a_source():

@@ -64,10 +64,7 @@ def test_what_a_result_depends_on(corpora, encoder, tmp_path):
     job = ks(corpora, encoder, tmp_path / "job")
     same = ks(corpora, encoder, tmp_path / "elsewhere")
     assert job.fingerprint() == same.fingerprint()
-    assert (
-        replace(job, options=replace(job.options, workers=3, cache="/states", threads=2)).fingerprint()
-        == job.fingerprint()
-    )
+    assert replace(job, options=replace(job.options, workers=3, threads=2)).fingerprint() == job.fingerprint()
     for other in (
         replace(job, lr="1e-1"),
         replace(job, seed=2),
@@ -78,6 +75,12 @@ def test_what_a_result_depends_on(corpora, encoder, tmp_path):
         replace(job, options=replace(job.options, layer=0)),
     ):
         assert other.fingerprint() != job.fingerprint()
+    job.prepare()
+    for states in ({"cache": "/states"}, {"cache": "/states", "cache_dtype": "float32"}):
+        cached = replace(job, options=replace(job.options, **states))
+        assert job.is_current() and not cached.is_current()
+        with pytest.raises(InputError, match="with --cache or without"):
+            cached.prepare()
     finer = Job("ks", encoder, None, 1, tmp_path / "fine", replace(job.options, frame_hop=320))
     finer.prepare()
     assert (

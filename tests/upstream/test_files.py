@@ -2,9 +2,11 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import (
     remove_abandoned,
     remove_folder,
@@ -91,6 +93,53 @@ def test_a_folder_that_is_absent_can_be_removed(tmp_path):
     (tmp_path / "run" / "inner").mkdir(parents=True)
     remove_folder(tmp_path / "run")
     remove_folder(tmp_path / "run")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_symbolic_link_to_a_folder_stays_one(tmp_path):
+    (tmp_path / "disk" / "run").mkdir(parents=True)
+    link = tmp_path / "run"
+    link.symlink_to("disk/run")
+    for name in ("first", "second"):
+        with replacing_folder(link) as temporary:
+            write_text(temporary / name, name)
+        assert os.listdir(tmp_path / "disk" / "run") == [name]
+    remove_folder(link)
+    assert os.listdir(tmp_path / "disk") == [] and link.is_symlink()
+    with replacing_folder(link) as temporary:
+        write_text(temporary / "third", "third")
+    assert os.listdir(tmp_path / "disk" / "run") == ["third"] and sorted(os.listdir(tmp_path)) == ["disk", "run"]
+
+
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    folder, rename = tmp_path / "run", Path.rename
+    folder.mkdir()
+    write_text(folder / "kept", "kept")
+
+    def fails_for_the_new_one(path, target):
+        if (path / "new").exists():
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails_for_the_new_one)
+    with pytest.raises(OSError, match="No space left"), replacing_folder(folder) as temporary:
+        write_text(temporary / "new", "new")
+    assert os.listdir(folder) == ["kept"] and os.listdir(tmp_path) == ["run"]
+
+
+def test_a_mount_point_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path.resolve())
+    (tmp_path / "kept").touch()
+    with pytest.raises(InputError, match="is a mount point"):
+        remove_folder(tmp_path)
+    assert os.listdir(tmp_path) == ["kept"]
+
+
+def test_a_folder_is_no_file_to_replace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (".", tmp_path):
+        with pytest.raises(IsADirectoryError), replacing(path):
+            pass
     assert os.listdir(tmp_path) == []
 
 

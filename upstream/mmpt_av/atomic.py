@@ -1,5 +1,6 @@
 """Files that appear under their name only when they are complete. Imports neither torch nor anything of this folder."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,13 @@ def replacing(path: str | os.PathLike[str], sync: bool = False) -> Iterator[Path
     Args:
         path: the file, or symbolic link, to make or replace.
         sync: flush the content to the disk before the rename, so that it survives a power cut.
+
+    Raises:
+        IsADirectoryError: it is a folder.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = temporary_name(path)
     try:
         yield temporary

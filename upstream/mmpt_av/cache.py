@@ -29,7 +29,7 @@ VERSION = 1  # of this format and of the encoder's arithmetic: raise it if eithe
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 HEADER = struct.Struct("<8s4I")  # MAGIC; layers, states, channels; checksum of the content after the header
 MAGIC = b"mmptavSC"
-DEFAULT_LIMIT_GB = 100.0
+DEFAULT_DTYPE, DEFAULT_LIMIT_GB = "float16", 100.0
 SPARED_GB = 2.0  # of the disk, left free for others
 COUNTED_AFTER = 1 << 30  # bytes that this process writes before it counts the whole folder again
 ABANDONED_AFTER_S = 3600  # a temporary file of this age belongs to a killed job
@@ -42,7 +42,7 @@ class StateCache:
         folder: may be shared by encoders, tasks and jobs.
         about: all that the encoder's states depend on besides the waveform, such as `weights_hash`; it goes into
             JSON. The encoder must not be trained.
-        dtype: of the stored states, "float16" or "float32".
+        dtype: of the stored states, "float16" (the default) or "float32".
         limit_gb: size at which the folder stops growing. Old files stay: each epoch reads in the same order, and to
             delete the oldest would delete the one that is needed next.
 
@@ -55,9 +55,11 @@ class StateCache:
         self,
         folder: str | os.PathLike[str],
         about: Mapping[str, Any],
-        dtype: str = "float16",
-        limit_gb: float = DEFAULT_LIMIT_GB,
+        dtype: str | None = None,
+        limit_gb: float | None = None,
     ):
+        dtype = DEFAULT_DTYPE if dtype is None else dtype
+        limit_gb = DEFAULT_LIMIT_GB if limit_gb is None else limit_gb
         if dtype not in DTYPES:
             raise ValueError(f"cache_dtype must be {' or '.join(DTYPES)}, got {dtype!r}")
         if not isinstance(limit_gb, (int, float)) or not limit_gb > 0:
@@ -114,7 +116,7 @@ class StateCache:
         return self.folder / digest[:2] / digest[2:]
 
     def get(self, path: Path) -> Tensor | None:
-        """Read the states from a file; return None if it is missing or damaged."""
+        """Read the states from a file; return None if it is missing, damaged or cannot be read."""
         try:
             with open(path, "rb") as file:
                 header = file.read(HEADER.size)
@@ -124,9 +126,7 @@ class StateCache:
             if magic != MAGIC or zlib.crc32(content) != checksum:
                 raise ValueError
             states = torch.frombuffer(content, dtype=self.dtype).reshape(shape)
-        except FileNotFoundError:
-            return None
-        except (ValueError, struct.error, RuntimeError):  # cut off or changed
+        except (OSError, ValueError, struct.error, RuntimeError):  # among them files that are cut off or changed
             return None
         self.read += 1
         return states
@@ -137,7 +137,6 @@ class StateCache:
         if self.full:
             return
         content = _bytes(states)
-        path.parent.mkdir(exist_ok=True)
         self._write(path, [HEADER.pack(MAGIC, *states.shape, zlib.crc32(content)), content])
         self.held += HEADER.size + len(content)
         self.uncounted += HEADER.size + len(content)
@@ -146,6 +145,7 @@ class StateCache:
 
     def _write(self, path: Path, parts: Sequence[bytes | memoryview]) -> None:
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary, temporary.open("wb") as file:
                 file.writelines(parts)
         except OSError as error:  # the disk is full, or the folder was deleted: work continues without storing
@@ -165,7 +165,11 @@ class StateCache:
                         self.held += status.st_size
                 except FileNotFoundError:
                     pass  # another job's temporary file that has just been renamed
-        free_gb = shutil.disk_usage(self.root).free / 1e9
+        try:
+            free_gb = shutil.disk_usage(self.root).free / 1e9
+        except OSError as error:  # the folder was deleted
+            self._stop(f"cannot be read ({error.strerror})")
+            return
         if self.held >= self.limit:
             self._stop(f"holds {self.held / 1e9:.1f} of {self.limit / 1e9:.1f} GB")
         elif free_gb < SPARED_GB:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .cache import DEFAULT_LIMIT_GB, StateCache, padded, weights_hash
+from .cache import StateCache, padded, weights_hash
 from .checkpoint import load_encoder, named_checkpoint
 from .config import PRECISIONS
 from .errors import CheckpointError
@@ -56,8 +56,8 @@ class UpstreamExpert(nn.Module):
                 self.cache = StateCache(
                     options["cache_dir"],
                     {"weights": self._weights, "config": self.encoder.config.to_dict()},
-                    options.get("cache_dtype") or "float16",
-                    options.get("cache_limit_gb") or DEFAULT_LIMIT_GB,
+                    options.get("cache_dtype"),
+                    options.get("cache_limit_gb"),
                 )
         except (ValueError, TypeError) as error:
             raise CheckpointError(model_config or path, str(error)) from None

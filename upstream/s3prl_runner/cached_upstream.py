@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av.cache import DEFAULT_LIMIT_GB, StateCache, padded, weights_hash
+from mmpt.upstream.mmpt_av.cache import StateCache, padded, weights_hash
 from mmpt.upstream.mmpt_av.precision import products_dtype
 from mmpt.upstream.s3prl_runner.encoder_identity import identity
 from mmpt.upstream.s3prl_runner.encoder_names import EncoderName
@@ -120,7 +120,7 @@ def with_cache(upstream: nn.Module, name: EncoderName, options: dict[str, Any], 
         "selection": selection,
         "software": {package: version(package) for package in _packages(name)},
     }
-    dtype, limit = options.get("cache_dtype") or "float16", options.get("cache_limit_gb") or DEFAULT_LIMIT_GB
+    dtype, limit = options.get("cache_dtype"), options.get("cache_limit_gb")
     try:
         return CachedUpstream(upstream, StateCache(options["cache_dir"], about, dtype, limit), selection)
     except ValueError as error:

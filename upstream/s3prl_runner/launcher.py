@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmpt.upstream.errors import InputError
+from mmpt.upstream.errors import InputError, describe_os_error
 from mmpt.upstream.extras import what_to_install
 from mmpt.upstream.mmpt_av.errors import CheckpointError
 from mmpt.upstream.nearest import did_you_mean
@@ -50,6 +50,9 @@ def main(argv: list[str] | None = None, samples: Callable[[], Path] = find_sampl
             _note_how_to_evaluate(plan)
     except (InputError, CheckpointError) as error:
         _write(f"{program}: error: {' '.join(str(error).split())}")
+        return 2
+    except OSError as error:
+        _write(f"{program}: error: {describe_os_error(error)}")
         return 2
     except KeyboardInterrupt:
         _write("interrupted")

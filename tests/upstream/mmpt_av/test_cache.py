@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from mmpt.upstream.mmpt_av import CheckpointError, Encoder, EncoderConfig, load_encoder, save_encoder
-from mmpt.upstream.mmpt_av.cache import ABANDONED_AFTER_S, HEADER, StateCache
+from mmpt.upstream.mmpt_av.cache import ABANDONED_AFTER_S, COUNTED_AFTER, HEADER, StateCache
 from mmpt.upstream.mmpt_av.expert import UpstreamExpert
 
 LENGTHS = [16000, 1, 640, 641, 5000]
@@ -189,6 +190,33 @@ def test_a_full_disk_or_a_deleted_folder_stops_nothing(checkpoint, tmp_path, cap
     monkeypatch.setattr("mmpt.upstream.mmpt_av.atomic.os.replace", fails)
     assert difference(states(expert), states(UpstreamExpert(checkpoint))) <= 5e-3
     assert "No space left on device" in capsys.readouterr().err and expert.cache.full
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["before a count", "otherwise"])
+def test_a_folder_that_is_deleted_during_a_run_stops_nothing(checkpoint, tmp_path, capsys, counts):
+    expert = cached(checkpoint, tmp_path / "cache")
+    if counts:
+        expert.cache.uncounted = COUNTED_AFTER
+        expert.cache._write = lambda path, parts: None
+    shutil.rmtree(tmp_path / "cache")
+    assert difference(states(expert), states(UpstreamExpert(checkpoint))) <= 5e-3
+    if counts:
+        assert "cannot be read (No such file or directory)" in capsys.readouterr().err and expert.cache.full
+    else:
+        assert states(expert) and expert.cache.read == len(WAVS)  # it is made again
+
+
+def test_a_subfolder_that_cannot_be_made_stops_nothing(checkpoint, tmp_path, capsys):
+    expert = cached(checkpoint, tmp_path / "cache")
+    shutil.rmtree(expert.cache.folder)
+    expert.cache.folder.touch()
+    assert difference(states(expert), states(UpstreamExpert(checkpoint))) <= 5e-3
+    assert "cannot be written" in capsys.readouterr().err and expert.cache.full
+
+
+def test_a_limit_of_0_is_refused(checkpoint, tmp_path):
+    with pytest.raises(CheckpointError, match="cache_limit_gb must be a positive number, got 0"):
+        cached(checkpoint, tmp_path, cache_limit_gb=0)
 
 
 def test_a_nearly_full_disk_is_left_to_others(checkpoint, tmp_path, capsys, monkeypatch):

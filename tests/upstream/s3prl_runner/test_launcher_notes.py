@@ -1,6 +1,7 @@
 """What the launcher reports around S3PRL's run, and the checks before it; S3PRL does not run."""
 
 import argparse
+import errno
 import sys
 from types import SimpleNamespace
 
@@ -137,6 +138,16 @@ def test_placeholders_can_be_copied_and_refuse_to_work():
             use()
     with pytest.raises(AttributeError):
         refuses.__wrapped__  # noqa: B018 - inspect asks for it
+
+
+def test_an_error_of_the_system_is_one_line(monkeypatch, capsys):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/x")
+
+    monkeypatch.setattr(launcher, "_make_plan", no_room)
+    assert launcher.main(["-u", "fbank", "-d", "ks"]) == 2
+    (line,) = noted(capsys)
+    assert line.endswith("error: runs/x: No space left on device")
 
 
 def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys):
