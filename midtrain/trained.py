@@ -9,6 +9,7 @@ from mmpt.midtrain.model import TranslationModel
 from mmpt.midtrain.settings import MidtrainSettings
 from mmpt.midtrain.vocabulary import Vocabulary, load_vocabulary
 from mmpt.training.checkpoints import Checkpoints, average_weights, read_checkpoint
+from mmpt.training.device import set_precision
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import from_plain
 from mmpt.upstream.errors import InputError
@@ -60,6 +61,7 @@ def load_translation(run: Path, which: str | None, device: torch.device) -> Trai
         except CheckpointError as error:
             raise InputError(f"{error}; is {vocabulary_file} the one that it was trained with?") from None
     model.load_state_dict(average_weights([content["model"] for content in contents]))
+    set_precision(settings, device)
     return TrainedModel(
         model.to(device).eval(),
         vocabulary,

@@ -17,6 +17,7 @@ from mmpt.training.epochs import epoch_order
 from mmpt.training.media import MediaError
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder
+from mmpt.upstream.mmpt_av.precision import computing_in
 from mmpt.upstream.progress import Progress
 
 CLIPS = 1024  # whose sound is used, at most: the first of the first epoch
@@ -50,8 +51,12 @@ def use_whole_clips(encoder: Encoder, clips: ClipDataset, device: torch.device) 
         InputError: not one of the clips can be read.
     """
     encoder.to(device)
-    estimate_statistics(encoder, (encoder.filterbank.separate(wavs) for wavs in batches_of_sound(clips, device)))
-    encoder.cpu()
+    try:
+        with computing_in("float32", device):
+            batches = batches_of_sound(clips, device)
+            estimate_statistics(encoder, (encoder.filterbank.separate(wavs) for wavs in batches))
+    finally:
+        encoder.cpu()
     return {"batch_statistics": "unmasked"}
 
 

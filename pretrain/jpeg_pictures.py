@@ -7,6 +7,7 @@ and its resizing round differently.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 import torch
@@ -75,17 +76,41 @@ def decode_clips(batch: JpegBatch, device: torch.device, short_side: int, size: 
     clips = batch.split()
     for start in range(0, len(clips), CLIPS_AT_ONCE):
         part = clips[start : start + CLIPS_AT_ONCE]
-        pictures: Iterator[Tensor] | None = None
+        if device.type != "cuda":
+            yield from decode_part(part, device, short_side, size)
+            continue
+        # The decoder writes from a stream of its own, which waits for nothing. With memory of the update that is still
+        # being computed it could write over tensors that are in use. So it gets memory of a stream that has finished.
+        decoding, current = decoding_stream(device), torch.cuda.current_stream(device)
+        decoding.synchronize()
+        with torch.cuda.stream(decoding):
+            found = list(decode_part(part, device, short_side, size))
+        current.wait_stream(decoding)
+        for pictures in found:
+            if isinstance(pictures, Tensor):
+                pictures.record_stream(current)
+            yield pictures
+
+
+@cache
+def decoding_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the one stream on which a GPU's pictures are decoded, cropped and resized."""
+    return torch.cuda.Stream(device)
+
+
+def decode_part(part: list[JpegPictures], device: torch.device, short_side: int, size: int) -> Iterator[Tensor | str]:
+    """Decode some clips in one call; see `decode_clips`."""
+    pictures: Iterator[Tensor] | None = None
+    try:
+        pictures = iter(decode_jpeg([file for clip in part for file in clip.files], ImageReadMode.RGB, device))
+    except RuntimeError:
+        pass  # one file at least is refused; the processor tells which
+    for clip in part:
         try:
-            pictures = iter(decode_jpeg([file for clip in part for file in clip.files], ImageReadMode.RGB, device))
-        except RuntimeError:
-            pass  # one file at least is refused; the processor tells which
-        for clip in part:
-            try:
-                own = list(islice(pictures, len(clip.files))) if pictures else decode_by_processor(clip, device)
-                yield cropped(own, clip, short_side, size)
-            except RuntimeError as error:
-                yield f"damaged ({str(error).splitlines()[0]})"
+            own = list(islice(pictures, len(clip.files))) if pictures else decode_by_processor(clip, device)
+            yield cropped(own, clip, short_side, size)
+        except RuntimeError as error:
+            yield f"damaged ({str(error).splitlines()[0]})"
 
 
 def decode_by_processor(clip: JpegPictures, device: torch.device) -> list[Tensor]:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from mmpt.upstream.command import clean_exit
@@ -125,32 +126,47 @@ def logged_step(out: Path) -> int:
 def children(process: int) -> Iterator[int]:
     """Yield all descendants of a process: torchrun gives each rank a session of its own."""
     for file in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in map(int, file.read_text().split()):
+        try:
+            found = file.read_text()
+        except OSError:  # it has just ended
+            continue
+        for child in map(int, found.split()):
             yield from (child, *children(child))
 
 
 def kill_after(words: list[str], out: Path, step: int, delay_s: float) -> int:
     """Start a run, wait until it has logged `step` and `delay_s` more, kill it; return the last step in its log.
 
+    Whatever happens, nothing of the run goes on.
+
     Raises:
-        InputError: the run ended before.
+        InputError: the run ended before, or takes too long.
     """
     process = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     started = time.monotonic()
-    while logged_step(out) < step and process.poll() is None:
-        if time.monotonic() - started > PATIENCE_S:
-            raise InputError(f"{out}: no step {step} within {PATIENCE_S} s")
-        time.sleep(0.02)
-    time.sleep(delay_s)
-    if process.poll() is not None:
-        raise InputError(
-            f"{out}: the run ended (status {process.returncode}) before it could be killed after step {step}; "
-            "try more --steps"
-        )
-    for one in [*children(process.pid), process.pid]:
-        os.kill(one, signal.SIGKILL)
-    process.wait()
+    try:
+        while logged_step(out) < step and process.poll() is None:
+            if time.monotonic() - started > PATIENCE_S:
+                raise InputError(f"{out}: no step {step} within {PATIENCE_S} s")
+            time.sleep(0.02)
+        time.sleep(delay_s)
+        if process.poll() is not None:
+            raise InputError(
+                f"{out}: the run ended (status {process.returncode}) before it could be killed after step {step}; "
+                "try more --steps"
+            )
+    finally:
+        kill(process)
     return logged_step(out)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Kill a process with its descendants, those that are still there."""
+    if process.poll() is None:
+        for one in [*children(process.pid), process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+    process.wait()
 
 
 def seconds_a_step(out: Path) -> float:

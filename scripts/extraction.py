@@ -93,6 +93,8 @@ def write_all(extraction: Extraction, targets: dict[Path, Path], out: Path) -> i
             bar.update()
     if skipped:
         write_text(out / "skipped.jsonl", "".join(json.dumps(entry) + "\n" for entry in skipped))
+    else:
+        (out / "skipped.jsonl").unlink(missing_ok=True)  # of an earlier call
     return len(skipped)
 
 
@@ -163,7 +165,7 @@ def keep_to_settings(out: Path, settings: dict, afresh: set[Path] | None = None)
         InputError: it holds features of other settings that are not made afresh.
     """
     file = out / "extract.json"
-    if file.is_file() and json.loads(file.read_text(encoding="utf-8")) != settings:
+    if file.is_file() and not _holds(file, settings):
         what = f"{out}: holds features of another encoder, other layers, hop or precision"
         if afresh is None:
             raise InputError(f"{what}; give another --out, or --fresh")
@@ -176,6 +178,13 @@ def keep_to_settings(out: Path, settings: dict, afresh: set[Path] | None = None)
             path.unlink()
     out.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps(settings, indent=2) + "\n")
+
+
+def _holds(file: Path, settings: dict) -> bool:
+    try:
+        return bool(json.loads(file.read_text(encoding="utf-8")) == settings)
+    except ValueError:  # damaged
+        return False
 
 
 def _decode(file: Path) -> Tensor | str:

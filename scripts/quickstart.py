@@ -1,7 +1,6 @@
 """Run all stages on the sample corpora: pre-train, mid-train, then KS, PR and ASR of each encoder through S3PRL."""
 
 import argparse
-import shutil
 import signal
 import sys
 import time
@@ -11,6 +10,7 @@ from mmpt.scripts.quickstart_stages import RUNS, make_encoders, score_encoders
 from mmpt.scripts.samples.locate import built_samples
 from mmpt.training.stage_commands import run_command
 from mmpt.upstream.command import clean_exit
+from mmpt.upstream.files import remove_folder
 from mmpt.upstream.repository import samples_folder
 
 
@@ -30,8 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the quickstart; return the exit status."""
     arguments = parser().parse_args(argv)
     started = time.time()
-    if arguments.fresh and RUNS.exists():
-        shutil.rmtree(RUNS)
+    if arguments.fresh:
+        remove_folder(RUNS)
     RUNS.mkdir(parents=True, exist_ok=True)
 
     print("== Sample corpora", flush=True)

@@ -18,7 +18,9 @@ stacks=()
 while [ "${1:-}" = --floor ] || [ "${1:-}" = --newest ]; do stacks+=("$1"); shift; done
 case "${1:-}" in
     "") ;;
-    --fast) shift; exec .venv/bin/python "${tests[@]}" -m "not slow" "$@" ;;
+    --fast)
+        [ "${#stacks[@]}" -eq 0 ] || { echo "--fast goes without --floor and --newest" >&2; exit 2; }
+        shift; exec .venv/bin/python "${tests[@]}" -m "not slow" "$@" ;;
     *) [ "${#stacks[@]}" -gt 0 ] || exec .venv/bin/python -m pytest "$@" ;;
 esac
 

@@ -6,6 +6,7 @@ CKPT and CONFIG are empty texts for None. OUT gets the answer as JSON.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -67,7 +68,10 @@ def _ask(what: str, name: EncoderName):
         answer = Path(folder, "answer.json")
         words = [what, str(answer), name.upstream, name.checkpoint or "", name.config or ""]
         command = [sys.executable, "-c", ANSWER, *words]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        no_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # some upstreams would put a part of theirs on it
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=no_gpu
+        )
         if not answer.is_file():
             last = (done.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("error: ")
             raise InputError(f"{name.upstream}: its {what} cannot be found: {last}")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import submitit
 
@@ -84,8 +85,10 @@ def slurm_jobs(folder: Path, options: dict[str, str], cpus: int, gpus: int) -> S
     named = {
         f"slurm_{key.replace('-', '_')}": int(value) if value.isdigit() else value for key, value in options.items()
     }
-    defaults = {"cpus_per_task": cpus, "slurm_time": 24 * 60, "name": "superb"}
+    defaults: dict[str, Any] = {"cpus_per_task": cpus, "slurm_time": 24 * 60, "name": "superb"}
     defaults |= {"gpus_per_node": gpus} if gpus else {}
+    # Slurm 22.05 to 23.02 gives a step one core, unless srun asks for the job's, too.
+    defaults |= {"slurm_srun_args": [f"--cpus-per-task={named.get('slurm_cpus_per_task', cpus)}"]}
     try:
         executor.update_parameters(**{**defaults, **named})
     except (NameError, ValueError, AssertionError) as error:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from mmpt.upstream.repository import REPOSITORY
+from mmpt.upstream.repository import REPOSITORY, samples_folder
 
 from helpers import lanes
 from helpers.forked_python import REAL_PYTHON, ForkedPython
@@ -82,11 +82,11 @@ def forked_python(pytestconfig: pytest.Config) -> ForkedPython:
 @pytest.fixture(scope="session")
 def built_samples() -> Path:
     """Give the folder of the built sample corpora: about a minute the first time, nothing from then on."""
-    folder = Path(os.environ.get("MMPT_SAMPLES") or REPOSITORY / "data" / "samples").resolve()
+    folder = samples_folder().resolve()
     command = [sys.executable, str(REPOSITORY / "scripts" / "samples" / "build.py"), "--out", str(folder)]
     with FileLock(Path(os.environ[FOLDER]) / "samples.lock"):  # two test processes would build them twice
         result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr.splitlines()[-1]
+    assert result.returncode == 0, result.stderr
     return folder
 
 

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -72,10 +72,23 @@ class FlopCount:
         self.enabled = enabled
         self.per_unit: float | None = None
 
+    @property
+    def is_due(self) -> bool:
+        """True until the operations are known."""
+        return self.enabled and self.per_unit is None
+
+    def update(self) -> AbstractContextManager:
+        """Return the context of an update: it runs nothing compiled if something is to be counted in it.
+
+        The counter does not see compiled code; and all passes of an update must be of one kind, so that those that run
+        twice draw the same dropout.
+        """
+        return torch.compiler.set_stance("force_eager") if self.is_due else nullcontext()
+
     @contextmanager
     def counting(self, units: int) -> Iterator[None]:
-        """Count what runs inside, if enabled and not known yet."""
-        if not self.enabled or self.per_unit is not None:
+        """Count what runs inside, if enabled and not known yet; see `update`."""
+        if not self.is_due:
             yield
             return
         counter, repeated = operation_counter(), []
@@ -88,8 +101,7 @@ class FlopCount:
             finally:
                 repeated.append(counter.get_total_flops() - before)
 
-        # The counter does not see compiled code.
-        with torch.compiler.set_stance("force_eager"), counter, watch_recomputation(again):
+        with counter, watch_recomputation(again):
             yield
         self.per_unit = (counter.get_total_flops() - sum(repeated)) / max(1, units)
 

@@ -127,15 +127,15 @@ class Trainer:
         self.set_trained_weights()
 
         self.statistics.begin()
-        ahead = self.look_ahead(update)
         losses: dict[str, Tensor] = {}
-        batches = self.prefetcher.each(update.parts)
-        for number, (batch, own) in enumerate(zip(batches, update.part_counts)):
-            is_last = number == len(update.parts) - 1
-            with self.gradient_exchange(is_last), self.flops.counting(own[self.task.unit]):
-                part_losses = self.forward_backward(batch, update.counts, ahead and ahead[number])
-            losses = {name: losses.get(name, 0.0) + value.detach() for name, value in part_losses.items()}
-
+        with self.flops.update():
+            ahead = self.look_ahead(update)
+            batches = self.prefetcher.each(update.parts)
+            for number, (batch, own) in enumerate(zip(batches, update.part_counts)):
+                is_last = number == len(update.parts) - 1
+                with self.gradient_exchange(is_last), self.flops.counting(own[self.task.unit]):
+                    part_losses = self.forward_backward(batch, update.counts, ahead and ahead[number])
+                losses = {name: losses.get(name, 0.0) + value.detach() for name, value in part_losses.items()}
         self.statistics.end()
         norm, is_bad = self.apply_gradients()
         self.step, self.epoch_step = self.step + 1, self.epoch_step + 1
@@ -145,9 +145,13 @@ class Trainer:
 
         if self.is_due(self.settings.log_every):
             self.log()
+        validates = self.is_due(self.settings.validate_every)
+        is_scheduled = self.step % self.settings.checkpoint_every == 0 or self.has_ended
+        if validates or is_scheduled:
+            self.bad_updates.in_a_row()  # waits for the update, whose time is not the pause's
         with self.meter.paused():
-            is_best = self.is_due(self.settings.validate_every) and self.validate()
-            is_scheduled = self.step % self.settings.checkpoint_every == 0 or self.has_ended
+            is_best = validates and self.validate()
+            is_scheduled = is_scheduled or self.has_ended  # a validation may end the run
             if is_best or is_scheduled:
                 self.save(is_best, is_scheduled)
         return upcoming

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from statistics import median
 
+from mmpt.scripts.benchmark.comma_list import numbers
 from mmpt.scripts.samples.locate import built_samples
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--rounds", type=int, default=4, help="(default: %(default)s)")
-    p.add_argument("--stages", default="1,2", metavar="LIST", help="(default: %(default)s)")
+    p.add_argument("--stages", type=numbers, default="1,2", metavar="LIST", help="(default: %(default)s)")
     p.add_argument(
         "--settings",
         default="before,chosen",
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Measure and print; return 1 if the chosen setting misses a limit."""
     options = parser().parse_args(argv)
-    stages, settings = [int(name) for name in options.stages.split(",")], options.settings.split(",")
+    stages, settings = options.stages, options.settings.split(",")
     if not set(stages) <= set(UPDATES) or not set(settings) <= set(SETTINGS) or options.rounds < 1:
         raise InputError(f"--stages are of 1,2, --settings of {','.join(SETTINGS)}, --rounds at least 1")
     if "before" not in settings:

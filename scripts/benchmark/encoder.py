@@ -11,7 +11,8 @@ from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import PRESETS
 
-PARTS = ("ragged", "equal", "extraction", "half", "padding", "length", "imports")
+AGAINST_TORCHAUDIO = ("ragged", "equal")
+PARTS = (*AGAINST_TORCHAUDIO, "extraction", "half", "padding", "length", "imports")
 EXAMPLES = """\
 examples:
   python scripts/benchmark/encoder.py                                   all parts, some ten minutes on two cores
@@ -68,6 +69,10 @@ def main(argv: list[str] | None = None) -> int:
 
     if options.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: there is none here")
+    chosen = options.device != "cpu" or options.dtype != "float32" or options.compile
+    if chosen and (others := [part for part in parts if part not in AGAINST_TORCHAUDIO]):
+        choices = ",".join(AGAINST_TORCHAUDIO)
+        raise InputError(f"--device, --dtype and --compile are for --parts {choices}, not for {others[0]}")
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     for part in parts:

@@ -8,7 +8,6 @@ machine compare the CPU times, which depend less on what else it does.
 import argparse
 import os
 import resource
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,8 @@ from mmpt.superb.encoders import ScoredEncoder, read_encoders
 from mmpt.superb.options import Options, add_encoder_flags, read_tasks
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
+from mmpt.upstream.files import remove_folder
+from mmpt.upstream.output import check_output
 from mmpt.upstream.repository import REPOSITORY
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 from mmpt.upstream.s3prl_runner.tasks import TASKS
@@ -33,6 +34,7 @@ examples:
   python scripts/benchmark/job_start.py --tasks ks,sd --steps 20 --encoder fbank           a minute on two cores
   python scripts/benchmark/job_start.py --ckpt a/encoder.pt --ckpt b/encoder.pt --encoder fbank
 """
+FOLDERS = {"forked", "alone", "encoders", "submitit", "jobs.log"}  # what it makes
 UNTRAINED = 3  # encoders that are made if none is named
 PREDICTIONS = ("experiment/*_predict.*", "*/scoring/predictions/*.h5", "experiment/*.ark")
 
@@ -82,13 +84,15 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError("--jobs and --steps must be at least 1")
     if options.data_root is not None and not options.data_root.is_dir():
         raise InputError(f"--data-root {options.data_root}: no such folder")
-    options.out = out = options.out.absolute()
+    options.out = out = check_output(options.out, "runs/benchmark/NAME").absolute()
+    if out.exists() and not FOLDERS.issuperset(path.name for path in out.iterdir()):
+        raise InputError(f"--out {out}: holds something else than this benchmark's jobs; give another folder")
     encoders = read_encoders(options.encoders) if options.encoders else None
 
     from mmpt.superb.executor import executor_for
     from mmpt.superb.submitted_jobs import jobs_in_new_processes
 
-    shutil.rmtree(out, ignore_errors=True)
+    remove_folder(out)
     encoders = encoders or make_encoders(out)
     forked, alone = (jobs_of(way, options, tasks, encoders) for way in ("forked", "alone"))
     print(f"{len(encoders)} encoders × {len(tasks)} tasks, {options.jobs} jobs at a time", flush=True)

@@ -8,9 +8,12 @@ untrained, which changes no time.
 
 import argparse
 import sys
+from pathlib import Path
 
 from mmpt.upstream.command import clean_exit
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av.config import PRESETS
+from mmpt.upstream.repository import read_build
 
 EXAMPLES = """\
 examples:
@@ -52,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     from mmpt.scripts.benchmark.state_runners import benchmark
     from mmpt.upstream.s3prl_runner.launcher import best_device
 
+    if options.batch == "quick" and options.data_root and not read_build(Path(options.data_root)):
+        raise InputError(f"--batch quick is of the samples' settings, and {options.data_root} is no build of them")
     options.device = options.device or best_device()
     benchmark(options)
     return 0

@@ -16,6 +16,7 @@ from mmpt.training.optimizer import make_optimizer
 from mmpt.training.settings import load_settings
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.layout import Layout
+from mmpt.upstream.mmpt_av.recompute import checkpoint_blocks
 from mmpt.upstream.operations import operation_counter
 from mmpt.upstream.progress import Progress
 
@@ -32,6 +33,7 @@ class Step:
         self.settings, self.device = settings, use_device(settings.device)
         self.model = build_model(settings).to(self.device).train()
         self.optimizer = make_optimizer(self.model, settings.optim)
+        checkpoint_blocks(self.model, settings.optim.checkpoint_blocks)
         if arguments.compile:
             self.model.compile_blocks()
         self.batch = arguments.batch

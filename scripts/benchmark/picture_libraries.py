@@ -9,6 +9,7 @@ those of shards.
 import argparse
 import sys
 
+from mmpt.scripts.benchmark.comma_list import numbers
 from mmpt.upstream.command import clean_exit
 from mmpt.upstream.errors import InputError
 
@@ -25,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--rounds", type=int, default=40, help="(default: %(default)s)")
-    p.add_argument("--workers", default="0,2", metavar="LIST", help="of the DataLoader (default: %(default)s)")
+    p.add_argument(
+        "--workers", type=numbers, default="0,2", metavar="LIST", help="of the DataLoader (default: %(default)s)"
+    )
     return p
 
 
@@ -37,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"--rounds must be at least 1, not {options.rounds}")
     from mmpt.scripts.benchmark.picture_sides import measure
 
-    measure(options.rounds, [int(number) for number in options.workers.split(",")])
+    measure(options.rounds, options.workers)
     return 0
 
 

@@ -124,7 +124,9 @@ def prepare_folder(out: Path, made_from: dict, fresh: bool) -> None:
         remove_abandoned(folder)
     ours = (out / MADE_FROM).is_file()
     if ours and fresh:
-        for file in [file for pattern in OURS for file in out.glob(pattern)]:
+        # What says that the folder is prepared goes first, and last what makes it ours.
+        files = [file for pattern in OURS for file in out.glob(pattern)]
+        for file in sorted(files, key=lambda file: (file.name == MADE_FROM, file.name != ABOUT)):
             file.unlink()
     elif ours:
         try:

@@ -91,7 +91,8 @@ def prepare_folder(out: Path, made_from: dict, fresh: bool) -> None:
                 f"{out}: its shards were made with {', '.join(what)}; name another --out, or start again with --fresh"
             )
         return
-    for name in there:
+    # The index first, which would name shards that are gone; last what makes the folder ours.
+    for name in sorted(there, key=lambda name: (name == MADE_FROM, name not in (INDEX, SUMS))):
         (out / name).unlink()
     write_text(out / MADE_FROM, json.dumps(made_from, indent=1) + "\n")
 
@@ -270,9 +271,11 @@ def verify(out: Path, jobs: int) -> None:
         problems = [text for text in found if text]
     if problems:
         more = " …" if len(problems) > 5 else ""
+        advice = "Delete them and call again without --verify, which makes them again"
+        if any(text.startswith(MADE_FROM) for text in problems):
+            advice = "Call again without --verify and with --fresh, which makes all shards again"
         raise InputError(
-            f"{out}: {len(problems)} of {len(sums)} files are damaged: {'; '.join(problems[:5])}{more}. "
-            "Delete them and call again without --verify, which makes them again"
+            f"{out}: {len(problems)} of {len(sums)} files are damaged: {'; '.join(problems[:5])}{more}. {advice}"
         )
     print(f"{len(sums)} files in {out} are what was written")
 

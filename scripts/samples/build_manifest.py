@@ -11,7 +11,7 @@ from mmpt.upstream.repository import BUILD_FORMAT as FORMAT
 from mmpt.upstream.repository import BUILT
 
 # Raise it with every change of the builder that changes what it writes: folders of other versions are rebuilt.
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from mmpt.scripts.samples import (
 from mmpt.scripts.samples.build_folder import open_build_folder
 from mmpt.scripts.samples.pack_tables import PACK_TABLES, read_packs, read_word_times
 from mmpt.scripts.samples.packs import file_of
-from mmpt.scripts.samples.provenance import BuiltFile, write_provenance
+from mmpt.scripts.samples.provenance import BuiltFile, all_are_there, write_provenance
 from mmpt.scripts.samples.recordings import Store
 from mmpt.scripts.samples.size import FULL, SMALL, choose
 from mmpt.scripts.samples.tables import TABLES, Recording, read_recordings
@@ -107,8 +107,8 @@ def is_built(root: Path, sources: str, size: str) -> bool:
     wanted = (build_manifest.VERSION, sources, size)
     if manifest is None or (manifest.version, manifest.sources, manifest.size) != wanted:
         return False
-    if build_manifest.count_files(root) < manifest.files:  # more are fine: tools leave caches beside the data
-        return False
+    if build_manifest.count_files(root) < manifest.files or not all_are_there(root):
+        return False  # more files are fine: tools leave caches beside the data
     if manifest.root != str(root):
         diarization.write_wav_scp(root, root)
         build_manifest.write_build_manifest(root, sources, size, root)
@@ -130,6 +130,7 @@ def put_in_place(root: Path, final_root: Path, build_folder: Path, sources: str,
     """
     if size != FULL and is_built(final_root, sources, FULL):
         return
+    refuse_foreign(final_root)  # once more: the build took minutes
     if final_root.is_dir():
         final_root.rename(build_folder / "replaced")
     try:

@@ -31,3 +31,8 @@ def read_provenance(root: Path) -> list[BuiltFile]:
     lines = (root / FILE_NAME).read_text(encoding="utf-8").splitlines()[1:]
     rows = (line.split("\t") for line in lines)
     return [BuiltFile(corpus, split, file, tuple(clips.split(","))) for corpus, split, file, clips in rows]
+
+
+def all_are_there(root: Path) -> bool:
+    """Return True if every sound file that provenance.tsv lists is in `root`."""
+    return not (root / FILE_NAME).is_file() or all((root / built.file).is_file() for built in read_provenance(root))

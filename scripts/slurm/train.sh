@@ -24,7 +24,9 @@ port=$((20000 + SLURM_JOB_ID % 20000))
 
 again=""
 if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then again=--resume-if-there; fi
-srun --kill-on-bad-exit=1 torchrun --nnodes "$nodes" --nproc-per-node "$processes" --rdzv-backend c10d \
+# Slurm 22.05 to 23.02 gives a step one core, unless srun asks for the job's, too.
+srun --kill-on-bad-exit=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-64}" \
+    torchrun --nnodes "$nodes" --nproc-per-node "$processes" --rdzv-backend c10d \
     --rdzv-endpoint "$head:$port" --rdzv-id "$SLURM_JOB_ID" "$@" $again &
 run=$!
 

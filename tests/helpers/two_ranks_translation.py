@@ -20,6 +20,8 @@ from mmpt.training.distributed import Counts, World, join_world
 from mmpt.training.run_folder import RunFolder
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
+from helpers.two_ranks import difference
+
 PARTS = [slice(0, 4), slice(4, 6)]  # with different lengths, sounds and texts
 SIZES = EncoderConfig(conv_channels=16, d_model=16, n_layers=2, n_heads=2, ffn_dim=32, depthwise_kernel=3, dropout=0.0)
 
@@ -60,10 +62,6 @@ def step(task: TranslationTask, model, part: slice, gather) -> dict:
     losses = task.loss(model, batch, Counts(gather(task.counts(batch))))
     losses["loss"].backward()
     return {name: value.detach().double() for name, value in losses.items()}
-
-
-def difference(ours: torch.Tensor, reference: torch.Tensor) -> float:
-    return ((ours - reference).abs().max() / reference.abs().max().clamp(min=1e-6)).item()
 
 
 def compare(root: Path, world: World) -> dict[str, float]:

@@ -12,6 +12,7 @@ from mmpt.pretrain.settings import PretrainSettings
 from mmpt.scripts.export import main as export
 from mmpt.training.checkpoints import read_checkpoint
 from mmpt.training.distributed import Counts
+from mmpt.training.media import MediaError
 from mmpt.training.settings import from_plain
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, config, load_encoder
@@ -206,8 +207,16 @@ def test_they_are_computed_on_the_gpu_and_the_encoder_comes_back_from_it(monkeyp
     with fake_gpu() as mode:
         encoder = to_fake_gpu(encoder, mode).cpu()
         use_whole_clips(encoder, Silences(), torch.device("cuda"))
+        broken = Silences()
+        monkeypatch.setattr(broken, "sound", unreadable)
+        with pytest.raises(InputError, match="not one of 3 training clips can be read"):
+            use_whole_clips(encoder, broken, torch.device("cuda"))
     assert seen == {"cuda"}
     assert {value.device.type for value in (*encoder.parameters(), *encoder.buffers())} == {"cpu"}
+
+
+def unreadable(epoch, index):
+    raise MediaError("it is broken")
 
 
 def test_clips_that_cannot_be_read_are_left_out(tmp_path):

@@ -7,10 +7,12 @@ import dataclasses
 import json
 import shutil
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from torchvision.io import decode_jpeg
 
 from mmpt.pretrain import jpeg_pictures, task
 from mmpt.pretrain.clip_batch import ClipItem, SkippedClip, collate
@@ -75,6 +77,46 @@ def test_pixels_of_a_gpu_are_nearly_those_of_a_worker(shards, size):
     for item, ours in zip(ITEMS, decoded_items(batch, torch.device("cuda"), files.sampling), strict=True):
         difference = (ours.video.cpu().float() - decoded[item].video.float()).abs()
         assert ours.video.is_cuda and difference.mean() < 1.5 and difference.max() < 16
+
+
+def test_the_gpu_s_decoder_never_gets_memory_that_is_in_use(shards, monkeypatch):
+    """The memory is that of one stream, which is idle whenever the decoder starts; the update's waits for it."""
+    order, recorded = [], []
+
+    class Stream:
+        def __init__(self, name):
+            self.name = name
+
+        def synchronize(self):
+            order.append(f"{self.name} is awaited")
+
+        def wait_stream(self, other):
+            order.append(f"{self.name} waits for {other.name}")
+
+    @contextmanager
+    def inside(stream):
+        order.append(f"on {stream.name}")
+        yield
+        order.append("back")
+
+    def decoded(files, mode, device):
+        order.append("decoder")
+        return decode_jpeg(files, mode)
+
+    monkeypatch.setattr(jpeg_pictures, "decoding_stream", lambda device: Stream("its own"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("the update's"))
+    monkeypatch.setattr(torch.cuda, "stream", inside)
+    monkeypatch.setattr(jpeg_pictures, "decode_jpeg", decoded)
+    monkeypatch.setattr(jpeg_pictures, "CLIPS_AT_ONCE", 2)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: recorded.append((tensor, stream.name)))
+    decoded_clips, files = both_ways(read_index(shards), 64)
+    batch = collate([files[item] for item in ITEMS[:3]])
+    found = decoded_items(batch, torch.device("cuda"), files.sampling)
+    once = ["its own is awaited", "on its own", "decoder", "back", "the update's waits for its own"]
+    assert order == 2 * once
+    assert len(recorded) == len(found) == 3 and {name for _, name in recorded} == {"the update's"}
+    for item, ours in zip(ITEMS, found):
+        assert torch.equal(ours.video, decoded_clips[item].video)
 
 
 def test_means_are_those_of_a_worker(shards):

@@ -113,7 +113,8 @@ def test_slurm_script_starts_one_launcher_a_node(place):
     tools.mkdir()
     stand_ins = {
         "srun": """\
-shift  # its own option
+[ "$2" = --cpus-per-task=64 ] || exit 1
+shift 2  # its own options
 for node in $(seq "$SLURM_NNODES"); do "$@" & nodes="$nodes $!"; done
 for node in $nodes; do wait "$node" || exit 1; done""",
         "scontrol": "echo localhost\necho localhost",

@@ -92,6 +92,7 @@ def test_the_peak_is_of_memory_that_was_freed_again():
         (["--parts", "raged"], "there is no raged; there are ragged, equal"),
         (["--rounds", "0"], "must be at least 1"),
         (["--device", "cuda"], "--device cuda: there is none here"),
+        (["--parts", "ragged,padding", "--compile"], "are for --parts ragged,equal, not for padding"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, monkeypatch, capsys):

@@ -12,6 +12,12 @@ from mmpt.superb.jobs import Job
 from helpers.stock_mocks import superb
 
 
+def test_a_folder_of_other_things_is_refused(tmp_path, capsys):
+    (tmp_path / "thesis.tex").touch()
+    assert job_start.main(["--out", str(tmp_path)]) == 2 and (tmp_path / "thesis.tex").is_file()
+    assert "holds something else than this benchmark's jobs" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_both_ways_run_and_their_figures_are_compared(tmp_path, capsys, monkeypatch):
     noise = superb(tmp_path / "noise")

@@ -1,16 +1,22 @@
 """The drill that kills and resumes a run: our runs pass, and a difference is noticed."""
 
 import json
+import signal
+import subprocess
 
 import pytest
 import torch
 import yaml
 
+from mmpt.scripts import drill_resume
 from mmpt.scripts.drill_resume import differences, main, same
 from mmpt.training.checkpoints import read_checkpoint
+from mmpt.upstream.errors import InputError
 from mmpt.upstream.repository import REPOSITORY
 
 from helpers.clip_files import write_manifest
+from helpers.forked_python import REAL_PYTHON
+from helpers.processes import is_running, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,25 @@ def test_bad_input_is_one_line(tmp_path, capsys):
     (tmp_path / "killed").mkdir()
     assert main(["--out", str(tmp_path)]) == 2
     assert "--fresh" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_after_an_error_nothing_of_a_run_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(drill_resume, "PATIENCE_S", 0.0)
+    child = "import subprocess; subprocess.run(['sleep', '600'])"
+    started, popen = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *words, **more: started.append(popen(*words, **more)) or started[0])
+
+    def step_0_with_a_child(out):
+        wait_for(lambda: list(drill_resume.children(started[0].pid)))
+        started[1:] = drill_resume.children(started[0].pid)
+        return 0
+
+    monkeypatch.setattr(drill_resume, "logged_step", step_0_with_a_child)
+    with pytest.raises(InputError, match="no step 1 within"):
+        drill_resume.kill_after([REAL_PYTHON, "-c", child], tmp_path, 1, 0.0)
+    assert len(started) == 2 and started[0].returncode == -signal.SIGKILL
+    wait_for(lambda: not is_running(started[1]))
 
 
 def test_fresh_deletes_nothing_but_a_drill(tmp_path, capsys):

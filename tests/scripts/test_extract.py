@@ -97,6 +97,15 @@ def test_features_of_two_choices_are_not_mixed(place, capsys):
     assert numpy.load(place / "out/a.npz")["layers"].tolist() == [0]
 
 
+def test_a_list_of_what_was_skipped_goes_with_the_reason_for_it(place, capsys):
+    (place / "speech/broken.wav").write_bytes(b"RIFF nothing")
+    assert extract(place) == 1
+    (place / "speech/broken.wav").unlink()
+    assert extract(place) == 0 and not (place / "out/skipped.jsonl").exists()
+    (place / "out/extract.json").write_text("{")
+    assert extract(place) == 2 and "--fresh" in capsys.readouterr().err
+
+
 def test_an_interrupted_call_leaves_no_features_of_the_settings_before(place, monkeypatch, capsys):
     extract(place)
     with monkeypatch.context() as patch:

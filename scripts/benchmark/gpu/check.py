@@ -127,6 +127,11 @@ def gigabytes(count: int) -> float:
     return round(count / 1e9, 2)
 
 
+def held_gigabytes(device: torch.device) -> float:
+    """Return what tensors hold on a GPU, such as the models of other items, in GB; 0 on a processor."""
+    return torch.cuda.memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0
+
+
 class PeakMemory:
     """The most memory that tensors took on a GPU while this context was open; None on a processor."""
 

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import torch
-
 from mmpt.midtrain.memory import Sizes, memory_of_segments
 from mmpt.pretrain.memory import memory_of_clips
-from mmpt.scripts.benchmark.gpu.check import Check, PeakMemory, gigabytes, uncompiled
+from mmpt.scripts.benchmark.gpu.check import Check, PeakMemory, gigabytes, held_gigabytes, uncompiled
 from mmpt.scripts.benchmark.gpu.loop import SMALL_SIZES, forget_loops, make_loop
 from mmpt.scripts.benchmark.gpu.record import Figures
 from mmpt.training.device import uses_bfloat16
@@ -21,8 +19,7 @@ FULL_S = (10.0, 10.0)
 def measure(part: str, check: Check) -> Figures:
     """Return both in GB, and the estimate over the peak of an uncompiled step."""
     forget_loops()
-    on_gpu = check.device.type == "cuda"
-    held_gb = torch.cuda.memory_allocated(check.device) / 1e9 if on_gpu else 0.0  # by models of other items
+    held_gb = held_gigabytes(check.device)
     size = (SMALL_SIZES if check.small else SIZES)[part]
     loop = make_loop(check, part, size, lengths_s=FULL_S)
     total = max(estimate(loop.task, batch).total(checkpointing=False) for batch in loop.batches)

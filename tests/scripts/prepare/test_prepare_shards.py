@@ -215,6 +215,37 @@ def test_shard_without_a_readable_clip_has_no_file(manifest, tmp_path):
     assert make(bad, tmp_path / "shards", "--max-bad-share", "1") == 0 and len(read_index(tmp_path / "shards")) == 1
 
 
+def test_a_killed_fresh_call_leaves_a_folder_that_the_next_one_takes(manifest, tmp_path, monkeypatch):
+    out, unlink = tmp_path / "shards", Path.unlink
+    assert make(manifest, out) == 0
+    names = shard_folder.files_in(out)
+    for number in range(1, len(names)):
+        kept = dict.fromkeys(names, b"")
+
+        def dies(path, missing_ok=False, left=kept, number=number):
+            if len(left) == len(names) - number:
+                raise KeyboardInterrupt
+            if path.name in left:
+                del left[path.name]
+            unlink(path, missing_ok=missing_ok)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", dies)
+            assert make(manifest, out, "--fresh") == 130
+        assert "shards.json" in kept and not {"index.tsv", "SHA256SUMS"} & kept.keys() or number < 2
+        assert make(manifest, out, "--fresh") == 0
+
+
+def test_a_damaged_description_is_made_again_with_fresh(manifest, tmp_path, capsys):
+    out = tmp_path / "shards"
+    assert make(manifest, out) == 0
+    (out / "shards.json").write_text("{")
+    refused(
+        capsys, lambda: main(["--out", str(out), "--verify"]), "shards.json is not", "with --fresh, which makes all"
+    )
+    assert make(manifest, out, "--fresh") == 0
+
+
 def test_verify_finds_one_flipped_bit(manifest, tmp_path, capsys):
     out = tmp_path / "shards"
     assert make(manifest, out) == 0 and main(["--out", str(out), "--verify"]) == 0

@@ -1,9 +1,9 @@
 """scripts/samples/build.py: the same bytes each time, no half builds, one line for bad input."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,14 @@ import pytest
 from mmpt.scripts.samples import av_clips, build_manifest, builder, diarization, mrt_keywords
 from mmpt.scripts.samples.build_folder import open_build_folder
 from mmpt.scripts.samples.pack_tables import read_packs
+from mmpt.scripts.samples.provenance import BuiltFile, write_provenance
 from mmpt.scripts.samples.recordings import Store
 from mmpt.scripts.samples.tables import Recording, read_recordings
 from mmpt.scripts.samples.workers import Workers
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.repository import REPOSITORY
+
+from helpers.processes import wait_for
 
 SAMPLES = REPOSITORY / "samples"
 COMMAND = [sys.executable, str(REPOSITORY / "scripts/samples/build.py")]
@@ -126,6 +129,33 @@ def test_incomplete_folder_counts_as_not_built(tmp_path):
     assert not builder.is_built(tmp_path, "sources", "small")
 
 
+def test_a_lost_file_is_noticed_beside_a_cache(tmp_path):
+    write_provenance(tmp_path, [BuiltFile("KS", "train", name, ("clip",)) for name in ("a.wav", "b.wav")])
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / name).touch()
+    build_manifest.write_build_manifest(tmp_path, "sources", "small", tmp_path)
+    (tmp_path / "cache").touch()
+    assert builder.is_built(tmp_path, "sources", "small")
+    (tmp_path / "a.wav").unlink()
+    assert not builder.is_built(tmp_path, "sources", "small")
+
+
+def test_a_folder_that_appears_during_a_build_is_left_alone(tmp_path):
+    building, final = tmp_path / "building", tmp_path / "samples"
+    (building / "samples").mkdir(parents=True)
+    final.mkdir()
+    (final / "thesis.tex").touch()
+    with pytest.raises(InputError, match="is not a built samples folder"):
+        builder.put_in_place(building / "samples", final, building, "sources", "small")
+    assert (final / "thesis.tex").is_file()
+
+
+def test_what_is_built_is_of_this_version(built_samples):
+    """If this fails, what the builder writes has changed: raise VERSION, so that folders of before are rebuilt."""
+    table = (built_samples / "provenance.tsv").read_bytes()  # each file, and the recordings in it
+    assert (build_manifest.VERSION, hashlib.sha256(table).hexdigest()[:16]) == (8, "eb7f915dcfd36529")
+
+
 @pytest.fixture
 def sizes_built(monkeypatch) -> list[str]:
     """The sizes that were built: a file each takes the place of the corpora."""
@@ -230,13 +260,6 @@ def test_abandoned_build_folders_are_deleted_and_others_kept(tmp_path):
     with open_build_folder(tmp_path / "out") as first, open_build_folder(tmp_path / "out"):
         assert first.is_dir()
     assert [path.name for path in tmp_path.iterdir()] == [".out.building-new"]
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("line, problem", [("F9_b01_w1\tF9", "columns"), (None, "no split")])

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mmpt.scripts.superb.run import main
+from mmpt.superb import submitted_jobs
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, save_encoder
 
 from helpers.expert_folders import expert_folder
@@ -146,6 +147,16 @@ def test_the_same_on_slurm(place, capsys, tmp_path, monkeypatch):
     assert json.loads((place / "slurm/results.json").read_text())["jobs"][0]["state"] == "evaluated"
     script = next(commands.glob("script-*")).read_text()
     assert "#SBATCH --partition=gpu" in script and "#SBATCH --time=90" in script and "#SBATCH --signal=USR2" in script
+    assert "#SBATCH --cpus-per-task=8" in script and "--cpus-per-task=8" in script.split("\nsrun ")[1]
+
+
+@pytest.mark.parametrize("options, cores", [({}, 8), ({"cpus-per-task": "4"}, 4)])
+def test_a_job_s_step_has_the_cores_of_the_job(tmp_path, monkeypatch, options, cores):
+    monkeypatch.setattr("mmpt.superb.submitted_jobs.shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("submitit.slurm.slurm.SlurmExecutor.affinity", classmethod(lambda cls: 1))
+    slurm = submitted_jobs.slurm_jobs(tmp_path, options, 8, 0).executor._executor
+    assert slurm.parameters["cpus_per_task"] == cores
+    assert slurm.parameters["srun_args"] == [f"--cpus-per-task={cores}"]
 
 
 def test_a_dry_run_lists_the_jobs(place, capsys):

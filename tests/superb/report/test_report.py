@@ -12,11 +12,12 @@ from mmpt.superb.report.collect import Collection, collect
 from mmpt.superb.report.rows import EncoderRow, Score
 from mmpt.superb.report.style import COLOURS
 from mmpt.superb.report.word_errors import PRE
+from mmpt.upstream.repository import REPOSITORY
 
 import helpers.fake_superb_run as fake
 from helpers.report_page import page
 
-PAPER = fake.VOCABULARY.parents[1] / "scripts/reporting/paper_wer.yaml"  # as documented once
+PAPER = REPOSITORY / "superb/report/paper_wer.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,11 @@ def test_ours_stand_among_the_published_rows(report):
     assert table[1 + names.index("mid (head seed 1)")][1:4] == ["0.99", "1.00", "90.00"]
     scores = [float(row[-1]) for row in table[1:]]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_the_papers_table_is_found_from_its_former_place(tmp_path, capsys):
+    assert main([str(REPOSITORY / "scripts/reporting/paper_wer.yaml"), "--out", str(tmp_path)]) == 0
+    assert "paper_wer.yaml, where it lies now" in capsys.readouterr().err
 
 
 def test_the_papers_table_gives_the_papers_figures(tmp_path):
