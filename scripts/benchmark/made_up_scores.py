@@ -8,8 +8,10 @@ from scipy.special import ndtr, ndtri
 
 from mmpt.upstream.statistics.items import Items
 
-# Utterances of each role of Flight of the Amazon Queen that is in test.
-ROLES = np.array([300, 222, 190, 168, 165, 135, 114, 105, 74, 64, 59, 47, 24, 20])
+WORDS = np.array([34, 29, 24, 24, 20, 20, 18, 17, 17, 9, 8, 6, 5, 5] + 32 * [1])  # of roles; each silence by itself
+INTENTS = np.full(9, 71)  # of voices
+UTTERANCES = np.array([*10 * [60], 57, 45, 23, 20])  # of roles
+MIXTURES = 120  # of two roles
 SEED = 19
 
 
@@ -111,18 +113,11 @@ class Design:
             yield Items(ids, names, counts[0], units), Items(ids, names, counts[1], units)
 
 
-def in_proportion(total: int, power: float = 1.0) -> np.ndarray:
-    """Return how many of `total` items each role has; a power above 1 makes the roles more unequal."""
-    sizes = np.maximum(np.round(ROLES**power / (ROLES**power).sum() * total), 1).astype(int)
-    sizes[0] += total - sizes.sum()
-    return sizes
-
-
 DESIGNS = {
-    "KS 30": Design(0.3, in_proportion(258, 1.3), accuracy),
-    "KS 70": Design(0.7, in_proportion(258, 1.3), accuracy),
-    "IC": Design(0.6, np.full(6, 102), accuracy),
-    "PR": Design(0.3, in_proportion(700), edits),
-    "ASR": Design(0.99, in_proportion(700), edits),
-    "SD": Design(0.3, np.full(14, 1), rates, recordings=100),
+    "KS 30": Design(0.3, WORDS, accuracy),
+    "KS 70": Design(0.7, WORDS, accuracy),
+    "IC": Design(0.6, INTENTS, accuracy),
+    "PR": Design(0.3, UTTERANCES, edits),
+    "ASR": Design(0.99, UTTERANCES, edits),
+    "SD": Design(0.3, np.full(14, 1), rates, recordings=MIXTURES),
 }

@@ -1,11 +1,13 @@
+import csv
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from mmpt.scripts.benchmark import interval_coverage
 from mmpt.scripts.benchmark.interval_coverage import check
-from mmpt.scripts.benchmark.made_up_scores import DESIGNS, Nature
+from mmpt.scripts.benchmark.made_up_scores import DESIGNS, INTENTS, MIXTURES, UTTERANCES, WORDS, Nature
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,24 @@ def test_made_up_sets_have_the_true_score(name):
     pairs = list(design.sets(60, Nature(0.02, 0.05, 3), shift=0.02))
     measured = [np.mean([items.score for items in encoder]) for encoder in zip(*pairs)]
     assert measured == pytest.approx([design.score - 0.01, design.score + 0.01], abs=0.02)
+
+
+def sizes(groups) -> list[int]:
+    return sorted(Counter(groups).values(), reverse=True)
+
+
+def test_the_designs_have_the_sizes_of_the_samples_tests(built_samples):
+    words = [
+        f.name if f.parent.name == "_silence_" else f.name.split("_")[0]
+        for f in (built_samples / "speech_commands_test_set_v0.01").glob("*/*.wav")
+    ]
+    assert sizes(words) == WORDS.tolist()
+    utterances = [f.parts[-3] for f in (built_samples / "LibriSpeech/test-clean").glob("*/*/*.flac")]
+    assert sizes(utterances) == UTTERANCES.tolist()
+    with (built_samples / "fluent_speech_commands_dataset/data/test_data.csv").open() as file:
+        assert sizes(row["speakerId"] for row in csv.DictReader(file)) == INTENTS.tolist()
+    mixtures = [line.split()[0] for line in (built_samples / "diarization/test/reco2dur").read_text().splitlines()]
+    assert len(mixtures) == MIXTURES
 
 
 def test_the_output_is_a_table_or_json(capsys):
