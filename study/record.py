@@ -66,6 +66,7 @@ class Study:
         settings: name and text of what its results depend on: sizes, steps, rates, data.
         translation_tests: of `pairs.translation_pairs`.
         made_by: name and text of what a reader must know besides to repeat it: command, machine, versions.
+        is_trial: its trainings and heads were cut short to try the plan (`--steps`), so that its figures say nothing.
     """
 
     plan: str
@@ -74,6 +75,7 @@ class Study:
     settings: tuple[tuple[str, str], ...] = ()
     translation_tests: tuple[TranslationTest, ...] = ()
     made_by: tuple[tuple[str, str], ...] = ()
+    is_trial: bool = False
 
     def __post_init__(self) -> None:
         names = [encoder.name for encoder in self.encoders]

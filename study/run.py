@@ -201,7 +201,8 @@ class StudyRun:
 
     def _write_study(self, tests: tuple = ()) -> None:
         made = tuple(self.made[encoder.name] for encoder in self.encoders)
-        write_study(self.world.out, Study(self.name, made, self.plan.cut, self.settings, tests, self.made_by))
+        is_trial = self.world.steps is not None
+        write_study(self.world.out, Study(self.name, made, self.plan.cut, self.settings, tests, self.made_by, is_trial))
 
 
 def made_by(command: str, world: World) -> tuple[tuple[str, str], ...]:

@@ -6,15 +6,18 @@ from mmpt.study.record import MadeEncoder
 from mmpt.study.scored import COUNTED, ScoredStudy
 from mmpt.superb.statistics.wording import listed
 
+TRIAL = "This was a trial of the plan: --steps cut all trainings and heads short, so no figure here says anything."
 UNFINISHED = "The study is not finished (missing scores: {}). More comparisons will make the p-values larger."
 Pairs = list[tuple[MadeEncoder, MadeEncoder]]  # baseline and encoder, one pair a seed
 
 
 def takeaway(scored: ScoredStudy) -> list[str]:
-    """Return what the study shows about its first objective, and what its p-values speak of.
+    """Return what the study shows about its first objective, and what its p-values speak of; nothing of a trial.
 
     The first objective is spoken of whatever the others gave: a choice by the outcome would be too favourable.
     """
+    if scored.study.is_trial:
+        return [TRIAL]
     missing = scored.missing()
     sentences = [UNFINISHED.format(missing)] if missing else []
     chains = main_chains(scored.encoders)

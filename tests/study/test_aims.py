@@ -1,12 +1,13 @@
 """A study's aims and the sentences to take away: by what was shown, and not by the score alone."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from mmpt.study.aims import aims
 from mmpt.study.scored import COUNTED, read_scored
-from mmpt.study.takeaway import takeaway
+from mmpt.study.takeaway import TRIAL, takeaway
 
 from helpers import made_up_study as made_up
 
@@ -42,6 +43,11 @@ def test_none_is_met_where_nothing_helps(tmp_path):
     assert set(table.marks.values()) == {"grey"} and len(table.marks) == 25
     assert takeaway(study)[0].startswith("Mid-training en-it was shown to improve none of 5 tasks over")
     assert takeaway(study)[-1].startswith("There is one pre-training seed")
+
+
+def test_nothing_is_taken_away_from_a_trial_of_the_plan(tmp_path):
+    study = scored(tmp_path, made_up.WHOLE, bleu=BLEU)
+    assert takeaway(replace(study, study=replace(study.study, is_trial=True))) == [TRIAL]
 
 
 def test_a_higher_score_that_is_not_told_apart_does_not_count(tmp_path):

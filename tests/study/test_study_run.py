@@ -74,6 +74,7 @@ def test_everything_is_trained_scored_and_compared(whole):
     made_by = dict(about["made_by"])
     assert made_by["command"].startswith("mmpt study --scale ") and "torch" in made_by["software"]
     assert any("single sets" in sentence for sentence in about["cut"])
+    assert about["is_trial"] and "This was a trial of the plan" in (whole / "study.md").read_text()
     results = json.loads((whole / "results.json").read_text())
     assert list(scores(whole)) == NAMES and all(len(values) == 2 for values in scores(whole).values())
     assert {(c["baseline"], c["encoder"]) for c in results["comparisons"]} >= {
