@@ -21,7 +21,7 @@ Next:
   python scripts/superb/run.py --ckpt runs/quickstart/midtrained/encoder.pt --out runs/superb/first  all five tasks
   python run_downstream.py -u mmpt_av -k runs/quickstart/midtrained/encoder.pt -d pr                 one of them
   mmpt superb compare runs/quickstart:pretrained runs/quickstart:midtrained                          is B better?
-  python scripts/samples/build.py --out data/samples --full                                          all training data
+  python scripts/samples/build.py --out data/full --full                                             all training data
   python pretrain/run.py --objective clr --data MANIFEST                                             your own clips
   python midtrain/run.py --target-lang it --init runs/quickstart/pretrained --data MUSTC             translation data
   python scripts/superb/submit.py --help                                                             the leaderboard

@@ -24,7 +24,7 @@ from mmpt.upstream.repository import REPOSITORY
 EXAMPLES = """\
 example:
   python scripts/samples/build.py --out data/samples          a small set: one to two minutes on two cores, 2 GB
-  python scripts/samples/build.py --out data/samples --full   all training data: three to four minutes, 3 GB
+  python scripts/samples/build.py --out data/full --full      all training data: three to four minutes, 3 GB
 """
 
 
