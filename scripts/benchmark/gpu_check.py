@@ -51,8 +51,9 @@ ITEMS = {
         "training", OBJECTIVES, 55, "steps of all objectives: rate, MFU, memory; packed and compiled against neither"
     ),
     "peer": Item("peer", ("ragged", "equal"), 50, "the encoder against torchaudio's Conformer, both compiled"),
-    "resume": Item("resume", ("kill",), 45, "kill -9 and resume of a short training, against an unbroken one"),
+    "resume": Item("resume", ("kill",), 80, "kill -9 and resume of a short training, against an unbroken one"),
     "profile": Item("profiling", OBJECTIVES, 15, "shares of kernels, of the front end and of waiting in five steps"),
+    "decoding": Item("decoding", ("jpeg",), 20, "JPEG pictures decoded on the GPU, alone and beside an update"),
     "hubert": Item("hubert", ("bfloat16", "float32"), 15, "extraction against HuBERT base"),
     "grid": Item(
         "grid",

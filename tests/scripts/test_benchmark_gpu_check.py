@@ -87,6 +87,9 @@ def test_steps_are_counted_and_timed(figures):
         assert 0 < profile["front_end_percent"] < 60 and 0 < profile["busy_percent"] <= 100
         assert profile["kernels"][0]["share_percent"] >= profile["kernels"][-1]["share_percent"] > 0
     assert figures["items"]["peer"]["ragged"]["training"]["ratio"] > 0
+    decoding = figures["items"]["decoding"]["jpeg"]
+    assert decoding["mean_difference"] == 0 and decoding["same_pixels_beside_an_update"]
+    assert decoding["gpu_clips_per_s"] > 0 and decoding["clips"] == 2
     assert figures["items"]["hubert"]["float32"]["hubert_over_ours"] > 0
     assert figures["items"]["grid"]["eager"]["ragged_over_equal"] > 0
     assert figures["items"]["grid"]["checkpoint"]["with"]["clips_per_s"] > 0
