@@ -1,4 +1,4 @@
-"""JPEG pictures decoded on the GPU (`data.decode=gpu`): how far from the processor's, how fast; beside an update, too."""
+"""JPEG pictures decoded on the GPU (`data.decode=gpu`): far from the processor's? How fast? Safe beside an update?"""
 
 import statistics
 
