@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from mmpt.scripts.benchmark.comma_list import numbers
 from mmpt.upstream import threads
 from mmpt.upstream.repository import REPOSITORY
 
@@ -132,7 +133,7 @@ def main() -> int:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("stage", type=int, choices=(1, 2))
     p.add_argument("updates", type=int)
-    p.add_argument("loads", help="numbers of busy processes, such as 0,1,3")
+    p.add_argument("loads", type=numbers, help="numbers of busy processes, such as 0,1,3")
     p.add_argument("out", type=Path)
     p.add_argument("--as-before", action="store_true", help="train as the commands once did, see contention.py")
     options = p.parse_args()
@@ -143,7 +144,7 @@ def main() -> int:
 
     def choose_and_patch(*sizes: int) -> None:
         choose(*sizes)  # then torch may be loaded: the trainer imports it
-        patch_trainer([int(load) for load in options.loads.split(",")], options.updates, options.as_before, times)
+        patch_trainer(options.loads, options.updates, options.as_before, times)
 
     patch.object(threads, "prepare_for_model", choose_and_patch).start()
     script, *arguments = COMMANDS[options.stage]
