@@ -100,10 +100,14 @@ def correlate(x: Tensor, weight: Tensor, padding: int) -> Tensor:
     """Correlate (B, T, C) with (C, 1, K): (B, T + 2 * padding - K + 1, C).
 
     To oneDNN it is an image of height 1 with its channels last, which is the layout that `x` has already.
+
+    Half precision is convolved in float32. oneDNN's bfloat16 kernel, as in torch 2.11, never returns for some lengths:
+    with 256 channels and 16 threads for every multiple of 16.
     """
-    image = x.unsqueeze(1).permute(0, 3, 1, 2)
-    image = F.conv2d(image, weight.unsqueeze(2), padding=(0, padding), groups=x.shape[-1])
-    return image.permute(0, 2, 3, 1).squeeze(1)
+    image = x.float().unsqueeze(1).permute(0, 3, 1, 2)
+    with torch.autocast("cpu", enabled=False):
+        image = F.conv2d(image, weight.float().unsqueeze(2), padding=(0, padding), groups=x.shape[-1])
+    return image.permute(0, 2, 3, 1).squeeze(1).to(x.dtype)
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, taps: int) -> Tensor:

@@ -3,19 +3,15 @@
 Code that is written as a convolution for speed must ask: elsewhere a convolution is a slow loop over channels.
 """
 
-from functools import cache
-
 import torch
 from torch import Tensor
 
+KNOWN = (torch.float32, torch.bfloat16)
+
 
 def has_convolutions_for(x: Tensor) -> bool:
-    """Return True if oneDNN convolves `x`: on an x86 processor, float32 from AVX2 on and bfloat16 from AVX-512 on."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling() and _known(x.dtype)
-
-
-@cache
-def _known(dtype: torch.dtype) -> bool:
-    enough = {torch.float32: ("AVX2", "AVX512"), torch.bfloat16: ("AVX512",)}.get(dtype, ())
+    """Return True if oneDNN convolves `x`, or `x` in float32: on an x86 processor with AVX2."""
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype not in KNOWN:
+        return False
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return available and torch.backends.cpu.get_cpu_capability() in enough
+    return available and torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")

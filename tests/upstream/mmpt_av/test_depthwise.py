@@ -43,6 +43,23 @@ def test_half_precision_stays_near_torchs():
         assert (ours - theirs).norm() <= 1e-2 * theirs.norm()
 
 
+def test_half_precision_is_convolved_in_float32(monkeypatch):
+    """oneDNN's bfloat16 kernel does not return for some lengths and numbers of threads."""
+    convolved, conv2d = [], F.conv2d
+
+    def spy(image, weight, **options):
+        convolved.append((image.dtype, weight.dtype, torch.is_autocast_enabled("cpu")))
+        return conv2d(image, weight, **options)
+
+    monkeypatch.setattr(F, "conv2d", spy)
+    x = torch.randn(1, 48, 32, dtype=torch.bfloat16, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = depthwise(x, torch.randn(32, 1, 31, requires_grad=True))
+    out.sum().backward()
+    assert out.dtype is x.grad.dtype is torch.bfloat16
+    assert convolved == [(torch.float32, torch.float32, False)] * 3  # forward, and both gradients
+
+
 def test_without_onednn_torch_computes_it(monkeypatch):
     x, weight = torch.randn(2, 99, 12), torch.randn(12, 1, 5)
     ours = depthwise(x, weight)
