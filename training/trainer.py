@@ -15,6 +15,7 @@ from mmpt.training.best import Best
 from mmpt.training.checkpoints import Checkpoints, export_encoder
 from mmpt.training.device import autocast, set_precision, uses_bfloat16
 from mmpt.training.distributed import Counts, World
+from mmpt.training.half_weights import HalfWeights
 from mmpt.training.meter import FlopCount, Meter, in_short, peak_memory, peak_tflops
 from mmpt.training.optimizer import make_optimizer, restore_optimizer, set_learning_rate
 from mmpt.training.prefetch import Prefetcher
@@ -84,6 +85,8 @@ class Trainer:
         self.model = self.task.model
         gc.collect()  # the old DDP, if any, would wait for gradients of weights that are frozen now
         self.model = self.world.wrap(self.task.model)
+        is_half = self.device.type == "cuda" and uses_bfloat16(self.settings, self.device)
+        self.half_weights = HalfWeights(self.task.model, torch.bfloat16 if is_half else None)
         self.flops = FlopCount(enabled=bool(self.peak))
 
     @property
@@ -178,10 +181,11 @@ class Trainer:
     def forward_backward(self, batch: Batch, counts: Counts, ahead: Any) -> dict[str, Tensor]:
         """Add a micro-batch's gradients to the update's; return its losses by name."""
         self.statistics.put_back()
-        with autocast(self.settings, self.device):
-            losses = self.task.loss(self.model, batch, counts, ahead)
-        self.statistics.collect()
-        losses["loss"].backward()
+        with self.half_weights.used():
+            with autocast(self.settings, self.device):
+                losses = self.task.loss(self.model, batch, counts, ahead)
+            self.statistics.collect()
+            losses["loss"].backward()
         return losses
 
     def apply_gradients(self) -> tuple[Tensor, Tensor]:

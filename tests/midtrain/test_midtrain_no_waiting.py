@@ -13,6 +13,7 @@ from mmpt.midtrain.segments import Segment
 from mmpt.midtrain.settings import CtcSettings, DecoderSettings, MidtrainSettings
 from mmpt.midtrain.task import TranslationTask
 from mmpt.training.distributed import Counts
+from mmpt.training.half_weights import HalfWeights
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 
 from helpers.no_waiting import NoWaiting, backward, fake_gpu, to_fake_gpu
@@ -74,7 +75,8 @@ def test_a_step_does_not_wait(ctc, samples, bfloat16):
         task.model = to_fake_gpu(task.model, mode).train()
         task.encoder = task.model.encoder
         batch = to_fake_gpu(batch, mode)
-        with FakeCtc(), NoWaiting():
+        halves = HalfWeights(task.model, torch.bfloat16 if bfloat16 else None)
+        with FakeCtc(), NoWaiting(), halves.used():
             losses = task.loss(task.model, batch, Counts([task.counts(batch)]))
             backward(losses["loss"])
     assert losses["loss"].dtype == torch.float32 and ("ctc" in losses) == (ctc > 0)

@@ -11,6 +11,7 @@ from mmpt.pretrain.run import CONFIGS
 from mmpt.pretrain.settings import PretrainSettings
 from mmpt.pretrain.task import AudioVisualTask, Batch, Collate
 from mmpt.training.distributed import Counts
+from mmpt.training.half_weights import HalfWeights
 from mmpt.training.optimizer import make_optimizer
 from mmpt.training.run_folder import RunFolder
 from mmpt.training.settings import load_settings
@@ -64,7 +65,8 @@ def test_a_step_does_not_wait(options, samples, bfloat16):
         task.model = to_fake_gpu(model, mode).train()
         task.encoder = task.model.encoder
         batch = to_fake_gpu(batch, mode)
-        with NoWaiting():
+        halves = HalfWeights(task.model, torch.bfloat16 if bfloat16 else None)
+        with NoWaiting(), halves.used():
             losses = task.loss(task.model, batch, Counts([task.counts(batch)]))
             backward(losses["loss"])
     assert losses["loss"].dtype == torch.float32 and set(losses) == {"loss", *settings.losses}

@@ -144,7 +144,7 @@ class Encoder(nn.Module):
             The input of the first block, packed (total states, C), and the places of the utterances in it.
         """
         packing = frames.shrunk(4)
-        dtype = self.linear.weight.dtype
+        dtype = self.subsampler.conv1.weight.dtype  # training may replace those of linear layers by half precision
         # Full precision on a processor: this is a twentieth of the work, and bfloat16 would double all states' error.
         with torch.autocast("cpu", enabled=False):
             x = self.subsampler(feats.to(dtype), frames, packing) * math.sqrt(self.config.d_model)

@@ -44,7 +44,7 @@ def test_half_precision_stays_near_torchs():
 
 
 def test_half_precision_is_convolved_in_float32(monkeypatch):
-    """oneDNN's bfloat16 kernel does not return for some lengths and numbers of threads."""
+    """The bfloat16 kernel of oneDNN does not return for some lengths and numbers of threads."""
     convolved, conv2d = [], F.conv2d
 
     def spy(image, weight, **options):
