@@ -43,9 +43,9 @@ ITEMS = {
     "card": Item("card", ("limits",), 5, "what the card reaches in a matrix product and a copy"),
     "agreement": Item(
         "agreement",
-        ("float32", "bfloat16", "attention", "dropout"),
-        12,
-        "states and gradients alone, in a batch and on the CPU; kernels of attention and their dropout",
+        ("float32", "bfloat16", "attention", "dropout", "compiled"),
+        15,
+        "states and gradients alone, in a batch, compiled and on the CPU; kernels of attention and their dropout",
     ),
     "training": Item(
         "training", OBJECTIVES, 55, "steps of all objectives: rate, MFU, memory; packed and compiled against neither"

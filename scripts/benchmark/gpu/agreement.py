@@ -1,6 +1,7 @@
-"""Are the results right: states and gradients alone and in a batch, kernels of attention, and dropout in them."""
+"""Are the results right: states and gradients alone, in a batch and compiled; kernels of attention, and dropout."""
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from mmpt.scripts.benchmark.gpu.attention_dropout import dropped_weights
 from mmpt.scripts.benchmark.gpu.check import Check
 from mmpt.scripts.benchmark.gpu.record import Figures
+from mmpt.training.half_weights import HalfWeights
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, attention
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.packing import Packing, Places
@@ -26,13 +28,14 @@ def measure(part: str, check: Check) -> Figures:
         return attention_ways(check)
     if part == "dropout":
         return dropped_weights(check)
+    if part == "compiled":
+        return compiled_blocks(check)
     return encoder_states(check, part)
 
 
 def encoder_states(check: Check, part: str) -> Figures:
     """Compare the encoder's states and gradients on the device with themselves alone, and with the CPU's in float32."""
-    lengths = [length / 10 for length in LENGTHS_S[:3]] if check.small else LENGTHS_S
-    wavs = [0.1 * torch.randn(max(1, int(SAMPLE_RATE * length))) for length in lengths]
+    wavs = noise(check)
     encoder = Encoder(EncoderConfig.preset(check.preset)).eval()
     reference = states_and_gradients(encoder, wavs)
     placed, there = copy.deepcopy(encoder).to(check.device), [wav.to(check.device) for wav in wavs]
@@ -51,14 +54,52 @@ def encoder_states(check: Check, part: str) -> Figures:
     }
 
 
+def compiled_blocks(check: Check) -> Figures:
+    """Compare a pass of a training in bfloat16, without dropout, with the CPU's in float32: uncompiled and compiled."""
+    config = dataclasses.replace(EncoderConfig.preset(check.preset), dropout=0.0)
+    wavs, encoder = noise(check), Encoder(config).train()
+    reference = states_and_gradients(copy.deepcopy(encoder), wavs)
+    figures: Figures = {}
+    for name in ("uncompiled", "compiled") if check.compiles else ("uncompiled",):
+        placed = copy.deepcopy(encoder).to(check.device)
+        if name == "compiled":
+            placed.compile_blocks()
+        weights = list(placed.parameters())
+        halves = HalfWeights(placed, torch.bfloat16 if check.device.type == "cuda" else None)
+        with halves.used(), torch.autocast(check.device.type, torch.bfloat16):
+            states = last_states(placed, [wav.to(check.device) for wav in wavs])
+            states.square().sum().backward()
+        gradients = gradients_of(weights)
+        figures[name] = {
+            "states_against_cpu": difference([states.detach().cpu()], [reference[0]]),
+            "gradients_against_cpu": difference(gradients, reference[1]),
+        }
+    return figures
+
+
+def noise(check: Check) -> list[Tensor]:
+    """Return waveforms (samples,) of noise."""
+    lengths = [length / 10 for length in LENGTHS_S[:3]] if check.small else LENGTHS_S
+    return [0.1 * torch.randn(max(1, int(SAMPLE_RATE * length))) for length in lengths]
+
+
 def states_and_gradients(encoder: Encoder, wavs: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Return the last states (total, C), and the gradients of the sum of their squares, in float32 on the CPU."""
     encoder.zero_grad(set_to_none=True)
+    states = last_states(encoder, wavs)
+    states.square().sum().backward()
+    return states.detach().cpu(), gradients_of(list(encoder.parameters()))
+
+
+def last_states(encoder: Encoder, wavs: list[Tensor]) -> Tensor:
+    """Return the last states (total, C) in float32."""
     output = encoder(wavs)
-    last = [states[:n] for states, n in zip(output.hidden_states[-1].float(), output.lengths.tolist())]
-    loss = torch.cat(last).square().sum()
-    loss.backward()
-    return torch.cat(last).detach().cpu(), [p.grad.float().cpu() for p in encoder.parameters() if p.grad is not None]
+    return torch.cat([states[:n] for states, n in zip(output.hidden_states[-1].float(), output.lengths.tolist())])
+
+
+def gradients_of(weights: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradients of weights, in float32 on the CPU."""
+    return [weight.grad.float().cpu() for weight in weights if weight.grad is not None]
 
 
 def attention_ways(check: Check) -> Figures:
