@@ -72,7 +72,12 @@ class Encoder(nn.Module):
         self.config = dataclasses.replace(self.config, frame_hop=samples)
 
     def compile_blocks(self, backend: Any = "inductor") -> None:
-        """Let torch compile the blocks at their first use: once for all of them, and for batches of any size."""
+        """Let torch compile the blocks at their first use: once for all of them, and for batches of any size.
+
+        On a GPU it compiles the front end, too.
+        """
+        if self.linear.weight.device.type == "cuda":
+            self.filterbank.compile_energies(backend)
         for block in self.blocks:
             block.compile(dynamic=True, backend=backend)
 

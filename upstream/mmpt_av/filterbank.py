@@ -4,7 +4,9 @@ All three stages share it. The energies are Kaldi's (25 ms Povey window, 10 ms h
 dither), as `torchaudio.compliance.kaldi.fbank` computes them, but for a whole batch at once and without torchaudio.
 """
 
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +46,47 @@ def povey_window() -> Tensor:
     return torch.hann_window(WINDOW_SAMPLES, periodic=False, dtype=torch.float64).pow(0.85).float()
 
 
-class Filterbank(nn.Module):
+class ExactConstants(nn.Module):
+    """A module that has constants of its own, which are never converted to half precision.
+
+    It would cost the log energies 3 digits, and the FFT does not know it.
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ExactConstants":
+        """Move or convert the constants, as in any module, but keep them in float32 at least."""
+        exact = dict(self._buffers)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, before in exact.items():
+            after = self._buffers[name]
+            if before is not None and after is not None and after.dtype in HALF:
+                self._buffers[name] = before.to(after.device)
+        return self
+
+
+class FrameEnergies(ExactConstants):
+    """Log-mel energies of windows of 16-bit-scaled waveforms."""
+
+    window: Tensor
+    mel: Tensor
+
+    def __init__(self, n_mels: int):
+        super().__init__()
+        # Constants of the method, not weights: a checkpoint does not carry them.
+        self.register_buffer("window", povey_window(), persistent=False)
+        self.register_buffer("mel", mel_banks(n_mels).T.contiguous(), persistent=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Compute energies (B, F, n_mels) of windows (B, F, 400)."""
+        frames = frames - frames.mean(dim=-1, keepdim=True)
+        previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)  # Kaldi repeats the first sample
+        frames = (frames - PRE_EMPHASIS * previous) * self.window
+        spectra = torch.fft.rfft(frames, n=FFT_SAMPLES)
+        squares = torch.view_as_real(spectra).square()
+        power = squares[..., 0] + squares[..., 1]  # a sum over two items is slow, and abs() would take a root first
+        return (power @ self.mel).clamp(min=ENERGY_FLOOR).log()
+
+
+class Filterbank(ExactConstants):
     """Turn waveforms in [-1, 1] at 16 kHz into normalised features.
 
     An utterance of N samples is padded with zeros to `640 * ceil(N / 640) + 240` samples: `4 * ceil(N / 640)` frames.
@@ -56,8 +98,6 @@ class Filterbank(nn.Module):
         mean, std: fixed statistics, (n_mels,) each. Without them each utterance is normalised by its own.
     """
 
-    window: Tensor
-    mel: Tensor
     mean: Tensor | None
     std: Tensor | None
 
@@ -65,24 +105,19 @@ class Filterbank(nn.Module):
         super().__init__()
         if (mean is None) != (std is None):
             raise ValueError("a fixed normalisation needs both mean and std")
-        # Constants of the method, not weights: a checkpoint does not carry them.
-        self.register_buffer("window", povey_window(), persistent=False)
-        self.register_buffer("mel", mel_banks(n_mels).T.contiguous(), persistent=False)
+        self.frame_energies = FrameEnergies(n_mels)
+        # From the encoder's config, which a checkpoint has anyway.
         self.register_buffer("mean", None if mean is None else torch.tensor(mean), persistent=False)
         self.register_buffer("std", None if std is None else torch.tensor(std), persistent=False)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Filterbank":
-        """Move or convert the constants, as in any module, but never to half precision.
+    def compile_energies(self, backend: Any = "inductor") -> None:
+        """Let torch compile the energies at their first use, for batches of any size.
 
-        It would cost the log energies 3 digits, and the FFT does not know it.
+        A GPU then starts 6 kernels where it would start 13, each of which reads or writes all windows.
         """
-        exact = dict(self._buffers)
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, before in exact.items():
-            after = self._buffers[name]
-            if before is not None and after is not None and after.dtype in HALF:
-                self._buffers[name] = before.to(after.device)
-        return self
+        # What torch says of the FFT: it calls it as it is, which is all that is wanted.
+        warnings.filterwarnings("ignore", "Torchinductor does not support code generation for complex", UserWarning)
+        self.frame_energies.compile(dynamic=True, backend=backend)
 
     def forward(self, wavs: list[Tensor]) -> tuple[Tensor, list[int]]:
         """Compute the features of a batch, padded.
@@ -132,16 +167,6 @@ class Filterbank(nn.Module):
         most = CHUNK_FRAMES if batch.device.type == "cpu" else GPU_CHUNK_FRAMES
         chunks = torch.split(frames, max(1, most // len(batch)), dim=1)
         return torch.cat([self.frame_energies(chunk) for chunk in chunks], dim=1)
-
-    def frame_energies(self, frames: Tensor) -> Tensor:
-        """Compute log-mel energies (B, F, n_mels) of windows (B, F, 400)."""
-        frames = frames - frames.mean(dim=-1, keepdim=True)
-        previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)  # Kaldi repeats the first sample
-        frames = (frames - PRE_EMPHASIS * previous) * self.window
-        spectra = torch.fft.rfft(frames, n=FFT_SAMPLES)
-        squares = torch.view_as_real(spectra).square()
-        power = squares[..., 0] + squares[..., 1]  # a sum over two items is slow, and abs() would take a root first
-        return (power @ self.mel).clamp(min=ENERGY_FLOOR).log()
 
     def normalise(self, feats: Tensor, speech: Tensor) -> Tensor:
         """Normalise each item over its first `speech` frames (B,), and set all frames after them to zero."""

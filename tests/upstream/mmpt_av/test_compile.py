@@ -8,7 +8,9 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
 
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
-from mmpt.upstream.mmpt_av.filterbank import layout_of
+from mmpt.upstream.mmpt_av.filterbank import Filterbank, layout_of
+
+from helpers.no_waiting import fake_gpu, to_fake_gpu
 
 SIZES = {"conv_channels": 8, "d_model": 16, "n_layers": 2, "n_heads": 2, "ffn_dim": 16, "depthwise_kernel": 3}
 
@@ -36,6 +38,29 @@ def test_one_graph_serves_all_blocks_and_twenty_ragged_batches(strict_compiler):
     step(encoder, [8000] * 3)
     assert counters["stats"]["unique_graphs"] == 1  # for both blocks: one graph, and no recompilation
     assert not counters["graph_break"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_one_graph_serves_the_front_end(strict_compiler, backend):
+    plain, compiled = Filterbank(80), Filterbank(80)
+    compiled.compile_energies(backend)
+    for seconds in (3, 1, 2, 5):
+        wav = 0.1 * torch.randn(16000 * seconds)
+        assert (compiled([wav])[0] - plain([wav])[0]).abs().max() < 1e-3
+    assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
+    assert torch.equal(copy.deepcopy(compiled)([wav])[0], plain([wav])[0])  # copies are not compiled
+
+
+def test_the_front_end_is_compiled_on_gpus_alone():
+    encoder = Encoder(EncoderConfig(**SIZES))
+    encoder.compile_blocks("eager")
+    assert encoder.blocks[0]._compiled_call_impl is not None
+    assert encoder.filterbank.frame_energies._compiled_call_impl is None
+    with fake_gpu() as mode:
+        on_gpu = to_fake_gpu(encoder, mode)
+        on_gpu.compile_blocks("eager")
+    assert on_gpu.filterbank.frame_energies._compiled_call_impl is not None
 
 
 @pytest.mark.slow

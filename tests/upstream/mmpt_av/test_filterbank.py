@@ -177,13 +177,8 @@ def test_chunks_make_no_difference(bank, monkeypatch, chunk):
 
 def test_chunks_bound_the_frames_of_the_whole_batch(bank, monkeypatch):
     seen = []
-    original = Filterbank.frame_energies
     monkeypatch.setattr(module, "CHUNK_FRAMES", 50)
-    monkeypatch.setattr(
-        Filterbank,
-        "frame_energies",
-        lambda self, frames: seen.append(frames.shape[:2].numel()) or original(self, frames),
-    )
+    bank.frame_energies.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[:2].numel()))
     bank([noise(16000)] * 4)
     assert len(seen) > 1 and max(seen) <= 50
 
