@@ -23,7 +23,7 @@ parts:
   ragged, equal   forward, and forward and backward in training, against torchaudio's Conformer; peak memory of a
                   training step; the share of the machine's own matrix-product rate
   extraction      all hidden states of waveforms, against HuBERT base of transformers
-  half            the same in bfloat16 against float32: time, and how far the states move
+  half            the same in bfloat16 against float32: time, and how far the states move; steps in training
   padding         operations that a batch of LibriSpeech-like lengths spends on padding
   length          time and memory of one utterance of 10 to 1800 s
   imports         seconds that our imports take beyond torch's and S3PRL's own

@@ -1,4 +1,4 @@
-"""All hidden states of waveforms: the encoder against HuBERT base, and in bfloat16 against itself in float32."""
+"""All hidden states of waveforms: against HuBERT base, and in bfloat16 against float32; the latter in training, too."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from mmpt.scripts.benchmark import encoder_steps
 from mmpt.scripts.benchmark.timing import in_turn, ratios, spread
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
@@ -57,11 +58,11 @@ def calls_of(preset: str, hubert_config: "HubertConfig", wavs: list[Tensor]) -> 
     }
 
 
-@torch.no_grad()
 def half(preset: str, rounds: int) -> None:
     """Measure what bfloat16 gains here, and how far it moves the states, whose layers have a deviation near 1."""
     wavs, encoder = waveforms(), Encoder(EncoderConfig.preset(preset)).eval()
 
+    @torch.no_grad()
     def states(half: bool) -> list[Tensor]:
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             return [layer.float() for layer in encoder(wavs).hidden_states]
@@ -71,3 +72,10 @@ def half(preset: str, rounds: int) -> None:
     print("\nhalf: all hidden states of the same waveforms in bfloat16")
     slower = spread(ratios(times["float32"], times["bfloat16"]))
     print(f"  float32 takes {slower} times as long; a state moves by {moved:.3f} at most")
+    feats = [torch.randn(n, encoder.config.n_mels) for n in encoder_steps.BATCHES["ragged"]]
+    steps = {
+        dtype: encoder_steps.steps_on(encoder, feats, training=True, dtype=dtype) for dtype in ("float32", "bfloat16")
+    }
+    times = in_turn(steps, rounds, CPU, "half, training")
+    slower = spread(ratios(times["float32"], times["bfloat16"]))
+    print(f"  forward + backward, training, on the ragged batch: float32 takes {slower} times as long")

@@ -30,7 +30,7 @@ def against_torchaudio(options: argparse.Namespace, name: str) -> None:
     print(f"\n{name}: {len(feats)} utterances of {', '.join(map(str, frames))} frames")
     print(f"  matrix products here: {limit / 1e9:.0f} GFLOP/s")
     for mode in ("evaluation", "training"):
-        calls = {model: calls_of(models[model], feats, mode == "training", options.dtype) for model in models}
+        calls = {model: steps_on(models[model], feats, mode == "training", options.dtype) for model in models}
         times = in_turn(calls, options.rounds, device, f"{name}, {mode}")
         what = "forward" if mode == "evaluation" else "forward + backward"
         print(f"  {what}, {mode}: torchaudio takes {spread(ratios(times['torchaudio'], times['ours']))} times as long")
@@ -42,7 +42,7 @@ def against_torchaudio(options: argparse.Namespace, name: str) -> None:
         training_memory(options.preset, frames, options.threads)
 
 
-def calls_of(model: Encoder | Peer, feats: list[Tensor], training: bool, dtype: str) -> Callable[[], object]:
+def steps_on(model: Encoder | Peer, feats: list[Tensor], training: bool, dtype: str) -> Callable[[], object]:
     """Return one step of a contender: forward alone without gradients, or forward and backward."""
     half = torch.autocast(feats[0].device.type, torch.bfloat16, enabled=dtype == "bfloat16")
 

@@ -56,7 +56,7 @@ def test_each_part_prints_its_figures(monkeypatch, capsys):
     assert len(re.findall(r"torchaudio takes [\d.]+ \([\d.]+ to [\d.]+\) times as long", out)) == 2
     assert len(re.findall(r"% of the limit", out)) == 4
     assert len(re.findall(r"peak memory of a training step: ours [\d.]+ GB", out)) == 1
-    for words in ("a state moves by", "% more operations", "beyond torch: "):
+    for words in ("a state moves by", "on the ragged batch: float32 takes", "% more operations", "beyond torch: "):
         assert words in out
 
 

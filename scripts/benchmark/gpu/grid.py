@@ -5,7 +5,7 @@ import statistics
 import numpy
 import torch
 
-from mmpt.scripts.benchmark.encoder_steps import calls_of
+from mmpt.scripts.benchmark.encoder_steps import steps_on
 from mmpt.scripts.benchmark.gpu.check import Check, PeakMemory, held_gigabytes, uncompiled
 from mmpt.scripts.benchmark.gpu.loop import SIZES, SMALL_SIZES, forget_loops, make_loop
 from mmpt.scripts.benchmark.gpu.record import Figures
@@ -38,7 +38,7 @@ def lengths(check: Check, dtype: str, compiled: bool) -> Figures:
     feats = {
         name: [torch.randn(n, config.n_mels, device=check.device) for n in frames] for name, frames in batches.items()
     }
-    calls = {name: calls_of(encoder, given, True, dtype) for name, given in feats.items()}
+    calls = {name: steps_on(encoder, given, True, dtype) for name, given in feats.items()}
     with computing_in(dtype, check.device):
         times = alternate(calls, check.rounds(), check.device, warm_up=1 if check.small else 3)
     states = {name: sum(-(-n // 4) for n in frames) for name, frames in batches.items()}

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 import torch
 
 from mmpt.scripts.benchmark.encoder_peer import Peer
-from mmpt.scripts.benchmark.encoder_steps import BATCHES, calls_of, products
+from mmpt.scripts.benchmark.encoder_steps import BATCHES, products, steps_on
 from mmpt.scripts.benchmark.gpu.check import Check, limit
 from mmpt.scripts.benchmark.gpu.record import Figures
 from mmpt.scripts.benchmark.timing import alternate, ratios
@@ -26,7 +26,7 @@ def measure(part: str, check: Check) -> Figures:
     full_rate = limit(check.device, dtype == "bfloat16")
     figures: Figures = {"utterances": len(frames), "frames": sum(frames), "dtype": dtype, "compiled": check.compiles}
     for (mode, passes), _ in zip((("training", 3), ("forward", 1)), check.clock.split_part(2)):
-        calls = {name: calls_of(model, feats, mode == "training", dtype) for name, model in models.items()}
+        calls = {name: steps_on(model, feats, mode == "training", dtype) for name, model in models.items()}
         times = alternate(calls, check.rounds(), check.device, warm_up=1 if check.small else 3)
         median = {name: statistics.median(each) for name, each in times.items()}
         figures[mode] = {
