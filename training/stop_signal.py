@@ -1,10 +1,8 @@
 """SIGTERM and Ctrl-C, remembered until the trainer has saved."""
 
-import multiprocessing
-import os
 import signal
 
-from mmpt.upstream.child_process import end_with_parent
+from mmpt.upstream.child_process import end_with_killed_parent
 
 
 class StopSignal:
@@ -28,12 +26,8 @@ class StopSignal:
 def leave_signals_to_parent(worker: int) -> None:
     """Ignore SIGTERM and Ctrl-C in a process that reads batches: the trainer needs batches until it has saved.
 
-    Under torchrun SIGTERM reaches these processes too. If the trainer is killed, so are they: PyTorch's workers would
-    wait forever to hand over a large batch, with their memory and the lock of the run.
+    Under torchrun SIGTERM reaches these processes too. If the trainer is killed, so are they.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    trainer = multiprocessing.parent_process()
-    parent = os.getppid()
-    if trainer is not None and parent == trainer.pid:  # not so with a fork server
-        end_with_parent(parent, signal.SIGKILL)
+    end_with_killed_parent()

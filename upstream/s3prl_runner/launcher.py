@@ -87,6 +87,7 @@ def run_stock(
         distributed,
         expert_folders,
         progress,
+        reading_processes,
         registration,
         repairs,
         row_gradients,
@@ -107,6 +108,7 @@ def run_stock(
         expert_folders.register(encoder.folder)
     progress.install()
     row_gradients.install()
+    reading_processes.install()
     if "local_rank" in values:
         distributed.repair()
     _check_upstream(values)
