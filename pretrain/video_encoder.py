@@ -104,7 +104,7 @@ class VideoEncoder(nn.Module):
 
     def embed(self, tubelets: Tensor) -> Tensor:
         """Embed tubelets (..., pixels) in 0 … 255: (..., d_model), without positions."""
-        return self.embedding(normalise_pixels(tubelets).to(self.embedding.weight.dtype))
+        return self.embedding(normalise_pixels(tubelets).to(self.positions.time.dtype))
 
     def run(self, x: Tensor) -> Tensor:
         """Run the blocks and the last norm over (B, T, d_model)."""

@@ -1,8 +1,8 @@
 """The weights of linear layers in half precision, made for a whole pass at once.
 
-Under autocast each layer converts its weight and its bias, and the backward pass converts their gradients back. Each of
-these small kernels keeps a GPU's processor as long as a large one: of 91 that a compiled block of the audio encoder
-starts, forward and backward, they are 22. Here some dozens of tensors are converted at once.
+Under autocast each layer converts its weight and its bias, and the backward pass converts their gradients back. To
+start such a small kernel takes as long as to start a large one. A compiled block of the audio encoder starts 91,
+forward and backward; 22 of them are these conversions. Here some dozens of tensors are converted at once.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,24 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-# Tensors that are converted at once. The gradients of all of them are converted when the last one is there; with
-# several GPUs, these exchange gradients while earlier layers compute theirs.
+from mmpt.training.device import uses_bfloat16
+from mmpt.training.settings import TrainSettings
+
+# Tensors that are converted at once. Their gradients are converted when the last one of them is there.
 TOGETHER = 32
+
+
+def half_weights(model: nn.Module, settings: TrainSettings, device: torch.device) -> "HalfWeights":
+    """Return the copies that a training uses: in bfloat16 on a GPU that trains in it, none elsewhere."""
+    used = device.type == "cuda" and uses_bfloat16(settings, device)
+    return HalfWeights(model, torch.bfloat16 if used else None)
 
 
 class HalfWeights:
     """The trained weights and biases of a model's linear layers, and their copies in half precision.
+
+    Results are those of autocast. Only, compiled code adds up the gradients of a layer that is used several times in
+    float32, and with copies they are added up in half precision, as they are in code that is not compiled.
 
     Args:
         model: whose layers are meant. Which of its weights are trained must not change later.
@@ -38,17 +49,28 @@ class HalfWeights:
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Let the layers use the copies, in a forward pass and its backward pass. The weights get the gradients."""
+        """Let the layers use the copies, in all passes of an update. The weights get the gradients."""
         weights = [module._parameters[name] for module, name in self.places]
         try:
             for first in range(0, len(weights), TOGETHER):
                 copies = _Converted.apply(*weights[first : first + TOGETHER], self.dtype)
+                convert_gradients_early(copies[0])
                 for (module, name), copy in zip(self.places[first:], copies):
                     module._parameters[name] = copy  # as torch.func.functional_call does
             yield
         finally:
             for (module, name), weight in zip(self.places, weights):
                 module._parameters[name] = weight
+
+
+def convert_gradients_early(copy: Tensor) -> None:
+    """Let the backward pass convert gradients as soon as it has them all, also those made together with `copy`.
+
+    Of the steps that it can do, it does the one that was added last, and copies are made before all layers: it would
+    convert at its very end, and several GPUs could not exchange gradients while earlier layers compute theirs.
+    """
+    if copy.grad_fn is not None:
+        copy.grad_fn._set_sequence_nr(torch.iinfo(torch.int64).max)  # type: ignore[attr-defined]
 
 
 def is_linear(module: nn.Module) -> bool:

@@ -15,7 +15,7 @@ from mmpt.training.best import Best
 from mmpt.training.checkpoints import Checkpoints, export_encoder
 from mmpt.training.device import autocast, set_precision, uses_bfloat16
 from mmpt.training.distributed import Counts, World
-from mmpt.training.half_weights import HalfWeights
+from mmpt.training.half_weights import half_weights
 from mmpt.training.meter import FlopCount, Meter, in_short, peak_memory, peak_tflops
 from mmpt.training.optimizer import make_optimizer, restore_optimizer, set_learning_rate
 from mmpt.training.prefetch import Prefetcher
@@ -85,8 +85,7 @@ class Trainer:
         self.model = self.task.model
         gc.collect()  # the old DDP, if any, would wait for gradients of weights that are frozen now
         self.model = self.world.wrap(self.task.model)
-        is_half = self.device.type == "cuda" and uses_bfloat16(self.settings, self.device)
-        self.half_weights = HalfWeights(self.task.model, torch.bfloat16 if is_half else None)
+        self.half_weights = half_weights(self.task.model, self.settings, self.device)
         self.flops = FlopCount(enabled=bool(self.peak))
 
     @property
@@ -175,7 +174,7 @@ class Trainer:
         """Return what the loss of each micro-batch must know of the others (see TrainingTask.look_ahead)."""
         if len(update.parts) == 1:
             return None
-        with autocast(self.settings, self.device):
+        with self.half_weights.used(), autocast(self.settings, self.device):
             return self.task.look_ahead(self.prefetcher.each(update.parts), update.counts)
 
     def forward_backward(self, batch: Batch, counts: Counts, ahead: Any) -> dict[str, Tensor]:

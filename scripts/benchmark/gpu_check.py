@@ -43,13 +43,14 @@ ITEMS = {
     "card": Item("card", ("limits",), 5, "what the card reaches in a matrix product and a copy"),
     "agreement": Item(
         "agreement",
-        ("float32", "bfloat16", "attention", "dropout", "compiled"),
-        15,
-        "states and gradients alone, in a batch, compiled and on the CPU; kernels of attention and their dropout",
+        ("float32", "bfloat16", "attention", "dropout"),
+        12,
+        "states and gradients alone, in a batch and on the CPU; kernels of attention and their dropout",
     ),
     "training": Item(
         "training", OBJECTIVES, 55, "steps of all objectives: rate, MFU, memory; packed and compiled against neither"
     ),
+    "compiled": Item("compiled", ("encoder",), 40, "states and gradients of compiled training against the CPU's"),
     "peer": Item("peer", ("ragged", "equal"), 50, "the encoder against torchaudio's Conformer, both compiled"),
     "resume": Item("resume", ("kill",), 80, "kill -9 and resume of a short training, against an unbroken one"),
     "profile": Item("profiling", OBJECTIVES, 15, "shares of kernels, of the front end and of waiting in five steps"),

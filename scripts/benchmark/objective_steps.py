@@ -12,6 +12,7 @@ from mmpt.pretrain.tubelets import mean_tubelets
 from mmpt.scripts.benchmark.timing import product_rate, seconds
 from mmpt.training.device import autocast, use_device, uses_bfloat16
 from mmpt.training.distributed import Counts
+from mmpt.training.half_weights import half_weights
 from mmpt.training.optimizer import make_optimizer
 from mmpt.training.settings import load_settings
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
@@ -33,6 +34,7 @@ class Step:
         self.settings, self.device = settings, use_device(settings.device)
         self.model = build_model(settings).to(self.device).train()
         self.optimizer = make_optimizer(self.model, settings.optim)
+        self.half_weights = half_weights(self.model, settings, self.device)
         checkpoint_blocks(self.model, settings.optim.checkpoint_blocks)
         if arguments.compile:
             self.model.compile_blocks()
@@ -58,10 +60,11 @@ class Step:
         self.seconds: list[float] = []
 
     def __call__(self) -> None:
-        with autocast(self.settings, self.device):
-            feats = self.model.encoder.filterbank.packed(self.joined, self.layout)
-            loss = self.model(feats, self.layout.frames, self.video, self.masks, Counts([self.counts]))["loss"]
-        loss.backward()
+        with self.half_weights.used():
+            with autocast(self.settings, self.device):
+                feats = self.model.encoder.filterbank.packed(self.joined, self.layout)
+                loss = self.model(feats, self.layout.frames, self.video, self.masks, Counts([self.counts]))["loss"]
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optim.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

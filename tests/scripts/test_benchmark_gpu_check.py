@@ -73,7 +73,7 @@ def test_results_agree(figures):
     for name in ("states", "gradients"):
         assert agreement["float32"][f"{name}_in_a_batch_against_alone"] < 1e-6
         assert agreement["bfloat16"][f"{name}_against_cpu"] < 1e-2
-    assert agreement["compiled"]["uncompiled"]["gradients_against_cpu"] < 2e-2
+    assert figures["items"]["compiled"]["encoder"]["uncompiled"]["gradients_against_cpu"] < 2e-2
     assert agreement["attention"]["padded_float32"]["gradient"] < 1e-6
     assert abs(agreement["dropout"]["deviations_off"]) < 4
     assert agreement["dropout"]["masks_of_the_backward_pass_differ_in"] == 0

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmpt.pretrain.transformer import compile_transformer, transformer
+from mmpt.training import half_weights
 from mmpt.training.distributed import World
 from mmpt.training.half_weights import TOGETHER, HalfWeights
 from mmpt.training.trainer import Trainer
@@ -94,6 +95,25 @@ def test_frozen_and_unused_weights_get_no_gradient(blocks):
     found = step(blocks, halves)
     torch.testing.assert_close(found, expected(blocks), rtol=0, atol=0)
     assert unused.weight.grad is None and not any(name.startswith(("blocks.0", "blocks.5")) for name in found)
+
+
+def test_gradients_are_converted_during_the_backward_pass(blocks, monkeypatch):
+    """Else several GPUs could exchange them at its end alone."""
+    monkeypatch.setattr(half_weights, "TOGETHER", 8)  # the tensors of a block
+    done = []
+    for number, block in enumerate(blocks.blocks):
+        block.linear1.weight.register_post_accumulate_grad_hook(
+            lambda _, number=number: done.append(f"weight {number}")
+        )
+        block.register_full_backward_hook(lambda *_, number=number: done.append(f"block {number}"))
+    step(blocks, HalfWeights(blocks, HALF))
+    assert all(done.index(f"weight {number}") < done.index(f"block {number - 1}") for number in range(1, 6))
+
+
+def test_a_layer_that_is_used_twice_gets_the_gradients_of_autocast(blocks):
+    blocks.blocks.append(blocks.blocks[0])
+    assert len({id(module) for module, _ in HalfWeights(blocks, HALF).places}) == 6 * 4
+    torch.testing.assert_close(step(blocks, HalfWeights(blocks, HALF)), expected(blocks), rtol=0, atol=0)
 
 
 @pytest.mark.slow

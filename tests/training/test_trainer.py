@@ -16,12 +16,14 @@ from mmpt.pretrain.settings import PretrainSettings
 from mmpt.pretrain.task import AudioVisualTask
 from mmpt.pretrain.validation_record import read_record
 from mmpt.scripts.export import main as export
-from mmpt.training import meter
+from mmpt.training import meter, trainer
 from mmpt.training.checkpoints import Checkpoints, read_checkpoint
+from mmpt.training.half_weights import HalfWeights
 from mmpt.training.resuming import check_resumable, fixed_settings
 from mmpt.training.settings import load_settings, to_plain
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.mmpt_av import config, load_encoder
+from mmpt.upstream.mmpt_av.conformer import ConformerBlock
 
 from helpers.clip_files import write_manifest
 from helpers.kept import MICRO
@@ -177,6 +179,25 @@ def test_masked_objectives_train(manifest, tmp_path, objective, options):
     assert ("audio_to_video_r1" in dev[-1]) == ("temperature" in train[-1]) == (objective == "mae+clr")
     assert (tmp_path / "run" / "pictures" / "reconstruction_00000004.png").stat().st_size > 10_000
     assert load_encoder(tmp_path / "run" / "encoder.pt").provenance["stages"][-1]["objective"] == objective
+
+
+@pytest.mark.slow
+def test_all_passes_of_an_update_use_copies_of_the_weights(manifest, tmp_path, monkeypatch):
+    """Those for the update's contrast, its own, and those of checkpointed blocks in the backward pass."""
+    passes = []
+    forward = ConformerBlock.forward
+
+    def watched(block, *inputs):
+        if block.training:
+            passes.append(block.ffn1[1].weight.dtype)
+        return forward(block, *inputs)
+
+    monkeypatch.setattr(ConformerBlock, "forward", watched)
+    # Only GPUs use them, and on a CPU the layer before the blocks computes in float32.
+    monkeypatch.setattr(trainer, "half_weights", lambda model, *_: HalfWeights(model.encoder.blocks, torch.bfloat16))
+    options = ["precision=bfloat16", "optim.steps=1", "optim.accumulate=2", "optim.checkpoint_blocks=true"]
+    assert run(manifest, tmp_path / "run", *options) == 0
+    assert passes == [torch.bfloat16] * 3 * 2 * config.PRESETS["tiny"]["n_layers"]
 
 
 @pytest.mark.slow

@@ -75,16 +75,22 @@ def depthwise(x: Tensor, weight: Tensor) -> Tensor:
         (B, T, C).
     """
     if has_convolutions_for(x):
-        out: Tensor = _Depthwise.apply(x, weight.to(x.dtype))  # type: ignore[no-untyped-call]
+        out: Tensor = _Depthwise.apply(x, weight)  # type: ignore[no-untyped-call]
         return out
     return F.conv1d(x.transpose(1, 2), weight, padding=weight.shape[-1] // 2, groups=len(weight)).transpose(1, 2)
 
 
 class _Depthwise(torch.autograd.Function):
+    """The convolution in float32, whatever the precision of `x`.
+
+    oneDNN's bfloat16 kernel, as in torch 2.11, never returns for some lengths: with 256 channels and 16 threads, for
+    every multiple of 16 states.
+    """
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return correlate(x, weight, weight.shape[-1] // 2)
+        return correlate(x.float(), weight.float(), weight.shape[-1] // 2).to(x.dtype)
 
     @staticmethod
     @once_differentiable
@@ -92,22 +98,21 @@ class _Depthwise(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         taps = weight.shape[-1]
         wants_x, wants_weight = ctx.needs_input_grad
-        for_x = correlate(gradient, weight.flip(-1), taps // 2) if wants_x else None
-        return for_x, weight_gradient(x, gradient, taps) if wants_weight else None
+        gradient = gradient.float()
+        for_x = correlate(gradient, weight.float().flip(-1), taps // 2).to(x.dtype) if wants_x else None
+        for_weight = weight_gradient(x.float(), gradient, taps).to(weight.dtype) if wants_weight else None
+        return for_x, for_weight
 
 
 def correlate(x: Tensor, weight: Tensor, padding: int) -> Tensor:
-    """Correlate (B, T, C) with (C, 1, K): (B, T + 2 * padding - K + 1, C).
+    """Correlate (B, T, C) with (C, 1, K), both float32: (B, T + 2 * padding - K + 1, C).
 
     To oneDNN it is an image of height 1 with its channels last, which is the layout that `x` has already.
-
-    Half precision is convolved in float32. oneDNN's bfloat16 kernel, as in torch 2.11, never returns for some lengths:
-    with 256 channels and 16 threads for every multiple of 16.
     """
-    image = x.float().unsqueeze(1).permute(0, 3, 1, 2)
+    image = x.unsqueeze(1).permute(0, 3, 1, 2)
     with torch.autocast("cpu", enabled=False):
-        image = F.conv2d(image, weight.float().unsqueeze(2), padding=(0, padding), groups=x.shape[-1])
-    return image.permute(0, 2, 3, 1).squeeze(1).to(x.dtype)
+        image = F.conv2d(image, weight.unsqueeze(2), padding=(0, padding), groups=x.shape[-1])
+    return image.permute(0, 2, 3, 1).squeeze(1)
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, taps: int) -> Tensor:
@@ -124,4 +129,4 @@ def weight_gradient(x: Tensor, gradient: Tensor, taps: int) -> Tensor:
     gradient = F.pad(gradient, (0, 0, 0, room)).view(batch, blocks, BLOCK, channels)
     sequence = x.permute(3, 0, 1, 2).reshape(1, BLOCK + taps - 1, -1)
     each = correlate(sequence, gradient.transpose(2, 3).reshape(-1, 1, BLOCK), 0)
-    return each.view(taps, -1, channels).sum(1, dtype=torch.float32).to(each.dtype).T.unsqueeze(1)
+    return each.view(taps, -1, channels).sum(1).T.unsqueeze(1)

@@ -74,7 +74,7 @@ class Encoder(nn.Module):
     def compile_blocks(self, backend: Any = "inductor") -> None:
         """Let torch compile the blocks at their first use: once for all of them, and for batches of any size.
 
-        On a GPU it compiles the front end, too.
+        If the encoder is on a GPU now, the front end is compiled, too.
         """
         if self.linear.weight.device.type == "cuda":
             self.filterbank.compile_energies(backend)
@@ -149,7 +149,7 @@ class Encoder(nn.Module):
             The input of the first block, packed (total states, C), and the places of the utterances in it.
         """
         packing = frames.shrunk(4)
-        dtype = self.subsampler.conv1.weight.dtype  # training may replace those of linear layers by half precision
+        dtype = self.subsampler.conv1.weight.dtype  # weights of linear layers may be copies, see HalfWeights
         # Full precision on a processor: this is a twentieth of the work, and bfloat16 would double all states' error.
         with torch.autocast("cpu", enabled=False):
             x = self.subsampler(feats.to(dtype), frames, packing) * math.sqrt(self.config.d_model)

@@ -49,7 +49,7 @@ def povey_window() -> Tensor:
 class ExactConstants(nn.Module):
     """A module that has constants of its own, which are never converted to half precision.
 
-    It would cost the log energies 3 digits, and the FFT does not know it.
+    Half precision would cost the log energies 3 digits, and the FFT does not support it.
     """
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ExactConstants":
@@ -106,16 +106,16 @@ class Filterbank(ExactConstants):
         if (mean is None) != (std is None):
             raise ValueError("a fixed normalisation needs both mean and std")
         self.frame_energies = FrameEnergies(n_mels)
-        # From the encoder's config, which a checkpoint has anyway.
+        # Not in the state_dict: a checkpoint has them in its config.
         self.register_buffer("mean", None if mean is None else torch.tensor(mean), persistent=False)
         self.register_buffer("std", None if std is None else torch.tensor(std), persistent=False)
 
     def compile_energies(self, backend: Any = "inductor") -> None:
         """Let torch compile the energies at their first use, for batches of any size.
 
-        A GPU then starts 6 kernels where it would start 13, each of which reads or writes all windows.
+        For each chunk of windows a GPU then starts 6 kernels instead of 13.
         """
-        # What torch says of the FFT: it calls it as it is, which is all that is wanted.
+        # torch warns that it does not compile the FFT. It need not.
         warnings.filterwarnings("ignore", "Torchinductor does not support code generation for complex", UserWarning)
         self.frame_energies.compile(dynamic=True, backend=backend)
 

@@ -10,7 +10,7 @@ KNOWN = (torch.float32, torch.bfloat16)
 
 
 def has_convolutions_for(x: Tensor) -> bool:
-    """Return True if oneDNN convolves `x`, or `x` in float32: on an x86 processor with AVX2."""
+    """Return True if oneDNN convolves `x`, or a float32 copy of it: on an x86 processor with AVX2."""
     if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype not in KNOWN:
         return False
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]

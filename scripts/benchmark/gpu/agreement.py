@@ -1,7 +1,6 @@
-"""Are the results right: states and gradients alone, in a batch and compiled; kernels of attention, and dropout."""
+"""Are the results right: states and gradients alone and in a batch, kernels of attention, and dropout in them."""
 
 import copy
-import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor
 from mmpt.scripts.benchmark.gpu.attention_dropout import dropped_weights
 from mmpt.scripts.benchmark.gpu.check import Check
 from mmpt.scripts.benchmark.gpu.record import Figures
-from mmpt.training.half_weights import HalfWeights
 from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, attention
 from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 from mmpt.upstream.mmpt_av.packing import Packing, Places
@@ -28,8 +26,6 @@ def measure(part: str, check: Check) -> Figures:
         return attention_ways(check)
     if part == "dropout":
         return dropped_weights(check)
-    if part == "compiled":
-        return compiled_blocks(check)
     return encoder_states(check, part)
 
 
@@ -52,29 +48,6 @@ def encoder_states(check: Check, part: str) -> Figures:
         "largest_change_of_a_state_against_alone": (batch[0] - states).abs().max().item(),
         "largest_change_of_a_state_against_cpu": (batch[0] - reference[0]).abs().max().item(),
     }
-
-
-def compiled_blocks(check: Check) -> Figures:
-    """Compare a pass of a training in bfloat16, without dropout, with the CPU's in float32: uncompiled and compiled."""
-    config = dataclasses.replace(EncoderConfig.preset(check.preset), dropout=0.0)
-    wavs, encoder = noise(check), Encoder(config).train()
-    reference = states_and_gradients(copy.deepcopy(encoder), wavs)
-    figures: Figures = {}
-    for name in ("uncompiled", "compiled") if check.compiles else ("uncompiled",):
-        placed = copy.deepcopy(encoder).to(check.device)
-        if name == "compiled":
-            placed.compile_blocks()
-        weights = list(placed.parameters())
-        halves = HalfWeights(placed, torch.bfloat16 if check.device.type == "cuda" else None)
-        with halves.used(), torch.autocast(check.device.type, torch.bfloat16):
-            states = last_states(placed, [wav.to(check.device) for wav in wavs])
-            states.square().sum().backward()
-        gradients = gradients_of(weights)
-        figures[name] = {
-            "states_against_cpu": difference([states.detach().cpu()], [reference[0]]),
-            "gradients_against_cpu": difference(gradients, reference[1]),
-        }
-    return figures
 
 
 def noise(check: Check) -> list[Tensor]:

@@ -7,7 +7,7 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
 
-from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig, filterbank
 from mmpt.upstream.mmpt_av.filterbank import Filterbank, layout_of
 
 from helpers.no_waiting import fake_gpu, to_fake_gpu
@@ -42,7 +42,8 @@ def test_one_graph_serves_all_blocks_and_twenty_ragged_batches(strict_compiler):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
-def test_one_graph_serves_the_front_end(strict_compiler, backend):
+def test_one_graph_serves_the_front_end(strict_compiler, backend, monkeypatch):
+    monkeypatch.setattr(filterbank, "CHUNK_FRAMES", 150)
     plain, compiled = Filterbank(80), Filterbank(80)
     compiled.compile_energies(backend)
     for seconds in (3, 1, 2, 5):
