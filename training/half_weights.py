@@ -29,8 +29,9 @@ def half_weights(model: nn.Module, settings: TrainSettings, device: torch.device
 class HalfWeights:
     """The trained weights and biases of a model's linear layers, and their copies in half precision.
 
-    Results are those of autocast. Only, compiled code adds up the gradients of a layer that is used several times in
-    float32, and with copies they are added up in half precision, as they are in code that is not compiled.
+    Results are those of autocast, except for compiled layers that are used several times: their gradients are added up
+    in half precision, as those of uncompiled layers are, and no longer in float32. Each layer must be used: with
+    several GPUs, the weights of one that is not get gradients of zero.
 
     Args:
         model: whose layers are meant. Which of its weights are trained must not change later.
@@ -47,9 +48,18 @@ class HalfWeights:
             if weight.requires_grad
         ]
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the copies."""
+        weights = [module.get_parameter(name) for module, name in self.places]
+        return sum(weight.numel() * self.dtype.itemsize for weight in weights if self.dtype)
+
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Let the layers use the copies, in all passes of an update. The weights get the gradients."""
+        """Let the layers use copies in a forward pass and its backward pass, which must end in this context.
+
+        The weights get the gradients.
+        """
         weights = [module._parameters[name] for module, name in self.places]
         try:
             for first in range(0, len(weights), TOGETHER):
@@ -69,8 +79,9 @@ def convert_gradients_early(copy: Tensor) -> None:
     Of the steps that it can do, it does the one that was added last, and copies are made before all layers: it would
     convert at its very end, and several GPUs could not exchange gradients while earlier layers compute theirs.
     """
-    if copy.grad_fn is not None:
-        copy.grad_fn._set_sequence_nr(torch.iinfo(torch.int64).max)  # type: ignore[attr-defined]
+    # It is PyTorch's own affair. Without it all results are the same.
+    if set_number := getattr(copy.grad_fn, "_set_sequence_nr", None):
+        set_number(torch.iinfo(torch.int64).max)
 
 
 def is_linear(module: nn.Module) -> bool:

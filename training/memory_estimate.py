@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mmpt.training.half_weights import HalfWeights
 from mmpt.upstream.mmpt_av.recompute import checkpoint_blocks
 
 aten = torch.ops.aten
@@ -31,6 +32,7 @@ class Memory:
     inputs: int
     saved: int  # for the backward pass, without checkpointing of blocks
     saved_checkpointed: int  # with it
+    copies: int  # of the blocks' weights in half precision, which `saved` has, and checkpointing keeps, too
     block: int  # what a block saves at most, which checkpointing needs again in the backward pass
     largest: int  # the largest tensor
 
@@ -40,7 +42,7 @@ class Memory:
         The backward pass starts with all activations in memory. Its gradients come on top of them: taken for three
         times the largest tensor. The inputs of the next micro-batch are copied meanwhile.
         """
-        saved = self.saved_checkpointed + self.block if checkpointing else self.saved
+        saved = self.saved_checkpointed + self.copies + self.block if checkpointing else self.saved
         return self.weights + 2 * self.inputs + saved + 3 * self.largest
 
 
@@ -114,11 +116,13 @@ def count_memory(
             result = loss(lambda *arguments: functional_call(model, state, arguments), batch)
         saved = live.now - weights - given
         del result
+    copies = HalfWeights(nn.ModuleList(blocks), torch.bfloat16 if bfloat16 else None)
     return Memory(
         weights=weights + 3 * trained,
         inputs=given,
         saved=saved,
         saved_checkpointed=saved - sum(kept - output for kept, output in found),
+        copies=copies.nbytes,
         block=max((kept for kept, _ in found), default=0),
         largest=live.largest,
     )

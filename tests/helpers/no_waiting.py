@@ -34,7 +34,7 @@ READ_ON_THE_PROCESSOR = {
     aten.unique_dim,
 }
 INDEXED = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index}
-# Older versions want a GPU's driver for a gradient on the fake GPU, and for a module there.
+# torch 2.8 wants a GPU's driver to put modules on the fake GPU, and for gradients there.
 HAS_FAKE_GPU = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 11)
 MASKS = (torch.bool, torch.uint8)
 Movable = TypeVar("Movable")  # has a method `to`

@@ -6,7 +6,13 @@ from mmpt.training.memory_estimate import Memory
 
 def in_parts(parts: int) -> Memory:
     return Memory(
-        weights=10**9, inputs=0, saved=2**37 // parts, saved_checkpointed=2**34 // parts, block=2**30, largest=0
+        weights=10**9,
+        inputs=0,
+        saved=2**37 // parts,
+        saved_checkpointed=2**34 // parts,
+        copies=0,
+        block=2**30,
+        largest=0,
     )
 
 

@@ -105,6 +105,16 @@ def test_checkpointing_leaves_what_was_foretold(saved, count):
     assert count().saved == pytest.approx(foretold, rel=0.02)
 
 
+def test_checkpointing_keeps_the_copies_of_weights():
+    memory, single = count_stage1("clr", 2), count_stage1("clr", 2, bfloat16=False)
+    model = AudioVisualModel(SETTINGS["clr"], Encoder(CONFIG))
+    blocks = [*model.encoder.blocks, *model.video_encoder.blocks]
+    weights = sum(p.numel() for block in blocks for p in block.parameters())
+    assert memory.copies == pytest.approx(2 * weights, rel=0.05) and single.copies == 0  # norms have none
+    assert memory.total(True) - replace(memory, copies=0).total(True) == memory.copies
+    assert memory.total(False) == replace(memory, copies=0).total(False)
+
+
 def test_memory_grows_with_the_clips_alone():
     few, more, many = (count_stage1("mae", clips) for clips in (4, 12, 20))
     assert many.weights == few.weights == pytest.approx(16 * parameters(), rel=0.01)
@@ -128,7 +138,13 @@ def test_the_model_stays_as_it_is():
 
 def like_paper(parts: int) -> Memory:
     return Memory(
-        weights=10, inputs=0, saved=800 // parts, saved_checkpointed=80 // parts, block=40 // parts, largest=0
+        weights=10,
+        inputs=0,
+        saved=800 // parts,
+        saved_checkpointed=80 // parts,
+        copies=0,
+        block=40 // parts,
+        largest=0,
     )
 
 

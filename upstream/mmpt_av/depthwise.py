@@ -84,7 +84,7 @@ class _Depthwise(torch.autograd.Function):
     """The convolution in float32, whatever the precision of `x`.
 
     oneDNN's bfloat16 kernel, as in torch 2.11, never returns for some lengths: with 256 channels and 16 threads, for
-    every multiple of 16 states.
+    one sequence of 48, 160 or 1936 frames, for example.
     """
 
     @staticmethod

@@ -11,7 +11,7 @@ from mmpt.upstream.child_process import end_with_killed_parent
 def install() -> None:
     """Have the workers of each DataLoader made from now on end so, unless it says what a worker does first."""
     stock = DataLoader.__init__
-    if hasattr(stock, "__wrapped__"):
+    if hasattr(stock, "ends_workers"):
         return
 
     @functools.wraps(stock)
@@ -19,6 +19,7 @@ def install() -> None:
         stock(self, *args, **kwargs)
         self.worker_init_fn = self.worker_init_fn or begin
 
+    init.ends_workers = True  # type: ignore[attr-defined]
     DataLoader.__init__ = init  # type: ignore[method-assign]
 
 
