@@ -21,7 +21,7 @@ from mmpt.scripts.samples import (
 from mmpt.scripts.samples.build_folder import open_build_folder
 from mmpt.scripts.samples.pack_tables import PACK_TABLES, read_packs, read_word_times
 from mmpt.scripts.samples.packs import file_of
-from mmpt.scripts.samples.provenance import BuiltFile, all_are_there, write_provenance
+from mmpt.scripts.samples.provenance import BuiltFile, listed_files, write_provenance
 from mmpt.scripts.samples.recordings import Store
 from mmpt.scripts.samples.size import FULL, SMALL, choose
 from mmpt.scripts.samples.tables import TABLES, Recording, read_recordings
@@ -107,7 +107,8 @@ def is_built(root: Path, sources: str, size: str) -> bool:
     wanted = (build_manifest.VERSION, sources, size)
     if manifest is None or (manifest.version, manifest.sources, manifest.size) != wanted:
         return False
-    if build_manifest.count_files(root) < manifest.files or not all_are_there(root):
+    there = build_manifest.files_in(root)
+    if len(there) < manifest.files or not listed_files(root) <= there:
         return False  # more files are fine: tools leave caches beside the data
     if manifest.root != str(root):
         diarization.write_wav_scp(root, root)

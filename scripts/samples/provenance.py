@@ -33,6 +33,6 @@ def read_provenance(root: Path) -> list[BuiltFile]:
     return [BuiltFile(corpus, split, file, tuple(clips.split(","))) for corpus, split, file, clips in rows]
 
 
-def all_are_there(root: Path) -> bool:
-    """Return True if every sound file that provenance.tsv lists is in `root`."""
-    return not (root / FILE_NAME).is_file() or all((root / built.file).is_file() for built in read_provenance(root))
+def listed_files(root: Path) -> set[str]:
+    """Return the paths inside `root` of the sound files that provenance.tsv lists; none if it is not there."""
+    return {built.file for built in read_provenance(root)} if (root / FILE_NAME).is_file() else set()
