@@ -51,8 +51,8 @@ class HalfWeights:
     @property
     def nbytes(self) -> int:
         """The bytes of the copies."""
-        weights = [module.get_parameter(name) for module, name in self.places]
-        return sum(weight.numel() * self.dtype.itemsize for weight in weights if self.dtype)
+        values = sum(module.get_parameter(name).numel() for module, name in self.places)
+        return values * self.dtype.itemsize if self.dtype else 0
 
     @contextmanager
     def used(self) -> Iterator[None]:
@@ -79,7 +79,7 @@ def convert_gradients_early(copy: Tensor) -> None:
     Of the steps that it can do, it does the one that was added last, and copies are made before all layers: it would
     convert at its very end, and several GPUs could not exchange gradients while earlier layers compute theirs.
     """
-    # It is PyTorch's own affair. Without it all results are the same.
+    # A private method of PyTorch: where it is missing, results are the same, and come later on several GPUs.
     if set_number := getattr(copy.grad_fn, "_set_sequence_nr", None):
         set_number(torch.iinfo(torch.int64).max)
 
