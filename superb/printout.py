@@ -66,7 +66,7 @@ def results_table(content: dict, tasks: list[str], encoders: Iterable[ScoredEnco
 
 def rates_table(jobs: list[Job], chosen: list[Job]) -> str:
     """Return task and encoder × learning rate: the mean dev score over seeds, and which rate was tested."""
-    rates = list(dict.fromkeys(job.lr for job in jobs))
+    rates = sorted({job.lr for job in jobs}, key=lambda rate: float(rate or 0))  # None: the task's own
     rows = [["dev, %", *map(str, rates)]]
     for task, encoder in dict.fromkeys((job.task, job.encoder) for job in jobs):
         cells = [f"{task} {encoder.name}"]

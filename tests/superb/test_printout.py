@@ -95,8 +95,8 @@ def test_footnotes_explain_the_marks_and_list_what_was_dropped():
     lines = footnotes(content, jobs, jobs[1:3], jobs[3:])
     assert lines[0].startswith("* ") and lines[1] == "± standard deviation over seeds"
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[3].splitlines()]
-    assert cells[0] == ["dev, %", "1e-3", "1e-4"]
-    assert cells[2:] == [["ks a", "50.0", "50.0 <"], ["ks b", "-", "-"]]
+    assert cells[0] == ["dev, %", "1e-4", "1e-3"]
+    assert cells[2:] == [["ks a", "50.0 <", "50.0"], ["ks b", "-", "-"]]
     assert lines[4:] == ["ks a seed 2: 3 nan steps", SMOKE, f"failed: {jobs[3].name}, see {jobs[3].folder}"]
     plain = {"summary": summaries(jobs[:1]), "jobs": [], "notes": []}
     assert footnotes(plain, jobs[:1], jobs[:1], []) == []
