@@ -82,17 +82,27 @@ class Vocabularies:
 
 
 class BatchDataset(Dataset):
-    """Whole batches as items, which worker processes read ahead."""
+    """Whole batches as items, which worker processes read ahead.
+
+    Args:
+        batches: the segments of each batch.
+        vocabularies: of the texts.
+        gap: of the encoder's blocks (see EncoderConfig.gap).
+        specaugment: draws what is hidden of a batch; nothing is without it.
+        speeds: changes the speed of segments.
+    """
 
     def __init__(
         self,
         batches: list[list[Segment]],
         vocabularies: Vocabularies,
+        gap: int,
         specaugment: SpecAugment | None = None,
         speeds: Speeds | None = None,
     ):
         self.batches = batches
         self.vocabularies = vocabularies
+        self.gap = gap
         self.specaugment = specaugment
         self.speeds = speeds
 
@@ -120,7 +130,7 @@ class BatchDataset(Dataset):
     def collate(self, readable: list[tuple[Segment, Tensor]], unreadable: list[tuple[str, str]]) -> Batch:
         """Return the batch of segments and their waveforms."""
         segments, wavs = [segment for segment, _ in readable], [wav for _, wav in readable]
-        layout = Layout([len(wav) for wav in wavs])
+        layout = Layout([len(wav) for wav in wavs]).prepare(self.gap)
         texts = [self.vocabularies.target.encode(segment.target) for segment in segments]
         source = self.vocabularies.source
         transcripts = [source.encode(spoken(segment.source)) if source else [] for segment in segments]
@@ -131,7 +141,7 @@ class BatchDataset(Dataset):
             layout=layout,
             inputs=pad([[BOS, *text] for text in texts]),
             outputs=torch.tensor([token for text in texts for token in (*text, EOS)], dtype=torch.int64),
-            texts=Packing([len(text) + 1 for text in texts]),
+            texts=Packing([len(text) + 1 for text in texts]).prepare(),
             transcripts=torch.tensor(list(chain(*transcripts)), dtype=torch.int64),
             transcript_lengths=[len(text) for text in transcripts],
             hidden=drawn.draw([segment.id for segment in segments], layout.frames.lengths) if drawn else None,
@@ -160,23 +170,14 @@ def pad(rows: list[list[int]]) -> Tensor:
     return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
 
 
-def load_batches(
-    batches: list[list[Segment]],
-    vocabularies: Vocabularies,
-    specaugment: SpecAugment | None,
-    workers: int,
-    skip: int = 0,
-    pin: bool = False,
-    speeds: Speeds | None = None,
-) -> Iterator[Batch]:
+def load_batches(dataset: BatchDataset, workers: int, skip: int = 0, pin: bool = False) -> Iterator[Batch]:
     """Read the batches from disk, in order, without the first `skip`; `pin` puts them into pinned memory."""
-    dataset = BatchDataset(batches, vocabularies, specaugment, speeds)
     # DataLoader draws a number for each iterator. From torch's own generator that would shift dropout after a resume.
     return iter(
         DataLoader(
             dataset,
             batch_size=None,
-            sampler=range(skip, len(batches)),
+            sampler=range(skip, len(dataset)),
             num_workers=workers,
             pin_memory=pin,
             generator=torch.Generator(),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mmpt.midtrain.batches import Batch, Vocabularies, load_batches, ordered_batches, training_batches
+from mmpt.midtrain.batches import Batch, BatchDataset, Vocabularies, load_batches, ordered_batches, training_batches
 from mmpt.midtrain.ctc import ctc_loss, read_transcripts, spoken, states_needed
 from mmpt.midtrain.decode import GREEDY, translate
 from mmpt.midtrain.model import Predictions, TranslationModel, smoothed_loss
@@ -135,8 +135,8 @@ class TranslationTask:
         speeds: Speeds | None = None,
     ) -> Iterator[Batch]:
         """Return batches that worker processes read ahead."""
-        workers, pin = self.settings.data.workers, self.device.type == "cuda"
-        return load_batches(batches, self.vocabularies, specaugment, workers, skip, pin, speeds)
+        dataset = BatchDataset(batches, self.vocabularies, self.encoder.config.gap, specaugment, speeds)
+        return load_batches(dataset, self.settings.data.workers, skip, pin=self.device.type == "cuda")
 
     def counts(self, batch: Batch) -> dict[str, int]:
         return {

@@ -36,6 +36,16 @@ class Masks:
     video_hidden: Tensor  # (B, M) ids of the masked tubelets
     video_wanted: int  # number of tubelets to reconstruct
 
+    def prepare(self, gap: int) -> "Masks":
+        """Make the index tensors that the model will ask for, and return the masks.
+
+        Args:
+            gap: of the audio encoder's blocks (see EncoderConfig.gap).
+        """
+        self.encoded.places(gap)
+        self.audio.visible()
+        return self
+
     def to(self, device: torch.device) -> "Masks":
         """Return the masks on a device; pinned masks are copied in the background."""
         return self.map(lambda v: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v.to(device))

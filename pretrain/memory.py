@@ -34,11 +34,11 @@ def memory_of_clips(model: AudioVisualModel, settings: PretrainSettings, clips: 
     The model is left as it is; it may lie on any device.
     """
     video, samples = settings.video, [round(USED_S * SAMPLE_RATE)] * clips
-    names = [f"clip{number}" for number in range(clips)]
+    names, gap = [f"clip{number}" for number in range(clips)], model.encoder.config.gap
     masks = draw_masks(settings.masked, 0, 0, names, samples, video.tokens) if settings.is_masked else None
 
     def inputs() -> tuple[Tensor, Packing, Tensor, Masks | None]:
-        layout = Layout(samples).to("cuda")
+        layout = Layout(samples).prepare(gap).to("cuda")
         feats = torch.empty(layout.frames.total, model.encoder.config.n_mels, device="cuda")
         if settings.needs_only_tubelet_means:
             pictures = torch.empty(clips, video.times, video.pixels, device="cuda")

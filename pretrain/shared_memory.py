@@ -17,6 +17,7 @@ from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 FOLDER = Path("/dev/shm")
 AHEAD = 2  # batches that each worker makes ahead: the default of DataLoader's prefetch_factor
 USUAL_RATE = 25  # pictures a second of most corpora
+INDEX_BYTES_PER_S = 4000  # of the index tensors of a second of sound (see Layout.prepare)
 
 
 def clip_bytes(settings: PretrainSettings, jpeg_bytes_per_s: float) -> float:
@@ -28,7 +29,7 @@ def clip_bytes(settings: PretrainSettings, jpeg_bytes_per_s: float) -> float:
     """
     video = settings.video
     sound_s = USED_S if settings.data.sound == "clip" else min(USED_S, video.frames * video.stride / USUAL_RATE)
-    sound = 4 * SAMPLE_RATE * sound_s
+    sound = (4 * SAMPLE_RATE + INDEX_BYTES_PER_S) * sound_s
     if settings.data.decode == "gpu":
         return sound + video.frames * jpeg_bytes_per_s / USUAL_RATE
     return sound + (

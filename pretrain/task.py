@@ -32,7 +32,7 @@ from mmpt.training.settings import require
 from mmpt.training.skipped import SkippedItems
 from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av import Encoder
+from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
 from mmpt.upstream.mmpt_av.packing import Packing
 from mmpt.upstream.repository import git_revision
 
@@ -57,21 +57,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class Collate:
-    """Make a batch and draw its masks, in the worker that read its clips."""
+    """Make a batch, its masks and all index tensors, in the worker that read its clips."""
 
     settings: PretrainSettings
 
     def __call__(self, items: list) -> Batch:
-        clips = collate(items)
-        if not self.settings.is_masked or not clips.ids:
+        clips, settings = collate(items), self.settings
+        if not clips.ids:
             return Batch(clips, None)
-        settings = self.settings
-        return Batch(
-            clips,
-            draw_masks(
-                settings.masked, settings.seed, clips.epoch, clips.ids, clips.layout.samples, settings.video.tokens
-            ),
-        )
+        gap = EncoderConfig.preset(settings.preset).gap
+        samples = clips.layout.prepare(gap).samples
+        if not settings.is_masked:
+            return Batch(clips, None)
+        masks = draw_masks(settings.masked, settings.seed, clips.epoch, clips.ids, samples, settings.video.tokens)
+        return Batch(clips, masks.prepare(gap))
 
 
 class AudioVisualTask:

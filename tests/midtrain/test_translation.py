@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmpt.midtrain.batches import Vocabularies, load_batches, ordered_batches, pad, training_batches
+from mmpt.midtrain.batches import BatchDataset, Vocabularies, load_batches, ordered_batches, pad, training_batches
 from mmpt.midtrain.corpus import open_corpus
 from mmpt.midtrain.decoder import Past
 from mmpt.midtrain.model import TranslationModel, smoothed_loss
@@ -179,7 +179,7 @@ def test_validation_averages_over_tokens_and_writes_translations(corpus, tmp_pat
         figures = task.validate(7)
         sums, tokens, spoken_tokens = {"nll": 0.0, "ctc": 0.0}, 0, 0
         for segment in corpus.dev.segments:
-            (batch,) = load_batches([[segment]], task.vocabularies, None, 0)
+            (batch,) = load_batches(BatchDataset([[segment]], task.vocabularies, 1), workers=0)
             losses = loss_of(task, batch)
             sums["nll"] += losses["nll"].item() * batch.outputs.numel()
             sums["ctc"] += losses["ctc"].item() * len(batch.transcripts) if ctc else 0.0

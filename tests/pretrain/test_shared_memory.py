@@ -12,6 +12,7 @@ from mmpt.pretrain.jpeg_pictures import JpegPictures
 from mmpt.pretrain.pictures import Crop
 from mmpt.pretrain.run import CONFIGS
 from mmpt.pretrain.settings import PretrainSettings
+from mmpt.training.prefetch import tensors_in
 from mmpt.training.settings import load_settings
 
 
@@ -28,8 +29,9 @@ def test_a_clip_has_the_bytes_of_its_tensors(options):
     elif len(options) == 2:
         video = JpegPictures([torch.zeros(20_000, dtype=torch.uint8)] * 16, (256, 340), Crop(0, 0, 256, False))
     batch = collate([ClipItem("a", 0, torch.zeros(160_000), video, "x")])
-    tensors = [batch.joined, batch.video, *([batch.jpegs.data] if batch.jpegs else [])]
-    size = sum(one.numel() * one.element_size() for one in tensors)
+    tables = tensors_in(batch.layout.prepare(gap=15).tables.__reduce__())  # what another process is sent
+    tensors = [batch.joined, batch.video, *tables, *([batch.jpegs.data] if batch.jpegs else [])]
+    size = sum(one.nbytes for one in tensors)
     assert shared_memory.clip_bytes(settings, jpeg_bytes_per_s=25 * 20_000) == pytest.approx(size, rel=0.01)
 
 
@@ -37,9 +39,9 @@ def test_needs_of_the_paper_s_config():
     lines = list(shared_memory.needs(jpeg_bytes_per_s=500_000))
     assert lines[0] == "Shared memory (/dev/shm) for pretrain/configs/paper.yaml on one GPU, batches of 256 clips:"
     assert [line.split(" about ")[1] for line in lines[1:]] == [
-        "0.35 GB for each worker, 2.8 GB for 8 workers",
-        "1.6 GB for each worker, 12 GB for 8 workers",
-        "0.49 GB for each worker, 3.9 GB for 8 workers",
+        "0.37 GB for each worker, 3 GB for 8 workers",
+        "1.6 GB for each worker, 13 GB for 8 workers",
+        "0.51 GB for each worker, 4.1 GB for 8 workers",
     ]
 
 
@@ -48,10 +50,10 @@ def test_a_run_warns_if_there_is_too_little(monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
     line = shared_memory.warning(paper("objective=mae"), 1, 1, [])
     assert line == (
-        "warning: workers need about 12 GB of shared memory, and /dev/shm has 0.064 GB free: lower data.workers or "
-        "data.batch_size, or give a container more (docker run --shm-size=13g)"
+        "warning: workers need about 13 GB of shared memory, and /dev/shm has 0.064 GB free: lower data.workers or "
+        "data.batch_size, or give a container more (docker run --shm-size=14g)"
     )
-    assert "about 6.2 GB" in shared_memory.warning(paper("objective=mae"), 16, 8, [])  # two machines of eight GPUs
+    assert "about 6.3 GB" in shared_memory.warning(paper("objective=mae"), 16, 8, [])  # two machines of eight GPUs
     assert not shared_memory.warning(paper("objective=mae", "data.workers=0"), 1, 1, [])
     free.free = 13e9
     assert not shared_memory.warning(paper("objective=mae"), 1, 1, [])

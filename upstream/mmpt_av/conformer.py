@@ -46,15 +46,12 @@ class Subsampler(nn.Module):
         """
         # Each utterance owns 4 * (T + 1) places, so that both convolutions keep their stride across utterances, and at
         # least the last 4 places (2 after the first convolution) are empty.
-        utterances = torch.arange(len(states.lengths), device=states.device)
-        starts = states.starts() + utterances
-        places = states.total + len(states.lengths)
-        x = feats.new_zeros(4 * places, feats.shape[1]).index_copy(0, frames.place(4 * starts), feats)
+        places = 4 * (states.total + len(states.lengths))
+        x = feats.new_zeros(places, feats.shape[1]).index_copy(0, frames.strided(4), feats)
         x = F.glu(self.conv1(x.T.unsqueeze(0)), dim=1)
-        taken = frames.shrunk(2).place(2 * starts)
-        empty = torch.ones(2 * places, dtype=torch.bool, device=x.device).index_fill(0, taken, False)
         # Fill instead of multiplying: a NaN in one utterance must not reach the next.
-        x = F.glu(self.conv2(x.masked_fill(empty, 0.0)), dim=1).squeeze(0).T  # (states.total + B, d_model)
+        x = x.masked_fill(frames.shrunk(2).empty(2), 0.0)
+        x = F.glu(self.conv2(x), dim=1).squeeze(0).T  # (states.total + B, d_model)
         return x.index_select(0, states.slots(1))
 
 

@@ -154,7 +154,7 @@ class Encoder(nn.Module):
         with torch.autocast("cpu", enabled=False):
             x = self.subsampler(feats.to(dtype), frames, packing) * math.sqrt(self.config.d_model)
             positions = sinusoids(packing.longest, self.config.d_model, feats.device)
-            x = x + positions.index_select(0, packing.place(torch.zeros_like(packing.counts)))
+            x = x + positions.index_select(0, packing.within())
             x = self.dropout(self.linear(x.to(dtype)))
         return x.to(dtype), packing  # with autocast, too, the blocks add to it in full precision
 
@@ -170,4 +170,4 @@ class Encoder(nn.Module):
 
     def places(self, packing: Packing) -> Places:
         """Return what the blocks must know of packed states."""
-        return packing.places(self.config.depthwise_kernel // 2)
+        return packing.places(self.config.gap)

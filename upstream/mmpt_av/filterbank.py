@@ -159,7 +159,7 @@ class Filterbank(ExactConstants):
             energies = self.energies(joined[None] * 32768.0)[0]
             # Padded while they are normalised: the statistics of all items are then sums over one tensor.
             feats = layout.frames.unpack(energies.index_select(0, layout.frame_places()))
-            return self.normalise(feats, layout.speech())
+            return self.normalise(feats, layout.speech(), layout.no_speech())
 
     def energies(self, batch: Tensor) -> Tensor:
         """Compute log-mel energies (B, F, n_mels) of 16-bit-scaled waveforms (B, samples), F whole windows each."""
@@ -168,16 +168,16 @@ class Filterbank(ExactConstants):
         chunks = torch.split(frames, max(1, most // len(batch)), dim=1)
         return torch.cat([self.frame_energies(chunk) for chunk in chunks], dim=1)
 
-    def normalise(self, feats: Tensor, speech: Tensor) -> Tensor:
-        """Normalise each item over its first `speech` frames (B,), and set all frames after them to zero."""
-        mask = (torch.arange(feats.shape[1], device=feats.device)[None] < speech[:, None]).unsqueeze(-1)  # (B, F, 1)
+    def normalise(self, feats: Tensor, speech: Tensor, no_speech: Tensor) -> Tensor:
+        """Normalise each item over its first `speech` frames (B,), and set all others, `no_speech` (B, F), to zero."""
+        others = no_speech.unsqueeze(-1)
         if self.mean is not None and self.std is not None:
-            return ((feats - self.mean) / self.std).masked_fill(~mask, 0.0)
+            return ((feats - self.mean) / self.std).masked_fill(others, 0.0)
         count = speech[:, None, None]
         # Centre twice: one pass leaves the rounding of the mean in digital silence, which the variance floor blows up.
         for _ in range(2):
-            mean = feats.masked_fill(~mask, 0.0).sum(dim=1, keepdim=True) / count
-            feats = (feats - mean).masked_fill(~mask, 0.0)
+            mean = feats.masked_fill(others, 0.0).sum(dim=1, keepdim=True) / count
+            feats = (feats - mean).masked_fill(others, 0.0)
         variance = feats.square().sum(dim=1, keepdim=True) / count
         return feats / variance.clamp(min=VARIANCE_FLOOR).sqrt()
 

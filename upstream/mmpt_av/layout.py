@@ -5,6 +5,7 @@ from torch import Tensor
 
 from .config import HOP_SAMPLES, state_count
 from .packing import Packing, send
+from .tables import Tables
 
 WINDOW_SAMPLES = 400
 SHIFT_SAMPLES = 160
@@ -27,22 +28,21 @@ class Layout:
     Args:
         samples: of each utterance, all at least 1.
         device: of the index tensors.
-        counts: the samples as a tensor (B,) on the device, if it is there already.
+        tables: where they are kept, on another device perhaps.
     """
 
-    def __init__(self, samples: list[int], device: torch.device | str = "cpu", counts: Tensor | None = None):
+    def __init__(self, samples: list[int], device: torch.device | str = "cpu", tables: Tables | None = None):
         self.samples = samples
-        self.counts = send(torch.tensor(samples, dtype=torch.int64), torch.device(device)) if counts is None else counts
-        states = Packing(samples, counts=self.counts).shrunk(HOP_SAMPLES)
-        self.frames = Packing([FRAMES_A_STATE * n for n in states.lengths], counts=FRAMES_A_STATE * states.counts)
+        self.tables = Tables(device) if tables is None else tables
+        self.frames = Packing([FRAMES_A_STATE * state_count(n) for n in samples], tables=self.tables)
 
     def to(self, device: torch.device | str) -> "Layout":
         """Return the layout on a device; a pinned one is copied in the background."""
-        return Layout(self.samples, counts=self.counts.to(device, non_blocking=True))
+        return Layout(self.samples, tables=self.tables.to(device))
 
     def pin_memory(self) -> "Layout":
         """Return the layout in pinned memory."""
-        return Layout(self.samples, counts=self.counts.pin_memory())
+        return Layout(self.samples, tables=self.tables.pin_memory())
 
     def starts_samples(self) -> list[int]:
         """Return where each utterance begins in the joined waveform, and where that ends: B + 1 numbers."""
@@ -65,10 +65,35 @@ class Layout:
 
     def frame_places(self) -> Tensor:
         """Return the places (frames.total,) of the utterances' frames among those of the joined waveform."""
-        utterances = torch.arange(len(self.samples), device=self.counts.device)
-        return self.frames.place(self.frames.starts() + FRAMES_A_STATE * utterances)
+        return self.frames.strided(FRAMES_A_STATE)
 
     def speech(self) -> Tensor:
         """Return the number (B,) of frames of each utterance that are speech (see `speech_frames`)."""
-        whole = (self.counts - WINDOW_SAMPLES).div(SHIFT_SAMPLES, rounding_mode="floor") + 1
-        return whole.clamp(min=1)
+        numbers = [speech_frames(samples) for samples in self.samples]
+        return self.tables.get("speech", lambda: send(torch.tensor(numbers, dtype=torch.int64), self.tables.device))
+
+    def no_speech(self) -> Tensor:
+        """Return a mask (B, frames.longest), True after the frames of each utterance that are speech."""
+
+        def make() -> Tensor:
+            return torch.arange(self.frames.longest, device=self.tables.device) >= self.speech().unsqueeze(1)
+
+        return self.tables.get("no speech", make)
+
+    def prepare(self, gap: int) -> "Layout":
+        """Make the index tensors that an encoder will ask for, and return the layout.
+
+        Args:
+            gap: of the encoder's blocks (see EncoderConfig.gap).
+        """
+        # For the front end:
+        self.no_speech()
+        self.frame_places()
+        self.frames.prepare()
+        # For sub-sampling, positions and blocks:
+        self.frames.shrunk(2).empty(2)
+        states = self.frames.shrunk(FRAMES_A_STATE)
+        states.slots(1)
+        states.within()
+        states.places(gap)
+        return self

@@ -4,91 +4,127 @@ Layers that look at one frame at a time (linear layers, norms, batch statistics)
 are no others. Layers that look at neighbours (attention, convolution) ask this class where utterances end.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from .tables import Tables
 
 
 class Packing:
     """The places of a batch's utterances in the packed sequence.
 
-    Only the lengths are copied to a device. Every index is computed from them there, so that a GPU never waits.
+    All index tensors depend on the lengths alone. They are computed once, when they are first asked for.
 
     Args:
         lengths: frames of each utterance, all at least 1.
         device: of the index tensors.
-        counts: the lengths as a tensor (B,) on the device, if it is there already.
+        tables: where they are kept, on another device perhaps.
+        name: of this packing, if several share the tables.
     """
 
-    def __init__(self, lengths: list[int], device: torch.device | str = "cpu", counts: Tensor | None = None):
+    def __init__(
+        self,
+        lengths: list[int],
+        device: torch.device | str = "cpu",
+        tables: Tables | None = None,
+        name: str = "frames",
+    ):
         self.lengths = lengths
         self.total = sum(lengths)
         self.longest = max(lengths, default=0)
         self.dense = min(lengths, default=0) == self.longest  # no padding to save: reshaping is enough
-        self.counts = send(torch.tensor(lengths, dtype=torch.int64), torch.device(device)) if counts is None else counts
-        self._made: dict[str | int, Tensor] = {}  # the same for every block, so computed once
+        self.tables = Tables(device) if tables is None else tables
+        self.name = name
+        self.counts = self.table("counts", lambda: send(torch.tensor(lengths, dtype=torch.int64), self.device))
 
     @property
     def device(self) -> torch.device:
         """The device of the index tensors."""
-        return self.counts.device
+        return self.tables.device
+
+    def table(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        """Return an index tensor; `make` computes it the first time."""
+        return self.tables.get(f"{name} of {self.name}", make)
 
     def to(self, device: torch.device | str) -> "Packing":
         """Return the packing on a device; a pinned one is copied in the background."""
-        return Packing(self.lengths, counts=self.counts.to(device, non_blocking=True))
+        return Packing(self.lengths, tables=self.tables.to(device), name=self.name)
 
     def pin_memory(self) -> "Packing":
         """Return the packing in pinned memory."""
-        return Packing(self.lengths, counts=self.counts.pin_memory())
+        return Packing(self.lengths, tables=self.tables.pin_memory(), name=self.name)
 
     def shrunk(self, factor: int) -> "Packing":
-        """Return the packing of utterances with a `factor`-th of the frames, rounded up."""
-        counts = (self.counts + (factor - 1)).div(factor, rounding_mode="floor")
-        return Packing([-(-n // factor) for n in self.lengths], counts=counts)
+        """Return the packing of utterances with a `factor`-th of the frames, rounded up; it shares the tables."""
+        lengths = [-(-n // factor) for n in self.lengths]
+        return Packing(lengths, tables=self.tables, name=f"{self.name} / {factor}")
 
     def starts(self) -> Tensor:
         """Return the position (B,) of each utterance's first frame."""
-        if "starts" not in self._made:
-            self._made["starts"] = self.counts.cumsum(0) - self.counts
-        return self._made["starts"]
+        return self.table("starts", lambda: self.counts.cumsum(0) - self.counts)
 
     def offsets(self) -> Tensor:
         """Return the starts of the utterances and the end of the last, (B + 1,) int32, as kernels of attention want."""
-        if "offsets" not in self._made:
-            ends = self.counts.cumsum(0, dtype=torch.int32)
-            self._made["offsets"] = torch.nn.functional.pad(ends, (1, 0))
-        return self._made["offsets"]
+        return self.table("offsets", lambda: F.pad(self.counts.cumsum(0, dtype=torch.int32), (1, 0)))
 
     def owners(self) -> Tensor:
         """Return the number (total,) of the utterance that each frame belongs to."""
-        if "owners" not in self._made:
-            # With the size given, a GPU need not report it.
-            self._made["owners"] = torch.repeat_interleave(self.counts, output_size=self.total)
-        return self._made["owners"]
+        # With the size given, a GPU need not report it.
+        return self.table("owners", lambda: torch.repeat_interleave(self.counts, output_size=self.total))
 
     def place(self, starts: Tensor) -> Tensor:
         """Return the positions (total,) of the frames if utterance i begins at `starts[i]`."""
         shift = (starts - self.starts()).index_select(0, self.owners())
         return torch.arange(self.total, device=self.device) + shift
 
+    def within(self) -> Tensor:
+        """Return the position (total,) of each frame in its utterance."""
+        return self.table("within", lambda: self.place(torch.zeros_like(self.counts)))
+
     def slots(self, gap: int) -> Tensor:
         """Return the positions (total,) of the frames if `gap` empty places follow each utterance."""
-        if gap not in self._made:
-            self._made[gap] = torch.arange(self.total, device=self.device) + gap * self.owners()
-        return self._made[gap]
+        return self.table(f"slots {gap}", lambda: torch.arange(self.total, device=self.device) + gap * self.owners())
+
+    def strided(self, factor: int) -> Tensor:
+        """Return the positions (total,) of the frames if each utterance has `factor` places for each of its states.
+
+        It has a `factor`-th as many states as frames, rounded up, and one more, which is empty.
+        """
+
+        def make() -> Tensor:
+            states = self.shrunk(factor)
+            return self.place(factor * (states.starts() + torch.arange(len(self.lengths), device=self.device)))
+
+        return self.table(f"strided {factor}", make)
+
+    def empty(self, factor: int) -> Tensor:
+        """Return a mask of the places that `strided` leaves empty, True where no frame lies."""
+
+        def make() -> Tensor:
+            places = factor * (self.shrunk(factor).total + len(self.lengths))
+            return torch.ones(places, dtype=torch.bool, device=self.device).index_fill(0, self.strided(factor), False)
+
+        return self.table(f"empty {factor}", make)
 
     def cells(self) -> Tensor:
         """Return the positions (total,) of the frames in a flattened (B * longest) padded batch."""
-        if "cells" not in self._made:
-            self._made["cells"] = self.place(self.longest * torch.arange(len(self.lengths), device=self.device))
-        return self._made["cells"]
+        return self.table(
+            "cells", lambda: self.place(self.longest * torch.arange(len(self.lengths), device=self.device))
+        )
 
     def visible(self) -> Tensor:
         """Return a mask (B, longest), True on frames and False on the padding of a padded batch."""
-        if "visible" not in self._made:
-            self._made["visible"] = torch.arange(self.longest, device=self.device) < self.counts.unsqueeze(1)
-        return self._made["visible"]
+        return self.table("visible", lambda: torch.arange(self.longest, device=self.device) < self.counts.unsqueeze(1))
+
+    def prepare(self) -> "Packing":
+        """Make the index tensors that `pack` and `unpack` will ask for, and return the packing."""
+        if not self.dense:
+            self.cells()
+        return self
 
     def pack(self, padded: Tensor) -> Tensor:
         """Turn (B, longest, C) into (total, C)."""
@@ -109,7 +145,7 @@ class Packing:
 
     def places(self, gap: int) -> "Places":
         """Return what blocks with convolutions that reach `gap` frames must know of the packing."""
-        owners = self.owners().to(torch.int32)
+        owners = self.table("short owners", lambda: self.owners().to(torch.int32))
         return Places(self, owners, self.slots(gap), self.offsets(), self.cells(), self.visible())
 
 

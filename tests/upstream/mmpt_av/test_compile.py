@@ -18,7 +18,7 @@ SIZES = {"conv_channels": 8, "d_model": 16, "n_layers": 2, "n_heads": 2, "ffn_di
 def step(encoder: Encoder, samples: list[int]) -> torch.Tensor:
     """Run a training step's forward and backward pass on noise; return the last states."""
     wavs = [0.1 * torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in samples]
-    layout = layout_of(wavs)
+    layout = copy.deepcopy(layout_of(wavs).prepare(encoder.config.gap))  # as another process gets it
     feats = encoder.filterbank.packed(layout.join(wavs), layout)
     states = encoder.encode_packed(*encoder.embed(feats, layout.frames))
     states.square().sum().backward()
@@ -26,11 +26,11 @@ def step(encoder: Encoder, samples: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.slow  # torch 2.8 starts a process when it first compiles
-def test_one_graph_serves_all_blocks_and_twenty_ragged_batches(strict_compiler):
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_one_graph_serves_all_blocks_and_twenty_ragged_batches(strict_compiler, backend):
     torch.manual_seed(0)
     encoder = Encoder(EncoderConfig(**SIZES, dropout=0.1)).train()
-    backend = CompileCounterWithBackend("aot_eager")
-    encoder.compile_blocks(backend=backend)
+    encoder.compile_blocks(CompileCounterWithBackend(backend))
     generator = torch.Generator().manual_seed(0)
     for number in range(20):
         utterances = 2 + number % 5

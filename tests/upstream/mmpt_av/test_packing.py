@@ -1,5 +1,7 @@
 """Packed batches, compared with plain loops over utterances."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -60,6 +62,19 @@ def test_a_convolution_over_the_gaps_never_meets_a_neighbour(lengths):
     together = places.gather(F.conv1d(places.spread(torch.cat(items), 3).T[None], weight, padding=3)[0].T)
     alone = torch.cat([F.conv1d(item.T[None], weight, padding=3)[0].T for item in items])
     assert torch.allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_strided_utterances_have_room_for_their_states_and_one_more(lengths, factor):
+    packing, places, taken, inside = Packing(lengths, CPU), 0, [], []
+    for length in lengths:
+        taken += range(places, places + length)
+        inside += range(length)
+        places += factor * (math.ceil(length / factor) + 1)
+    assert packing.strided(factor).tolist() == taken
+    assert packing.empty(factor).tolist() == [place not in taken for place in range(places)]
+    assert packing.within().tolist() == inside
 
 
 def test_gradients_reach_valid_frames_only():
