@@ -97,7 +97,7 @@ class Encoder(nn.Module):
         Raises:
             ValueError: an empty list, or a waveform that is empty or not one-dimensional.
         """
-        layout = layout_of(wavs)
+        layout = layout_of(wavs).prepare(self.config.gap).to(wavs[0].device)
         feats = self.filterbank.packed(layout.join(wavs), layout)
         return self._encode(feats, layout.frames, [state_count(n, self.hop) for n in layout.samples])
 

@@ -132,12 +132,12 @@ class Filterbank(ExactConstants):
         Raises:
             ValueError: the list is empty, or a waveform is empty or not one-dimensional.
         """
-        layout = layout_of(wavs)
+        layout = layout_of(wavs).to(wavs[0].device)
         return self.padded(layout.join(wavs), layout), layout.frames.lengths
 
     def separate(self, wavs: list[Tensor]) -> list[Tensor]:
         """Compute the features of each item of a batch, (its frames, n_mels); arguments and errors as of `forward`."""
-        layout = layout_of(wavs)
+        layout = layout_of(wavs).to(wavs[0].device)
         return layout.frames.split(self.packed(layout.join(wavs), layout))
 
     def packed(self, joined: Tensor, layout: Layout) -> Tensor:
@@ -183,7 +183,7 @@ class Filterbank(ExactConstants):
 
 
 def layout_of(wavs: list[Tensor]) -> Layout:
-    """Return the layout of waveforms (samples,), on their device.
+    """Return the layout of waveforms (samples,), on the CPU.
 
     Raises:
         ValueError: the list is empty, or a waveform is empty or not one-dimensional.
@@ -193,4 +193,4 @@ def layout_of(wavs: list[Tensor]) -> Layout:
     for wav in wavs:
         if wav.dim() != 1 or wav.numel() == 0:
             raise ValueError(f"a waveform must be a non-empty 1-D tensor (samples,), got shape {tuple(wav.shape)}")
-    return Layout([wav.numel() for wav in wavs], wavs[0].device)
+    return Layout([wav.numel() for wav in wavs])

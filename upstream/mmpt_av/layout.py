@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from .config import HOP_SAMPLES, state_count
-from .packing import Packing, send
-from .tables import Tables
+from .packing import Packing
+from .tables import Tables, send
 
 WINDOW_SAMPLES = 400
 SHIFT_SAMPLES = 160
@@ -37,7 +37,7 @@ class Layout:
         self.frames = Packing([FRAMES_A_STATE * state_count(n) for n in samples], tables=self.tables)
 
     def to(self, device: torch.device | str) -> "Layout":
-        """Return the layout on a device; a pinned one is copied in the background."""
+        """Return the layout on a device; to a GPU it is copied in the background."""
         return Layout(self.samples, tables=self.tables.to(device))
 
     def pin_memory(self) -> "Layout":

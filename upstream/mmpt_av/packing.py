@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .tables import Tables
+from .tables import Tables, send
 
 
 class Packing:
@@ -51,7 +51,7 @@ class Packing:
         return self.tables.get(f"{name} of {self.name}", make)
 
     def to(self, device: torch.device | str) -> "Packing":
-        """Return the packing on a device; a pinned one is copied in the background."""
+        """Return the packing on a device; to a GPU it is copied in the background."""
         return Packing(self.lengths, tables=self.tables.to(device), name=self.name)
 
     def pin_memory(self) -> "Packing":
@@ -205,8 +205,3 @@ class Doubling:
         """Turn (total, C) into (B, longest wanted, C), zero past each utterance's end."""
         halves = torch.stack([packed.lerp(packed[self.before], 0.25), packed.lerp(packed[self.after], 0.25)], dim=1)
         return self.unpack_wanted(halves.reshape(-1, packed.shape[-1])[self.kept])
-
-
-def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a CPU tensor on a device. To a GPU it is copied from pinned memory, so that nothing waits."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

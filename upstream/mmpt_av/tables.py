@@ -38,10 +38,9 @@ class Tables:
         return set(self._tables)
 
     def to(self, device: torch.device | str) -> "Tables":
-        """Return the tables on a device; pinned ones are copied in the background."""
-        if torch.device(device) == self.device:
-            return self
-        return tables_in(self._joined().to(device, non_blocking=True), self._kinds())
+        """Return the tables on a device; to a GPU they are copied in the background."""
+        device = torch.device(device)
+        return self if device == self.device else tables_in(send(self._joined(), device), self._kinds())
 
     def pin_memory(self) -> "Tables":
         """Return the tables in pinned memory."""
@@ -75,6 +74,13 @@ def tables_in(memory: Tensor, kinds: Kinds) -> Tables:
         start += aligned(size)
     tables._memory = memory
     return tables
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device. From the CPU to a GPU it is copied from pinned memory, so that nothing waits."""
+    to_gpu = device.type == "cuda" and tensor.device.type == "cpu"
+    # Without a GPU, tensors that say "cuda" are fake ones, for tests.
+    return (tensor.pin_memory() if to_gpu and torch.cuda.is_available() else tensor).to(device, non_blocking=to_gpu)
 
 
 def aligned(size: int) -> int:
