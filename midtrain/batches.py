@@ -87,7 +87,6 @@ class BatchDataset(Dataset):
     Args:
         batches: the segments of each batch.
         vocabularies: of the texts.
-        gap: of the encoder's blocks (see EncoderConfig.gap).
         specaugment: draws what is hidden of a batch; nothing is without it.
         speeds: changes the speed of segments.
     """
@@ -96,13 +95,11 @@ class BatchDataset(Dataset):
         self,
         batches: list[list[Segment]],
         vocabularies: Vocabularies,
-        gap: int,
         specaugment: SpecAugment | None = None,
         speeds: Speeds | None = None,
     ):
         self.batches = batches
         self.vocabularies = vocabularies
-        self.gap = gap
         self.specaugment = specaugment
         self.speeds = speeds
 
@@ -130,11 +127,12 @@ class BatchDataset(Dataset):
     def collate(self, readable: list[tuple[Segment, Tensor]], unreadable: list[tuple[str, str]]) -> Batch:
         """Return the batch of segments and their waveforms."""
         segments, wavs = [segment for segment, _ in readable], [wav for _, wav in readable]
-        layout = Layout([len(wav) for wav in wavs]).prepare(self.gap)
+        layout, drawn = Layout([len(wav) for wav in wavs]).prepare(), self.specaugment
+        if drawn:
+            layout.frames.owners()
         texts = [self.vocabularies.target.encode(segment.target) for segment in segments]
         source = self.vocabularies.source
         transcripts = [source.encode(spoken(segment.source)) if source else [] for segment in segments]
-        drawn = self.specaugment
         return Batch(
             segments=segments,
             joined=layout.join(wavs) if wavs else torch.zeros(0),

@@ -63,8 +63,8 @@ def memory_of_segments(
     """
 
     def inputs() -> Inputs:
-        layout = Layout([segment.samples for segment in segments]).prepare(model.encoder.config.gap).to("cuda")
-        texts = Packing([segment.tokens for segment in segments]).to("cuda")
+        layout = Layout([segment.samples for segment in segments]).prepare().to("cuda")
+        texts = Packing([segment.tokens for segment in segments]).prepare().to("cuda")
         return Inputs(
             torch.empty(layout.frames.total, model.encoder.config.n_mels, device="cuda"),
             layout.frames,

@@ -135,7 +135,7 @@ class TranslationTask:
         speeds: Speeds | None = None,
     ) -> Iterator[Batch]:
         """Return batches that worker processes read ahead."""
-        dataset = BatchDataset(batches, self.vocabularies, self.encoder.config.gap, specaugment, speeds)
+        dataset = BatchDataset(batches, self.vocabularies, specaugment, speeds)
         return load_batches(dataset, self.settings.data.workers, skip, pin=self.device.type == "cuda")
 
     def counts(self, batch: Batch) -> dict[str, int]:

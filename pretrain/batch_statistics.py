@@ -90,7 +90,7 @@ def estimate_statistics(encoder: Encoder, batches: Iterable[list[Tensor]]) -> No
     """
     encoder.eval()
     embedded = (encoder.embed(*encoder.pack(feats)) for feats in batches)
-    states = [(x, encoder.places(packing)) for x, packing in embedded]
+    states = [(x, packing.places()) for x, packing in embedded]
     for block in encoder.blocks:
         norm = next(module for module in block.modules() if isinstance(module, nn.BatchNorm1d))
         sums = Sums()

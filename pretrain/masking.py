@@ -36,14 +36,11 @@ class Masks:
     video_hidden: Tensor  # (B, M) ids of the masked tubelets
     video_wanted: int  # number of tubelets to reconstruct
 
-    def prepare(self, gap: int) -> "Masks":
-        """Make the index tensors that the model will ask for, and return the masks.
-
-        Args:
-            gap: of the audio encoder's blocks (see EncoderConfig.gap).
-        """
-        self.encoded.places(gap)
-        self.audio.visible()
+    def prepare(self) -> "Masks":
+        """Make the index tensors that the model will ask for, and return the masks."""
+        self.encoded.places()
+        if not self.audio.dense:
+            self.audio.visible()
         return self
 
     def to(self, device: torch.device) -> "Masks":

@@ -34,18 +34,18 @@ def memory_of_clips(model: AudioVisualModel, settings: PretrainSettings, clips: 
     The model is left as it is; it may lie on any device.
     """
     video, samples = settings.video, [round(USED_S * SAMPLE_RATE)] * clips
-    names, gap = [f"clip{number}" for number in range(clips)], model.encoder.config.gap
+    names = [f"clip{number}" for number in range(clips)]
     masks = draw_masks(settings.masked, 0, 0, names, samples, video.tokens) if settings.is_masked else None
 
     def inputs() -> tuple[Tensor, Packing, Tensor, Masks | None]:
-        layout = Layout(samples).prepare(gap).to("cuda")
+        layout = Layout(samples).prepare().to("cuda")
         feats = torch.empty(layout.frames.total, model.encoder.config.n_mels, device="cuda")
         if settings.needs_only_tubelet_means:
             pictures = torch.empty(clips, video.times, video.pixels, device="cuda")
         else:
             shape = (clips, 3, video.frames, video.size, video.size)
             pictures = torch.empty(shape, dtype=torch.uint8, device="cuda")
-        return feats, layout.frames, pictures, masks and masks.map(empty_on_gpu)
+        return feats, layout.frames, pictures, masks and masks.map(empty_on_gpu).prepare()
 
     counts = {
         "clips": clips,

@@ -17,7 +17,7 @@ from mmpt.upstream.mmpt_av.config import SAMPLE_RATE
 FOLDER = Path("/dev/shm")
 AHEAD = 2  # batches that each worker makes ahead: the default of DataLoader's prefetch_factor
 USUAL_RATE = 25  # pictures a second of most corpora
-INDEX_BYTES_PER_S = 4000  # of the index tensors of a second of sound (see Layout.prepare)
+INDEX_BYTES_PER_S = 2600  # of the index tensors of a second of sound (see Layout.prepare), if lengths differ
 
 
 def clip_bytes(settings: PretrainSettings, jpeg_bytes_per_s: float) -> float:

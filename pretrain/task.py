@@ -32,7 +32,7 @@ from mmpt.training.settings import require
 from mmpt.training.skipped import SkippedItems
 from mmpt.training.stop_signal import leave_signals_to_parent
 from mmpt.upstream.errors import InputError
-from mmpt.upstream.mmpt_av import Encoder, EncoderConfig
+from mmpt.upstream.mmpt_av import Encoder
 from mmpt.upstream.mmpt_av.packing import Packing
 from mmpt.upstream.repository import git_revision
 
@@ -65,12 +65,11 @@ class Collate:
         clips, settings = collate(items), self.settings
         if not clips.ids:
             return Batch(clips, None)
-        gap = EncoderConfig.preset(settings.preset).gap
-        samples = clips.layout.prepare(gap).samples
+        samples = clips.layout.prepare().samples
         if not settings.is_masked:
             return Batch(clips, None)
         masks = draw_masks(settings.masked, settings.seed, clips.epoch, clips.ids, samples, settings.video.tokens)
-        return Batch(clips, masks.prepare(gap))
+        return Batch(clips, masks.prepare())
 
 
 class AudioVisualTask:

@@ -48,7 +48,7 @@ class Step:
         self.video = self.video.to(self.device)
         shortest = SHORTEST if arguments.ragged else LONGEST
         samples = torch.randint(shortest, LONGEST + 1, (self.batch,), generator=generator).tolist()
-        layout = Layout(samples)
+        layout = Layout(samples).prepare()
         wavs = [0.1 * torch.randn(n, generator=generator) for n in samples]
         self.joined, self.layout = layout.join(wavs).to(self.device), layout.to(self.device)
         self.counts, self.masks = {"clips": self.batch}, None
@@ -56,7 +56,7 @@ class Step:
             names = [str(i) for i in range(self.batch)]
             self.masks = draw_masks(settings.masked, 0, 0, names, samples, video.tokens)
             self.counts |= {"audio_frames": len(self.masks.audio_wanted), "video_tubelets": self.masks.video_wanted}
-            self.masks = self.masks.to(self.device)
+            self.masks = self.masks.prepare().to(self.device)
         self.seconds: list[float] = []
 
     def __call__(self) -> None:

@@ -58,7 +58,7 @@ def small_task(root: Path, world: World) -> TranslationTask:
 
 def step(task: TranslationTask, model, part: slice, gather) -> dict:
     segments = task.corpus.train.segments[part]
-    batch = BatchDataset([segments], task.vocabularies, SIZES.gap, task.specaugment(1))[0]
+    batch = BatchDataset([segments], task.vocabularies, task.specaugment(1))[0]
     losses = task.loss(model, batch, Counts(gather(task.counts(batch))))
     losses["loss"].backward()
     return {name: value.detach().double() for name, value in losses.items()}

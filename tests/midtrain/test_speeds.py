@@ -45,6 +45,6 @@ def test_batches_have_the_changed_lengths(tmp_path):
         def encode(self, text):
             return [5]
 
-    batch = BatchDataset([[segment]], Vocabularies(Letters()), 1, speeds=Speeds((1.1,), 0, 0))[0]
+    batch = BatchDataset([[segment]], Vocabularies(Letters()), speeds=Speeds((1.1,), 0, 0))[0]
     assert batch.segments[0].samples == 29091 and len(batch.joined) >= 29091
     assert batch.frames < segment.frames

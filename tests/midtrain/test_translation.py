@@ -179,7 +179,7 @@ def test_validation_averages_over_tokens_and_writes_translations(corpus, tmp_pat
         figures = task.validate(7)
         sums, tokens, spoken_tokens = {"nll": 0.0, "ctc": 0.0}, 0, 0
         for segment in corpus.dev.segments:
-            (batch,) = load_batches(BatchDataset([[segment]], task.vocabularies, 1), workers=0)
+            (batch,) = load_batches(BatchDataset([[segment]], task.vocabularies), workers=0)
             losses = loss_of(task, batch)
             sums["nll"] += losses["nll"].item() * batch.outputs.numel()
             sums["ctc"] += losses["ctc"].item() * len(batch.transcripts) if ctc else 0.0

@@ -69,12 +69,12 @@ def test_a_step_does_not_wait(options, samples, bfloat16):
             batch.clips.layout.tables,
             *([batch.masks.audio.tables, batch.masks.encoded.tables] if batch.masks else []),
         ]
-        made = [one.names() for one in tables]
+        made = [[*one._tables] for one in tables]
         halves = HalfWeights(task.model, torch.bfloat16 if bfloat16 else None)
         with NoWaiting(), halves.used():
             losses = task.loss(task.model, batch, Counts([task.counts(batch)]))
             backward(losses["loss"])
-    assert [one.names() for one in tables] == made  # with the batch, on the processor
+    assert [[*one._tables] for one in tables] == made  # these are made with the batch
     assert losses["loss"].dtype == torch.float32 and set(losses) == {"loss", *settings.losses}
     for name, weight in task.model.named_parameters():
         assert weight.grad is not None and weight.grad.dtype == torch.float32, name

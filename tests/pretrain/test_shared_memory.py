@@ -14,6 +14,7 @@ from mmpt.pretrain.run import CONFIGS
 from mmpt.pretrain.settings import PretrainSettings
 from mmpt.training.prefetch import tensors_in
 from mmpt.training.settings import load_settings
+from mmpt.upstream.mmpt_av.layout import Layout
 
 
 def paper(*options: str) -> PretrainSettings:
@@ -29,19 +30,24 @@ def test_a_clip_has_the_bytes_of_its_tensors(options):
     elif len(options) == 2:
         video = JpegPictures([torch.zeros(20_000, dtype=torch.uint8)] * 16, (256, 340), Crop(0, 0, 256, False))
     batch = collate([ClipItem("a", 0, torch.zeros(160_000), video, "x")])
-    tables = tensors_in(batch.layout.prepare(gap=15).tables.__reduce__())  # what another process is sent
-    tensors = [batch.joined, batch.video, *tables, *([batch.jpegs.data] if batch.jpegs else [])]
-    size = sum(one.nbytes for one in tensors)
+    tensors = [batch.joined, batch.video, *([batch.jpegs.data] if batch.jpegs else [])]
+    size = sum(one.nbytes for one in tensors) + 10 * shared_memory.INDEX_BYTES_PER_S
     assert shared_memory.clip_bytes(settings, jpeg_bytes_per_s=25 * 20_000) == pytest.approx(size, rel=0.01)
+
+
+def test_a_second_of_sound_has_the_bytes_of_its_index_tensors():
+    samples = [16_000 * seconds for seconds in range(2, 11)]
+    (sent,) = tensors_in(Layout(samples).prepare().tables.__reduce__())
+    assert sent.nbytes / (sum(samples) / 16_000) == pytest.approx(shared_memory.INDEX_BYTES_PER_S, rel=0.02)
 
 
 def test_needs_of_the_paper_s_config():
     lines = list(shared_memory.needs(jpeg_bytes_per_s=500_000))
     assert lines[0] == "Shared memory (/dev/shm) for pretrain/configs/paper.yaml on one GPU, batches of 256 clips:"
     assert [line.split(" about ")[1] for line in lines[1:]] == [
-        "0.37 GB for each worker, 3 GB for 8 workers",
+        "0.37 GB for each worker, 2.9 GB for 8 workers",
         "1.6 GB for each worker, 13 GB for 8 workers",
-        "0.51 GB for each worker, 4.1 GB for 8 workers",
+        "0.5 GB for each worker, 4 GB for 8 workers",
     ]
 
 

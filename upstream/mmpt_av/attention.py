@@ -101,14 +101,14 @@ def to_visible(q: Tensor, k: Tensor, v: Tensor, visible: Tensor, p: float = 0.0)
         visible: (B, T) bool, False on padding, which nothing attends to.
         p: probability with which weights are dropped.
     """
-    mask = visible[:, None, None]
     if q.device.type == "cpu" and torch.compiler.is_compiling():
         # What torch 2.11 compiles of its own function fails in the backward pass if the next batch has another length.
         # With heads in a dimension of their own, it would compile anew for each length.
-        q, k, v = (one.flatten(0, 1) for one in (q, k, v))
-        hidden = ~mask.expand(-1, len(q) // len(mask), -1, -1).flatten(0, 1)
-        weights = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).masked_fill(hidden, float("-inf")).softmax(-1)
-        return (dropout(weights, p) @ v).view(len(mask), -1, *v.shape[1:])
+        hidden = ~visible.repeat_interleave(q.shape[1], 0)[:, None]
+        scores = q.flatten(0, 1) * q.shape[-1] ** -0.5 @ k.flatten(0, 1).transpose(-2, -1)
+        weights = dropout(scores.masked_fill(hidden, float("-inf")).softmax(-1), p)
+        return (weights @ v.flatten(0, 1)).view(q.shape)
+    mask = visible[:, None, None]
     # Flash attention takes no mask. With one, GPUs use the memory-efficient kernel, which keeps no (T, T) weights.
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p)
 

@@ -79,11 +79,6 @@ class EncoderConfig:
                 f"normalisation 'global' needs {self.n_mels} numbers each in feature_mean and feature_std (positive)"
             )
 
-    @property
-    def gap(self) -> int:
-        """Frames between two utterances that keep a block's convolution from meeting both."""
-        return self.depthwise_kernel // 2
-
     @classmethod
     def preset(cls, name: str) -> "EncoderConfig":
         """Return the sizes "base" (the paper's), "compact" (3.81 M parameters) or "tiny" (0.99 M).

@@ -47,12 +47,12 @@ class Subsampler(nn.Module):
         # Each utterance owns 4 * (T + 1) places, so that both convolutions keep their stride across utterances, and at
         # least the last 4 places (2 after the first convolution) are empty.
         places = 4 * (states.total + len(states.lengths))
-        x = feats.new_zeros(places, feats.shape[1]).index_copy(0, frames.strided(4), feats)
+        x = feats.new_zeros(places, feats.shape[1]).index_copy(0, frames.spaced(4), feats)
         x = F.glu(self.conv1(x.T.unsqueeze(0)), dim=1)
         # Fill instead of multiplying: a NaN in one utterance must not reach the next.
-        x = x.masked_fill(frames.shrunk(2).empty(2), 0.0)
+        x = x.masked_fill(frames.shrunk(2).blank(2), 0.0)
         x = F.glu(self.conv2(x), dim=1).squeeze(0).T  # (states.total + B, d_model)
-        return x.index_select(0, states.slots(1))
+        return x.index_select(0, states.parted())
 
 
 def sinusoids(length: int, d_model: int, device: torch.device) -> Tensor:

@@ -51,7 +51,7 @@ def depthwise_inside(x: Tensor, weight: Tensor, places: Places) -> Tensor:
     Args:
         x: (total, C).
         weight: (C, 1, K), K odd.
-        places: of the utterances, with gaps of K // 2.
+        places: of the utterances.
     """
     # Compiled code has Triton anyway.
     if x.device.type == "cuda" and x.dtype is not torch.float64 and (torch.compiler.is_compiling() or has_triton()):
@@ -61,7 +61,8 @@ def depthwise_inside(x: Tensor, weight: Tensor, places: Places) -> Tensor:
         return out
     if not torch.compiler.is_compiling() and places.packing.dense:
         return depthwise(x.view(*places.visible.shape, -1), weight).reshape(x.shape)
-    return places.gather(depthwise(places.spread(x, weight.shape[-1] // 2)[None], weight)[0])
+    spread, rows = places.spread(x, gap=weight.shape[-1] // 2)
+    return depthwise(spread[None], weight)[0].index_select(0, rows)
 
 
 def depthwise(x: Tensor, weight: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from .config import HOP_SAMPLES, EncoderConfig, state_count
 from .conformer import ConformerBlock, Subsampler, sinusoids, untracked
 from .dropout import Dropout
 from .filterbank import Filterbank, layout_of
-from .layout import SHIFT_SAMPLES
+from .layout import SHIFT_SAMPLES, prepare_for_encoder
 from .linear import Linear
-from .packing import Doubling, Packing, Places
+from .packing import Doubling, Packing
 from .recompute import run_block
 
 
@@ -97,7 +97,7 @@ class Encoder(nn.Module):
         Raises:
             ValueError: an empty list, or a waveform that is empty or not one-dimensional.
         """
-        layout = layout_of(wavs).prepare(self.config.gap).to(wavs[0].device)
+        layout = layout_of(wavs).prepare().to(wavs[0].device)
         feats = self.filterbank.packed(layout.join(wavs), layout)
         return self._encode(feats, layout.frames, [state_count(n, self.hop) for n in layout.samples])
 
@@ -119,7 +119,7 @@ class Encoder(nn.Module):
         if self.hop != HOP_SAMPLES:
             doubling = Doubling(packing, lengths)
             finish = doubling.unpack
-        states, places = [finish(x)], self.places(packing)
+        states, places = [finish(x)], packing.places()
         for block in self.blocks:
             x = block(x, places)
             states.append(finish(x))
@@ -136,7 +136,7 @@ class Encoder(nn.Module):
         for one in feats:
             if one.dim() != 2 or one.shape[0] == 0 or one.shape[1] != self.config.n_mels:
                 raise ValueError(f"features must be (frames, {self.config.n_mels}), got shape {tuple(one.shape)}")
-        return torch.cat(feats), Packing([one.shape[0] for one in feats], feats[0].device)
+        return torch.cat(feats), prepare_for_encoder(Packing([one.shape[0] for one in feats])).to(feats[0].device)
 
     def embed(self, feats: Tensor, frames: Packing) -> tuple[Tensor, Packing]:
         """Sub-sample packed features and add positions.
@@ -163,11 +163,7 @@ class Encoder(nn.Module):
 
         Training needs no more, and no block's padded output is kept. `hop` has no effect: a state has 640 samples.
         """
-        places = self.places(packing)
+        places = packing.places()
         for block in self.blocks:
             x = run_block(block, x, places, checkpointing=self.checkpointing)
         return x
-
-    def places(self, packing: Packing) -> Places:
-        """Return what the blocks must know of packed states."""
-        return packing.places(self.config.gap)

@@ -28,7 +28,7 @@ class Layout:
     Args:
         samples: of each utterance, all at least 1.
         device: of the index tensors.
-        tables: where they are kept, on another device perhaps.
+        tables: those of these samples that are there already; `device` is then not looked at.
     """
 
     def __init__(self, samples: list[int], device: torch.device | str = "cpu", tables: Tables | None = None):
@@ -65,7 +65,7 @@ class Layout:
 
     def frame_places(self) -> Tensor:
         """Return the places (frames.total,) of the utterances' frames among those of the joined waveform."""
-        return self.frames.strided(FRAMES_A_STATE)
+        return self.frames.spaced(FRAMES_A_STATE)
 
     def speech(self) -> Tensor:
         """Return the number (B,) of frames of each utterance that are speech (see `speech_frames`)."""
@@ -80,20 +80,21 @@ class Layout:
 
         return self.tables.get("no speech", make)
 
-    def prepare(self, gap: int) -> "Layout":
-        """Make the index tensors that an encoder will ask for, and return the layout.
-
-        Args:
-            gap: of the encoder's blocks (see EncoderConfig.gap).
-        """
-        # For the front end:
+    def prepare(self) -> "Layout":
+        """Make the index tensors that the front end and the encoder will ask for, and return the layout."""
         self.no_speech()
         self.frame_places()
         self.frames.prepare()
-        # For sub-sampling, positions and blocks:
-        self.frames.shrunk(2).empty(2)
-        states = self.frames.shrunk(FRAMES_A_STATE)
-        states.slots(1)
-        states.within()
-        states.places(gap)
+        prepare_for_encoder(self.frames)
         return self
+
+
+def prepare_for_encoder(frames: Packing) -> Packing:
+    """Make the index tensors that an encoder will ask for, and return the packing of its feature frames."""
+    frames.spaced(4)
+    frames.shrunk(2).blank(2)
+    states = frames.shrunk(4)
+    states.parted()
+    states.within()
+    states.places()
+    return frames

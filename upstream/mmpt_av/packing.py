@@ -17,13 +17,14 @@ from .tables import Tables, send
 class Packing:
     """The places of a batch's utterances in the packed sequence.
 
-    All index tensors depend on the lengths alone. They are computed once, when they are first asked for.
+    They are given by index tensors, which depend on the lengths alone and are the same for every block: each is made
+    when it is first asked for, and kept.
 
     Args:
         lengths: frames of each utterance, all at least 1.
         device: of the index tensors.
-        tables: where they are kept, on another device perhaps.
-        name: of this packing, if several share the tables.
+        tables: those of these lengths that are there already, perhaps with others; `device` is then not looked at.
+        name: of this packing among those that share the tables.
     """
 
     def __init__(
@@ -39,7 +40,6 @@ class Packing:
         self.dense = min(lengths, default=0) == self.longest  # no padding to save: reshaping is enough
         self.tables = Tables(device) if tables is None else tables
         self.name = name
-        self.counts = self.table("counts", lambda: send(torch.tensor(lengths, dtype=torch.int64), self.device))
 
     @property
     def device(self) -> torch.device:
@@ -63,6 +63,11 @@ class Packing:
         lengths = [-(-n // factor) for n in self.lengths]
         return Packing(lengths, tables=self.tables, name=f"{self.name} / {factor}")
 
+    @property
+    def counts(self) -> Tensor:
+        """The lengths as a tensor (B,)."""
+        return self.table("counts", lambda: send(torch.tensor(self.lengths, dtype=torch.int64), self.device))
+
     def starts(self) -> Tensor:
         """Return the position (B,) of each utterance's first frame."""
         return self.table("starts", lambda: self.counts.cumsum(0) - self.counts)
@@ -71,50 +76,53 @@ class Packing:
         """Return the starts of the utterances and the end of the last, (B + 1,) int32, as kernels of attention want."""
         return self.table("offsets", lambda: F.pad(self.counts.cumsum(0, dtype=torch.int32), (1, 0)))
 
-    def owners(self) -> Tensor:
-        """Return the number (total,) of the utterance that each frame belongs to."""
+    def repeat(self, values: Tensor) -> Tensor:
+        """Return for each frame (total,) the value of its utterance, of values (B,)."""
         # With the size given, a GPU need not report it.
-        return self.table("owners", lambda: torch.repeat_interleave(self.counts, output_size=self.total))
+        return torch.repeat_interleave(values, self.counts, output_size=self.total)
+
+    def numbers(self) -> Tensor:
+        """Return the number (B,) of each utterance."""
+        return torch.arange(len(self.lengths), device=self.device)
+
+    def owners(self) -> Tensor:
+        """Return the number (total,), int32, of the utterance that each frame belongs to."""
+        return self.table("owners", lambda: self.repeat(self.numbers().to(torch.int32)))
 
     def place(self, starts: Tensor) -> Tensor:
         """Return the positions (total,) of the frames if utterance i begins at `starts[i]`."""
-        shift = (starts - self.starts()).index_select(0, self.owners())
-        return torch.arange(self.total, device=self.device) + shift
+        return torch.arange(self.total, device=self.device) + self.repeat(starts - self.starts())
 
     def within(self) -> Tensor:
         """Return the position (total,) of each frame in its utterance."""
         return self.table("within", lambda: self.place(torch.zeros_like(self.counts)))
 
-    def slots(self, gap: int) -> Tensor:
-        """Return the positions (total,) of the frames if `gap` empty places follow each utterance."""
-        return self.table(f"slots {gap}", lambda: torch.arange(self.total, device=self.device) + gap * self.owners())
+    def parted(self) -> Tensor:
+        """Return the positions (total,) of the frames if an empty place follows each utterance."""
+        return self.table("parted", lambda: self.place(self.starts() + self.numbers()))
 
-    def strided(self, factor: int) -> Tensor:
+    def spaced(self, factor: int) -> Tensor:
         """Return the positions (total,) of the frames if each utterance has `factor` places for each of its states.
 
         It has a `factor`-th as many states as frames, rounded up, and one more, which is empty.
         """
+        return self.table(f"spaced {factor}", lambda: self._spaced(factor))
 
-        def make() -> Tensor:
-            states = self.shrunk(factor)
-            return self.place(factor * (states.starts() + torch.arange(len(self.lengths), device=self.device)))
+    def _spaced(self, factor: int) -> Tensor:
+        return self.place(factor * (self.shrunk(factor).starts() + self.numbers()))
 
-        return self.table(f"strided {factor}", make)
-
-    def empty(self, factor: int) -> Tensor:
-        """Return a mask of the places that `strided` leaves empty, True where no frame lies."""
+    def blank(self, factor: int) -> Tensor:
+        """Return a mask of the places of `spaced`, True where no frame lies."""
 
         def make() -> Tensor:
             places = factor * (self.shrunk(factor).total + len(self.lengths))
-            return torch.ones(places, dtype=torch.bool, device=self.device).index_fill(0, self.strided(factor), False)
+            return torch.ones(places, dtype=torch.bool, device=self.device).index_fill(0, self._spaced(factor), False)
 
-        return self.table(f"empty {factor}", make)
+        return self.table(f"blank {factor}", make)
 
     def cells(self) -> Tensor:
         """Return the positions (total,) of the frames in a flattened (B * longest) padded batch."""
-        return self.table(
-            "cells", lambda: self.place(self.longest * torch.arange(len(self.lengths), device=self.device))
-        )
+        return self.table("cells", lambda: self.place(self.longest * self.numbers()))
 
     def visible(self) -> Tensor:
         """Return a mask (B, longest), True on frames and False on the padding of a padded batch."""
@@ -143,10 +151,9 @@ class Packing:
         """Return each utterance's rows of (total, ...), as views."""
         return list(torch.split(packed, self.lengths))
 
-    def places(self, gap: int) -> "Places":
-        """Return what blocks with convolutions that reach `gap` frames must know of the packing."""
-        owners = self.table("short owners", lambda: self.owners().to(torch.int32))
-        return Places(self, owners, self.slots(gap), self.offsets(), self.cells(), self.visible())
+    def places(self) -> "Places":
+        """Return what blocks must know of the packing."""
+        return Places(self, self.owners(), self.offsets(), self.cells(), self.visible())
 
 
 class Places(NamedTuple):
@@ -154,22 +161,21 @@ class Places(NamedTuple):
 
     packing: Packing  # compiled code must not look at it: it holds numbers
     owners: Tensor  # (total,) int32, see Packing.owners
-    slots: Tensor  # (total,), see Packing.slots
     offsets: Tensor  # (B + 1,)
     cells: Tensor  # (total,)
     visible: Tensor  # (B, longest)
 
-    def spread(self, packed: Tensor, gap: int) -> Tensor:
+    def spread(self, packed: Tensor, gap: int) -> tuple[Tensor, Tensor]:
         """Turn (total, C) into (total + B * gap, C), with `gap` rows of zeros after each utterance.
 
         A convolution that reaches at most `gap` frames then never sees another utterance.
-        """
-        spread = packed.new_zeros(len(packed) + gap * len(self.visible), packed.shape[-1])
-        return spread.index_copy(0, self.slots, packed)
 
-    def gather(self, spread: Tensor) -> Tensor:
-        """Reverse `spread`."""
-        return spread.index_select(0, self.slots)
+        Returns:
+            The rows, and the places (total,) of the utterances' frames among them.
+        """
+        rows = torch.arange(len(packed), device=packed.device) + gap * self.owners
+        spread = packed.new_zeros(len(packed) + gap * len(self.visible), packed.shape[-1])
+        return spread.index_copy(0, rows, packed), rows
 
     def pad(self, packed: Tensor) -> Tensor:
         """Turn (total, C) into (B, longest, C), zero past each utterance's end."""

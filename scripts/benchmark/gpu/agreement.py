@@ -80,8 +80,8 @@ def attention_ways(check: Check) -> Figures:
     heads, width = (2, 8) if check.small else (4, 64)
     packing = Packing([n // 10 + 1 for n in STATES] if check.small else list(STATES))
     qkv = torch.randn(packing.total, 3, heads, width)
-    expected = output_and_gradient(attention.one_by_one, qkv.double(), packing.places(0))
-    placed, half = packing.to(check.device).places(0), qkv.to(check.device, torch.bfloat16)
+    expected = output_and_gradient(attention.one_by_one, qkv.double(), packing.places())
+    placed, half = packing.to(check.device).places(), qkv.to(check.device, torch.bfloat16)
     cases = {
         "padded_float32": (attention.padded, qkv.to(check.device)),
         "one_by_one_float32": (attention.one_by_one, qkv.to(check.device)),

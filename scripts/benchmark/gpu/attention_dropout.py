@@ -23,7 +23,7 @@ def dropped_weights(check: Check) -> Figures:
     """Return the share of weights that are dropped, and how many the forward and backward pass see differently."""
     heads, width = (4, 8) if check.small else (4, 64)
     packing = Packing([60, 33] if check.small else list(LENGTHS), check.device)
-    places = packing.places(0)
+    places = packing.places()
     dtype = torch.bfloat16 if check.device.type == "cuda" else torch.float32
     masks = [read_mask(packing, heads, width, dtype, check.device, backward) for backward in (False, True)]
     weights = [mask.numel() for mask in masks[0]]
@@ -65,7 +65,7 @@ def read_mask(
         else:
             qkv[:, 2] = rows
         torch.manual_seed(18)
-        output = attention.attend(qkv, packing.places(0), SHARE)
+        output = attention.attend(qkv, packing.places(), SHARE)
         if backward:
             output.backward(rows.contiguous())
             assert qkv.grad is not None

@@ -30,7 +30,7 @@ def attended(way, lengths):
     generator = torch.Generator().manual_seed(sum(lengths))
     qkv = torch.randn(sum(lengths), 3, 2, 4, generator=generator, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(sum(lengths), 2, 4, generator=generator, dtype=torch.float64)
-    out = way(qkv, Packing(lengths).places(1), 0.0)
+    out = way(qkv, Packing(lengths).places(), 0.0)
     (out * weight).sum().backward()
     return out.detach(), qkv.grad
 
@@ -69,17 +69,17 @@ def test_dropout_of_the_padded_way_drops_weights():
     torch.manual_seed(0)
     qkv = torch.randn(sum(lengths), 3, 1, 64)
     qkv[:, 2] = torch.cat([torch.eye(64)[:n] for n in lengths])[:, None]
-    weights = attention.padded(qkv, Packing(lengths).places(1), p)[:, 0]
+    weights = attention.padded(qkv, Packing(lengths).places(), p)[:, 0]
     real = torch.cat([weights[:64].flatten(), weights[64:, :40].flatten()])
     assert (real == 0).double().mean().item() == pytest.approx(p, abs=0.02)
-    whole = attention.padded(qkv, Packing(lengths).places(1), 0.0)[:, 0]
+    whole = attention.padded(qkv, Packing(lengths).places(), 0.0)[:, 0]
     kept = weights != 0
     torch.testing.assert_close(weights[kept], whole[kept] / (1 - p))
 
 
 def test_the_way_is_chosen_by_device_and_precision(monkeypatch):
     monkeypatch.setattr(attention, "has_flash_attention", lambda: True)
-    ragged, equal = Packing([3, 5]).places(1), Packing([4, 4]).places(1)
+    ragged, equal = Packing([3, 5]).places(), Packing([4, 4]).places()
 
     def way(device, dtype, places, width=8):
         return attention.choose_way(torch.empty(8, 3, 2, width, device=device, dtype=dtype), places)
@@ -100,7 +100,7 @@ def test_padding_never_counts():
     """A batch's longest utterance changes the padding of all others, and none of their states."""
     torch.manual_seed(0)
     qkv = torch.randn(9, 3, 2, 4, dtype=torch.float64)
-    alone = attention.padded(qkv[:3], Packing([3]).places(1), 0.0)
-    together = attention.padded(qkv, Packing([3, 6]).places(1), 0.0)
+    alone = attention.padded(qkv[:3], Packing([3]).places(), 0.0)
+    together = attention.padded(qkv, Packing([3, 6]).places(), 0.0)
     torch.testing.assert_close(together[:3], alone, atol=1e-12, rtol=0)
     assert F.cosine_similarity(together[3:].flatten(), qkv[3:, 2].flatten(), dim=0).isfinite()

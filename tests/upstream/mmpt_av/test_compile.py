@@ -18,7 +18,7 @@ SIZES = {"conv_channels": 8, "d_model": 16, "n_layers": 2, "n_heads": 2, "ffn_di
 def step(encoder: Encoder, samples: list[int]) -> torch.Tensor:
     """Run a training step's forward and backward pass on noise; return the last states."""
     wavs = [0.1 * torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in samples]
-    layout = copy.deepcopy(layout_of(wavs).prepare(encoder.config.gap))  # as another process gets it
+    layout = copy.deepcopy(layout_of(wavs).prepare())  # as another process gets it
     feats = encoder.filterbank.packed(layout.join(wavs), layout)
     states = encoder.encode_packed(*encoder.embed(feats, layout.frames))
     states.square().sum().backward()
