@@ -31,7 +31,7 @@ def mmpt_av(ckpt=None, frame_hop=None):
 
 
 def mmpt_av_untrained(preset="base"):
-    """Build an untrained encoder, in evaluation mode, of the sizes "base" (the paper's, 43 M parameters) or "tiny"."""
+    """Build an untrained encoder, in evaluation mode, of the size "base" (the paper's), "compact" or "tiny"."""
     package = _importlib.import_module(_package())
     return package.Encoder(package.EncoderConfig.preset(preset)).eval()
 

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -178,9 +179,18 @@ def read_options(arguments: argparse.Namespace, tasks: list[str], samples: Calla
         raise InputError("--limit and --jobs must be at least 1")
     if arguments.cache and arguments.fine_tune:
         raise InputError("--cache keeps the states of a frozen encoder: leave out either it or --fine-tune")
+    if (arguments.cache_dtype or arguments.cache_limit is not None) and not arguments.cache:
+        raise InputError("--cache-dtype and --cache-limit are for --cache")
+    if arguments.workers is not None and arguments.workers < 0:
+        raise InputError("--workers must be at least 0")
     on_slurm = arguments.executor == "slurm"
+    if arguments.slurm and not on_slurm:
+        raise InputError("--slurm is for --executor slurm")
+    if arguments.frame_hop and not any(flag == CKPT for flag, _ in arguments.encoders):
+        raise InputError(f"--frame-hop is for encoders of ours ({CKPT})")
     device = arguments.device or ("cuda" if on_slurm else _best_device())
-    cores = SLURM_CPUS if on_slurm else max(1, (os.cpu_count() or 1) // arguments.jobs)
+    asked = dict(read_pair(text, "--slurm") for text in arguments.slurm).get("cpus-per-task", str(SLURM_CPUS))
+    cores = int(asked) if on_slurm and asked.isdigit() else max(1, (os.cpu_count() or 1) // arguments.jobs)
     return Options(
         **read_data_options(arguments, tasks),
         device=device,
@@ -203,11 +213,11 @@ def read_numbers(rates: str | None, seeds: str) -> tuple[list[str | None], list[
     found: list[str | None] = [rate.strip() for rate in rates.split(",")] if rates else [None]
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
-        bad = [rate for rate in found if rate is not None and not float(rate) > 0]
+        bad = [rate for rate in found if rate is not None and not 0 < float(rate) < math.inf]
     except ValueError as error:
         raise InputError(f"--lr and --seeds are numbers with commas between: {error}") from None
     if bad:
-        raise InputError(f"--lr {bad[0]}: a learning rate is above 0")
+        raise InputError(f"--lr {bad[0]}: a learning rate is a number above 0")
     return list(dict.fromkeys(found)), list(dict.fromkeys(numbers))
 
 

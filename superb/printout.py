@@ -8,7 +8,7 @@ from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.jobs import Job
 from mmpt.superb.options import Options
 from mmpt.superb.results import unalignable
-from mmpt.superb.selection import dev_score, mean_rate_score
+from mmpt.superb.selection import dev_score, mean_rate_score, was_measured
 from mmpt.superb.statistics.metrics import PRIMARY, shown_metrics, title
 from mmpt.superb.statistics.wording import listed, pair_lines
 from mmpt.superb.text_table import NO_BEST, text_table
@@ -73,7 +73,9 @@ def rates_table(jobs: list[Job], chosen: list[Job]) -> str:
         for rate in rates:
             group = [job for job in jobs if (job.task, job.encoder, job.lr) == (task, encoder, rate) and job.trained()]
             mark = " <" if any(job in chosen for job in group) else ""
-            cells.append(f"{100 * mean_rate_score(group):.1f}{mark}" if group else "-")
+            measured = group and all(map(was_measured, group))
+            score = f"{100 * mean_rate_score(group):.1f}" if measured else "not measured"
+            cells.append(f"{score}{mark}" if group else "-")
         rows.append(cells)
     return text_table(rows)
 

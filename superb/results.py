@@ -58,6 +58,20 @@ def write_results(
     return content
 
 
+def check_nothing_is_lost(jobs: list[Job], folder: Path) -> None:
+    """Raise InputError if results.json of a run's folder has tasks or encoders that these jobs would leave out."""
+    if not (folder / FILE).is_file():
+        return
+    there = {(entry["task"], entry["encoder"]): None for entry in read_results(folder)["jobs"]}
+    kept = {(job.task, job.encoder.name) for job in jobs}
+    lost = [" ".join(cell) for cell in there if cell not in kept]
+    if lost:
+        raise InputError(
+            f"{folder / FILE}: would lose {', '.join(lost)}; name these, too (finished jobs are not repeated), or give "
+            "another --out"
+        )
+
+
 def read_results(path: Path) -> dict:
     """Return the content of a results.json, or of the one in a run's folder. Raises InputError."""
     file = path / FILE if path.is_dir() else path
@@ -66,9 +80,9 @@ def read_results(path: Path) -> dict:
         if not all(isinstance(content[key], list) for key in LISTS):
             raise ValueError("lists are missing")
     except OSError as error:
-        raise InputError(f"{file}: {error.strerror}; scripts/superb/run.py writes it") from None
+        raise InputError(f"{file}: {error.strerror}; mmpt superb run writes it") from None
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{file}: is not what scripts/superb/run.py writes") from None
+        raise InputError(f"{file}: is not what mmpt superb run writes") from None
     return content
 
 

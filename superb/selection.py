@@ -37,6 +37,11 @@ def rate_score(job: Job) -> float:
     return dev_score(job) if found is None else found
 
 
+def was_measured(job: Job) -> bool:
+    """Return True if S3PRL measured dev at the step of a trained job's checkpoint."""
+    return (job.trained() or {}).get("dev_score") is not None
+
+
 def mean_rate_score(jobs: list[Job]) -> float:
     """Return the mean over seeds."""
     return fmean(map(rate_score, jobs))

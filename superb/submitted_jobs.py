@@ -81,6 +81,8 @@ def slurm_jobs(folder: Path, options: dict[str, str], cpus: int, gpus: int) -> S
     """
     if shutil.which("srun") is None:
         raise InputError("--executor slurm: there is no srun here; on a machine without Slurm use --executor local")
+    if not options.get("time", "1").isdigit():
+        raise InputError(f"--slurm time={options['time']}: give minutes, as a whole number")
     executor = submitit.AutoExecutor(folder=folder / "submitit" / "%j", cluster="slurm")
     named = {
         f"slurm_{key.replace('-', '_')}": int(value) if value.isdigit() else value for key, value in options.items()

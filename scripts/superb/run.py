@@ -73,10 +73,11 @@ def main(argv: list[str] | None = None) -> int:
     from mmpt.superb.data_checks import check_jobs
     from mmpt.superb.executor import execute, executor_for
     from mmpt.superb.jobs import make_jobs
-    from mmpt.superb.results import write_results
+    from mmpt.superb.results import check_nothing_is_lost, write_results
     from mmpt.superb.selection import choose
 
     jobs = make_jobs(tasks, encoders, rates, seeds, out, options)
+    check_nothing_is_lost(jobs, out)
     if arguments.dry_run:
         for job in jobs:
             print(f"{job.name}: {job.steps} steps: {job.command()}")

@@ -3,10 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from mmpt.superb.results_folder import moved
-from mmpt.superb.statistics.reading import merge_seeds, read_items
+from mmpt.superb.statistics.reading import check_scored, merge_seeds, read_items
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.statistics.items import Items
 
@@ -65,8 +63,5 @@ class EncoderInRun:
         for seed in entry["seeds"]:
             folder = moved(Path(jobs[seed]["folder"]), self.folder)
             runs.append(read_items(folder / "experiment", task, split))
-            for metric, items in runs[-1].items():
-                scored = jobs[seed]["scores"][split].get(metric)
-                if scored is not None and not np.isclose(items.score, scored, rtol=0, atol=1e-9):
-                    raise InputError(f"{folder}: its predictions give another {metric} than results.json: run it again")
+            check_scored(jobs[seed]["scores"][split], runs[-1], folder)
         return {metric: merge_seeds([run[metric] for run in runs]) for metric in runs[0]}

@@ -58,6 +58,13 @@ def merge_seeds(runs: Sequence[Items]) -> Items:
     return replace(first, counts=np.concatenate(counts))
 
 
+def check_scored(scored: dict[str, float], items: dict[str, Items], folder: Path) -> None:
+    """Raise InputError if the predictions in a job's folder are not those that were scored."""
+    for metric, found in items.items():
+        if scored.get(metric) is not None and not np.isclose(found.score, scored[metric], rtol=0, atol=1e-9):
+            raise InputError(f"{folder}: its predictions give another {metric} than results.json: run it again")
+
+
 def by_speaker(items: Items) -> dict[str, float]:
     """Return speaker → score, the mean over seeds.
 

@@ -28,7 +28,8 @@ def add_statistics(entries: Iterable[dict], encoders: dict[str, EncoderInRun]) -
     for entry in entries:
         task, encoder = entry["task"], encoders[entry["encoder"]]
         entry["lr_grid"] = encoder.rates(task)
-        entry["lr_chosen_on_dev"] = len(entry["lr_grid"]) > 1
+        measured = all(job.get("dev_score") is not None for job in encoder.jobs(task))
+        entry["lr_chosen_on_dev"] = len(entry["lr_grid"]) > 1 and measured
         try:
             for metric, items in encoder.items(task, entry["split"]).items():
                 entry[metric]["interval"] = asdict(interval(items))

@@ -149,10 +149,15 @@ def hidden_form(public: dict[str, object], repository: str = "", commit: str = "
 
 
 def describe_model(kind: str, judged: Eligibility, description: str | None) -> str:
-    """Return the description (None: `kind`) and the disclosure of what the weights come from."""
+    """Return the description (None: `kind`) and the disclosure of what the weights come from.
+
+    If the form has no room for it, the disclosure leaves out steps, and names the data once.
+    """
     what = kind if description is None else description.strip()
-    disclosed = f"{what} Weights: {judged.disclosure}."
-    return disclosed if judged.eligible else f"{disclosed} Not SSL only: it {judged.cause}."
+    weights, cause = f"Weights: {judged.disclosure}.", "" if judged.eligible else f" Not SSL only: it {judged.cause}."
+    if len(f"{what} {weights}{cause}") > TEXT:
+        weights, cause = re.sub(r" \(\d+ steps\)", "", weights), re.sub(r" \([^)]*\)\.$", ".", cause)
+    return f"{what} {weights}{cause}"
 
 
 def describe_corpus(provenance: dict | None) -> str:

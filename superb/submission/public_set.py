@@ -6,6 +6,7 @@ from pathlib import Path
 from mmpt.superb.data_checks.published import BOARD_LEXICONS, PUBLISHED_TEST
 from mmpt.superb.scoring.board import FIVE
 from mmpt.superb.scoring.layout import PUBLIC, SD_FRAME_SHIFT, SD_PREDICTIONS
+from mmpt.superb.statistics.reading import check_scored, read_items
 from mmpt.superb.submission.checks import check_diarization, check_table
 from mmpt.superb.submission.run_results import EncoderResults, TaskResult
 from mmpt.superb.submission.test_sets import TestSet, read_test_set
@@ -47,9 +48,19 @@ def check(files: dict[str, bytes], results: EncoderResults) -> tuple[list[str], 
     obstacles = [f"{task}: no predictions, and the public set wants five tasks" for task in missing]
     for task, result in results.tasks.items():
         test_set = read_test_set(task, result.config)
-        faults += _check_task(task, files, test_set)
+        faults += _check_task(task, files, test_set) or _check_scores(result)
         obstacles += [f"{task}: {line}" for line in _obstacles(task, result, test_set)]
     return faults, obstacles
+
+
+def _check_scores(result: TaskResult) -> list[str]:
+    """Return a line if the predictions are not those that were scored."""
+    try:
+        for split, scored in result.scores.items():
+            check_scored(scored, read_items(result.experiment, result.task, split), result.folder)
+    except InputError as error:
+        return [f"{result.task}: {error}"]
+    return []
 
 
 def _obstacles(task: str, result: TaskResult, test_set: TestSet) -> list[str]:

@@ -28,6 +28,7 @@ class TaskResult(JobFolder):
         fine_tuned: True if the encoder was trained too.
         lr: learning rate of the head.
         lr_chosen_on_dev: True if dev chose it from several.
+        scores: split → metric → score of the predictions.
     """
 
     task: str
@@ -40,6 +41,7 @@ class TaskResult(JobFolder):
     fine_tuned: bool
     lr: float
     lr_chosen_on_dev: bool
+    scores: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ def _read_task(entry: dict, root: Path, is_tuned: bool) -> TaskResult:
         is_best=entry["checkpoint_is_best_on_dev"],
         fine_tuned=bool(vars(content["Args"]).get("upstream_trainable")),
         lr=entry["lr"],
-        lr_chosen_on_dev=is_tuned,
+        lr_chosen_on_dev=is_tuned and entry.get("dev_score") is not None,
+        scores=entry["scores"],
     )
 
 

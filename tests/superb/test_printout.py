@@ -4,7 +4,7 @@ import re
 
 from mmpt.superb.encoders import ScoredEncoder
 from mmpt.superb.options import Options
-from mmpt.superb.printout import SMOKE, comparability_notes, footnotes, job_line, results_table
+from mmpt.superb.printout import SMOKE, comparability_notes, footnotes, job_line, rates_table, results_table
 from mmpt.superb.results import read_results, unalignable
 from mmpt.superb.selection import summaries
 from mmpt.superb.statistics.encoder_in_run import EncoderInRun
@@ -100,3 +100,10 @@ def test_footnotes_explain_the_marks_and_list_what_was_dropped():
     assert lines[4:] == ["ks a seed 2: 3 nan steps", SMOKE, f"failed: {jobs[3].name}, see {jobs[3].folder}"]
     plain = {"summary": summaries(jobs[:1]), "jobs": [], "notes": []}
     assert footnotes(plain, jobs[:1], jobs[:1], []) == []
+
+
+def test_rates_that_dev_did_not_measure_are_not_shown_as_measured():
+    jobs = [FakeJob("ks", "a", rate, 1, 0.0, None) for rate in ("1e-3", "1e-4")]
+    object.__setattr__(jobs[0], "_trained", {**jobs[0].trained(), "dev_score": None})
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in rates_table(jobs, []).splitlines()]
+    assert rows[2] == ["ks a", "0.0", "not measured"]

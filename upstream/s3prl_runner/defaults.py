@@ -17,6 +17,7 @@ from mmpt.upstream.s3prl_runner.experiment_names import fill_name
 from mmpt.upstream.s3prl_runner.plan import Plan, Surroundings
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 from mmpt.upstream.s3prl_runner.resuming import fill_auto_resume, fill_from_checkpoint
+from mmpt.upstream.s3prl_runner.steps import fill_steps
 from mmpt.upstream.s3prl_runner.upstream_argument import fill_upstream
 
 __all__ = ["Plan", "Surroundings", "fill"]
@@ -37,6 +38,8 @@ def fill(given: dict[str, Any], world: Surroundings) -> Plan:
         values["override"] = overrides.merge(lexicon_settings(lexicon, world), values.get("override"))
         plan.notes.append("--lexicon: a result with these pronunciations is not comparable with the leaderboard")
     values.setdefault("mode", "train")
+    if not 0 <= values.get("seed", 0) < 2**32:
+        raise InputError(f"--seed {values['seed']}: must be a whole number from 0 to {2**32 - 1}")
     if "LOCAL_RANK" in world.environment:  # torchrun sets it; S3PRL knows the flag alone
         values.setdefault("local_rank", int(world.environment["LOCAL_RANK"]))
     if "past_exp" not in values:  # -e restores the encoder
@@ -74,6 +77,7 @@ def _fill_new(plan: Plan, data_root: str | None, world: Surroundings) -> None:
     if values["upstream"] == UPSTREAM:
         fill_encoder(plan, world)
     fill_data(plan, data_root, world)
+    fill_steps(plan, world)
     fill_name(plan, world)
 
 

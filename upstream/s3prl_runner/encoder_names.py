@@ -87,6 +87,8 @@ def resolve(name: EncoderName, place: Path | None = None) -> EncoderName:
     """Make the paths absolute, and find the `model.pt` of a folder without a checkpoint. Raises InputError."""
     place = place or Path.cwd()
     upstream, checkpoint = name.upstream, name.checkpoint
+    if upstream == "hf" and checkpoint is None:
+        raise InputError("hf: which encoder? hf:DIR is a folder of transformers, hf:OWNER/NAME one of its Hub")
     if "/" in upstream:
         folder = (place / Path(upstream).expanduser()).resolve()
         if not (folder / EXPERT).is_file():

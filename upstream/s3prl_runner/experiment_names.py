@@ -21,8 +21,6 @@ def fill_name(plan: Plan, world: Surroundings) -> None:
         values["expdir"] = str(overrides.value(redirected))
     if "expdir" in values or "expname" in values:
         plan.expdir = given_folder(values)
-        if values["mode"] == "train" and any((world.folder / plan.expdir).glob("*.ckpt")):
-            plan.notes.append(f"{plan.expdir} holds an experiment already, which this one overwrites (-a resumes it)")
         return
     if "local_rank" in values:
         raise InputError("under torchrun -n or -p is needed, so that all processes write to one experiment")

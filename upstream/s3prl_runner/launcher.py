@@ -40,10 +40,11 @@ def main(argv: list[str] | None = None, samples: Callable[[], Path] = find_sampl
     program = Path(sys.argv[0]).name
     try:
         plan = _make_plan(arguments.parse(argv, program), samples)
+        _check_nothing_is_mixed(plan)
         is_leader = plan.values.get("local_rank", 0) == 0
         for note in plan.notes if is_leader else ():
             _note(note)
-        if plan.task is not None and plan.task.name == "sd" and plan.values["mode"] == "evaluate":
+        if _writes_diarization(plan):
             _clear_predictions(plan)
         run_stock(plan.values, plan.options, plan.restored)
         if plan.values["mode"] == "train" and is_leader:
@@ -102,6 +103,7 @@ def run_stock(
         raise InputError(
             "--hub huggingface and --push_to_hf_hub need an older library: pip install 'huggingface_hub<1.0'"
         )
+    _check_device(values.get("device", "cpu"))
     registration.register(options)
     encoder = encoder_of({**values, **(restored or {})})
     if encoder and encoder.folder:
@@ -131,6 +133,19 @@ def run_stock(
         # place, each further run in this process would double the time of every call.
         sys.argv = typed
         vars(builtins)["isinstance"] = plain_isinstance
+
+
+def _check_nothing_is_mixed(plan: Plan) -> None:
+    """Refuse to train anew in the folder of an experiment, whose checkpoints S3PRL would mix with its own."""
+    is_new = plan.values["mode"] == "train" and "past_exp" not in plan.values
+    if is_new and any(Path(plan.expdir).glob("*.ckpt")):
+        raise InputError(f"{plan.expdir}: holds an experiment already; -a resumes it, another -n starts a new one")
+
+
+def _writes_diarization(plan: Plan) -> bool:
+    """Return True if S3PRL will write SD's predictions: those of `test`, not of other splits."""
+    is_sd = plan.task is not None and plan.task.name == "sd"
+    return is_sd and plan.values["mode"] == "evaluate" and plan.values["evaluate_split"] == "test"
 
 
 def _clear_predictions(plan: Plan) -> None:
@@ -171,6 +186,18 @@ def best_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _check_device(name: str) -> None:
+    """Raise InputError for a device that is not there."""
+    import torch
+
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        raise InputError(f"--device {name}: give cpu, cuda or cuda:NUMBER") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"--device {name}: PyTorch finds no GPU here")
 
 
 def _check_upstream(values: dict[str, Any]) -> None:

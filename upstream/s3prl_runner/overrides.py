@@ -7,10 +7,13 @@ string if that fails. Later parts win.
 from __future__ import annotations
 
 import ast
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from mmpt.upstream.errors import InputError
+
+ALMOST_THE_SAME = 0.85  # of 1; what the settings lack may well be a key that S3PRL reads
 
 
 def read(text: str | None) -> dict[str, str]:
@@ -50,14 +53,34 @@ def merge(ours: Mapping[str, object], theirs: str | None) -> str | None:
 
 
 def apply(config: dict[str, Any], text: str | None) -> None:
-    """Change a task's settings in place by the `config.` parts of an `-o` string, as S3PRL does."""
+    """Change a task's settings in place by the `config.` parts of an `-o` string, as S3PRL does.
+
+    Raises:
+        InputError: a part is neither of `config.` nor of `args.`, or its key is probably misspelt: the settings have
+            one that is almost the same.
+    """
     for key, written in read(text).items():
-        section, *path, last = key.split(".")
+        section, *path = key.split(".")
+        if section not in ("config", "args") or not path:
+            raise InputError(f"-o {key}: not config.KEY or args.KEY")
         if section == "config":
             inner = config
-            for name in path:
-                inner = inner.setdefault(name, {})
+            for name in path[:-1]:
+                inner = _checked(inner, name, key).setdefault(name, {})
+            last = path[-1]
+            if isinstance(_checked(inner, last, key).get(last), dict):
+                raise InputError(f"-o {key}: these are several settings ({', '.join(inner[last])}); name one")
             inner[last] = value(written)
+
+
+def _checked(settings: Any, name: str, key: str) -> dict[str, Any]:
+    """Return the settings among which a part of a key is looked for."""
+    if not isinstance(settings, dict):
+        raise InputError(f"-o {key}: '{name}' lies under a single setting")
+    near = difflib.get_close_matches(name, map(str, settings), n=1, cutoff=ALMOST_THE_SAME)
+    if name not in settings and near:
+        raise InputError(f"-o {key}: there is no '{name}'; did you mean {near[0]}?")
+    return settings
 
 
 def _literal(item: object) -> str:

@@ -15,6 +15,8 @@ from mmpt.upstream.s3prl_runner.plan import Plan, Surroundings
 from mmpt.upstream.s3prl_runner.registration import UPSTREAM
 from mmpt.upstream.s3prl_runner.tasks import StockTask, find_stock_task
 
+# What S3PRL takes from the command line with -e (s3prl/run_downstream.py, get_downstream_args), and our own.
+NOT_RESTORED = {"mode", "evaluate_split", "override", "backend", "local_rank", "past_exp", "device", "auto_resume"}
 PHONE_WORKERS = 4  # loader processes of PR and SF after a resume
 
 
@@ -30,7 +32,7 @@ def fill_auto_resume(plan: Plan, world: Surroundings) -> None:
         if values.get("upstream") == UPSTREAM:
             fill_encoder(plan, world)
         folder = newest_default_folder(plan, world)
-    if any((world.folder / folder).glob("states-*.ckpt")):
+    if any((world.folder / folder).glob("*.ckpt")):
         values["past_exp"] = folder
         plan.notes.append(f"resuming {folder}")
 
@@ -45,7 +47,7 @@ def fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings)
     content = world.read_checkpoint(checkpoint)
     stored = plan.restored = vars(content["Args"])
     plan.task = find_stock_task(stored["downstream"], corpus_name(content["Config"]))
-    for name in sorted({"downstream", "upstream", "expname", "expdir", "config", "upstream_ckpt"} & values.keys()):
+    for name in sorted(values.keys() - NOT_RESTORED):
         if not values.get("auto_resume"):
             plan.notes.append(
                 f"--{name} has no effect with -e: S3PRL restores it from the checkpoint (-o args.{name}=... changes it)"

@@ -29,7 +29,9 @@ def run(tmp_path_factory):
         "pre": [fake.PRE],
         "mid": [fake.PRE, fake.MID],
     }
-    out = fake.results(root, {name: fake.encoder(root / name, *known) for name, known in stages.items()}, seeds=(1, 3))
+    out = fake.results(
+        root, {name: fake.encoder(root / name, *known) for name, known in stages.items()}, (1, 3), made_up=True
+    )
     content = json.loads((out / "results.json").read_text())
     content["summary"] = [entry for entry in content["summary"] if (entry["task"], entry["encoder"]) != ("ic", "mid")]
     other = [

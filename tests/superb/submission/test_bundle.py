@@ -219,6 +219,7 @@ SD = "scoring/predictions/test0.h5"
             "libmagic calls it application/octet-stream",
         ),
         ("ks", "test_predict.txt", Path.unlink, "test_predict.txt: No such file"),
+        ("ks", "test_predict.txt", replace(" yes\n", " no\n"), "its predictions give another acc than results.json"),
         ("ic", "test_predict.csv", replace("lamp", "soap"), "intents with a value outside the inventory: on,soap,none"),
         ("ic", "test_predict.csv", cut, "1 ids are missing: test5"),
         ("pr", "test-hyp.ark", replace("AA0", "QQ"), "phones outside the inventory: QQ"),
@@ -384,9 +385,9 @@ def test_push_without_a_login_is_one_line(run, monkeypatch, capsys):
         (
             lambda run: (run / "results.json").unlink(),
             [],
-            "results.json: No such file or directory; scripts/superb/run.py writes it",
+            "results.json: No such file or directory; mmpt superb run writes it",
         ),
-        (lambda run: (run / "results.json").write_text("[]"), [], "is not what scripts/superb/run.py writes"),
+        (lambda run: (run / "results.json").write_text("[]"), [], "is not what mmpt superb run writes"),
         (lambda run: None, ["--seed", "7"], "no task of mid was scored on test with seed 7; there are 1, 2"),
         (lambda run: None, ["--encoder", "else"], "no encoder to submit is called 'else'; there are pre, mid"),
         (

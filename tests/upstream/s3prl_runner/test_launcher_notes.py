@@ -157,3 +157,48 @@ def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys):
     monkeypatch.setattr(launcher, "_make_plan", interrupted)
     assert launcher.main(["-u", "fbank", "-d", "ks"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.fixture
+def runs(monkeypatch, tmp_path):
+    """Return the command lines for which S3PRL was to run, each with its plan; `plan` gives the next one."""
+    ran, monkeypatched = [], {}
+    monkeypatch.setattr(launcher, "_make_plan", lambda *_: monkeypatched["plan"])
+    monkeypatch.setattr(launcher, "run_stock", lambda values, *_: ran.append(values))
+    monkeypatch.setattr(launcher, "_note_how_to_evaluate", lambda plan: None)
+
+    def run(values: dict, task: str) -> int:
+        monkeypatched["plan"] = Plan(values, superb_task(task), str(tmp_path))
+        return launcher.main(["-u", "fbank", "-d", task])
+
+    return ran, run
+
+
+def test_two_experiments_are_never_mixed(runs, tmp_path, capsys):
+    ran, run = runs
+    (tmp_path / "dev-best.ckpt").touch()
+    assert run({"mode": "train"}, "ks") == 2 and not ran
+    (line,) = noted(capsys)
+    assert line.endswith("holds an experiment already; -a resumes it, another -n starts a new one")
+    assert run({"mode": "train", "past_exp": "dev-best.ckpt"}, "ks") == 0 and len(ran) == 1
+    (tmp_path / "dev-best.ckpt").unlink()
+    assert run({"mode": "train"}, "ks") == 0 and len(ran) == 2
+
+
+def test_predictions_of_test_survive_an_evaluation_of_dev(runs, tmp_path):
+    """S3PRL writes SD's predictions of test alone, so only a test makes old ones obsolete."""
+    predictions = tmp_path / "scoring" / "predictions"
+    predictions.mkdir(parents=True)
+    (predictions / "a.h5").touch()
+    for values in ({"mode": "evaluate", "evaluate_split": "dev"}, {"mode": "train"}):
+        assert runs[1](values, "sd") == 0 and (predictions / "a.h5").is_file()
+    assert runs[1]({"mode": "evaluate", "evaluate_split": "test"}, "sd") == 0 and not any(predictions.iterdir())
+
+
+@pytest.mark.parametrize(
+    "device, message", [("foo", "--device foo: give cpu, cuda or cuda:NUMBER"), ("cuda:1", "--device cuda:1: PyTorch")]
+)
+def test_a_device_that_is_not_there_is_refused(monkeypatch, device, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=message):
+        launcher._check_device(device)
