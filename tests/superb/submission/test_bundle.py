@@ -219,7 +219,12 @@ SD = "scoring/predictions/test0.h5"
             "libmagic calls it application/octet-stream",
         ),
         ("ks", "test_predict.txt", Path.unlink, "test_predict.txt: No such file"),
-        ("ks", "test_predict.txt", replace(" yes\n", " no\n"), "its predictions give another acc than results.json"),
+        (
+            "ks",
+            "test_predict.txt",
+            lambda f: f.write_text(f.with_name("test_truth.txt").read_text()),
+            "its predictions give another acc than results.json",
+        ),
         ("ic", "test_predict.csv", replace("lamp", "soap"), "intents with a value outside the inventory: on,soap,none"),
         ("ic", "test_predict.csv", cut, "1 ids are missing: test5"),
         ("pr", "test-hyp.ark", replace("AA0", "QQ"), "phones outside the inventory: QQ"),
