@@ -91,7 +91,7 @@ def usable_segments(
             if not text:
                 note(f"kept without {side}", segment)
         if (segment.source, segment.target) in seen:
-            note("kept, texts of another segment", segment)
+            note("kept, though another segment has the same texts", segment)
         seen.add((segment.source, segment.target))
         kept.append(inside)
     return kept, changes

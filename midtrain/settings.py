@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mmpt.training.settings import TrainSettings, require, require_preset, require_share
+from mmpt.training.settings import TrainSettings, require, require_preset, require_share, require_workers
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class DataSettings:
             min(self.batch_frames, self.max_frames, self.vocabulary_size) >= 1,
             "data.batch_frames, data.max_frames and data.vocabulary_size must be at least 1",
         )
-        require(self.workers >= 0, "data.workers must not be negative")
+        require_workers(self.workers)
         require_share("data.max_bad_share", self.max_bad_share)
 
 

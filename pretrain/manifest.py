@@ -50,7 +50,7 @@ def read_manifest(path: Path) -> list[Clip]:
         raise InputError(f"{path}: no such manifest")
     clips: list[Clip] = []
     ids: set[str] = set()
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:  # Windows begins a file with a mark
         rows = csv.DictReader(readable(file, path), delimiter="\t", quoting=csv.QUOTE_NONE)
         missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
         if missing:

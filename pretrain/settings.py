@@ -3,7 +3,14 @@
 import math
 from dataclasses import dataclass, field
 
-from mmpt.training.settings import TrainSettings, require, require_one_of, require_preset, require_share
+from mmpt.training.settings import (
+    TrainSettings,
+    require,
+    require_one_of,
+    require_preset,
+    require_share,
+    require_workers,
+)
 
 OBJECTIVES = {"clr": ("clr",), "mae": ("audio", "video"), "mae+clr": ("audio", "video", "clr")}  # and their losses
 
@@ -26,10 +33,8 @@ class DataSettings:
         require(
             self.batch_size >= 2, "data.batch_size must be at least 2: a clip's negatives are the others of its batch"
         )
-        require(
-            self.workers >= 0 and 0 <= self.memory_gb < math.inf,
-            "data.workers and data.memory_gb must not be negative, and must be finite",
-        )
+        require_workers(self.workers)
+        require(0 <= self.memory_gb < math.inf, "data.memory_gb must not be negative, and must be finite")
         require_share("data.max_bad_share", self.max_bad_share)
         require(
             not (self.workers and self.memory_gb), "data.memory_gb keeps clips in this process: it needs data.workers=0"
@@ -168,6 +173,11 @@ class PretrainSettings(TrainSettings):
             "projection must be at least 1, temperature lie in [0.01, 100]",
         )
         require(self.objective in OBJECTIVES, f"objective must be one of {', '.join(OBJECTIVES)}, got {self.objective}")
+        require(
+            any(getattr(self.weights, name) > 0 for name in self.losses),
+            f"objective {self.objective}: all of its losses have weight 0; give one of "
+            f"{', '.join(f'weights.{name}' for name in self.losses)}",
+        )
         pools = "clr" in self.losses and (not self.is_masked or self.masked.clr_sees == "everything")
         require(
             pools or self.video.pool == "mean",

@@ -91,7 +91,7 @@ class AudioVisualTask:
     validates_untrained = True
 
     def __init__(self, settings: PretrainSettings, manifest: Path, folder: RunFolder, world: World):
-        self.settings, self.folder, self.world = settings, folder, world
+        self.settings, self.manifest, self.folder, self.world = settings, manifest, folder, world
         self.device = use_device(settings.device, world.local_rank)
         self.model = build_model(settings).to(self.device)
         self.encoder = self.model.encoder
@@ -205,7 +205,9 @@ class AudioVisualTask:
             batch = self.decoded(Collate(self.settings)([item]))
             if batch.clips.ids:
                 return batch
-        raise InputError(f"{MAX_STAND_INS} clips in a row cannot be read; the last reason: {skipped[-1].reason}")
+        raise InputError(
+            f"{self.manifest}: {MAX_STAND_INS} clips in a row cannot be read; the last reason: {skipped[-1].reason}"
+        )
 
     def counts(self, batch: Batch) -> dict[str, int]:
         masks = batch.masks

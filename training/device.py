@@ -20,10 +20,11 @@ def use_device(name: str, local_rank: int = 0) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     name = f"cuda:{local_rank}" if name == "cuda" else name
     try:
-        torch.empty(1, device=name)
+        device = torch.empty(1, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device={name} cannot be used: {str(error).splitlines()[0]}") from None
-    device = torch.device(name)
+        raise InputError(f"device={name} cannot be used: {str(error).splitlines()[0][:200]}") from None
+    if device.type == "meta":
+        raise InputError("device=meta cannot be used: its tensors have no values")
     if device.type == "cuda":
         torch.cuda.set_device(device)  # NCCL and pinned memory use the current device
     return device

@@ -14,6 +14,8 @@ from mmpt.upstream.files import remove_folder, replacing_folder, write_text
 if typing.TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+LOCK = ".lock"
+
 
 class RunFolder:
     """`config.yaml`, `log.jsonl`, `tensorboard/`, `pictures/`, `checkpoints/` and `encoder.pt`.
@@ -24,6 +26,7 @@ class RunFolder:
     """
 
     board: "SummaryWriter"
+    lock_file: typing.IO[str]
 
     def __init__(self, path: Path, writes: bool = True):
         self.path = path
@@ -70,14 +73,42 @@ class RunFolder:
         """
         if not self.writes:
             return
+        if self.is_run():
+            self.lock()
         if fresh:
             remove_folder(self.path)
         if not self.is_run():
-            import yaml
-
             with replacing_folder(self.path) as folder:
                 (folder / "checkpoints").mkdir()
-                write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+                write_config(folder, config)
+        self.lock()
+
+    def lock(self) -> None:
+        """Hold the folder's lock until this process ends, however it ends.
+
+        It is a lock of POSIX: the processes that read batches do not inherit it, and outlive this one for seconds.
+
+        Raises:
+            InputError: another process holds it.
+        """
+        try:
+            import fcntl
+        except ModuleNotFoundError:  # Windows
+            return
+        self.lock_file = (self.path / LOCK).open("a")
+        try:
+            fcntl.lockf(self.lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise InputError(
+                f"{self.path}: another process is training here; wait for it or end it, or name another --out"
+            ) from None
+        except OSError:  # some network file systems have no locks
+            pass
+
+    def keep_config(self, config: dict) -> None:
+        """Write what changed at a resume, so that the next one need not be told again."""
+        if self.writes:
+            write_config(self.path, config)
 
     def open_board(self, step: int) -> None:
         """Open TensorBoard's record; hide what an interrupted run wrote there after `step`."""
@@ -102,3 +133,10 @@ class RunFolder:
             lines = self.log_file.read_text(encoding="utf-8").splitlines()
             kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
             write_text(self.log_file, "".join(line + "\n" for line in kept))
+
+
+def write_config(folder: Path, config: dict) -> None:
+    """Write config.yaml."""
+    import yaml
+
+    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))

@@ -18,6 +18,8 @@ from mmpt.upstream.nearest import did_you_mean
 # Settings of `optim` that can be given in another way; in a run that has started, the other is None (see lengths.py).
 ALTERNATIVES = {"steps": "epochs", "lr": "base_lr", "warmup_steps": "warmup_epochs"}
 
+MOST_WORKERS = 512  # each is a process of some 0.3 GB
+
 
 @dataclass(frozen=True)
 class OptimSettings:
@@ -74,6 +76,7 @@ class TrainSettings:
         require_one_of("precision", self.precision, "auto", "float32", "bfloat16")
         require_one_of("export", self.export, "last", "best", "average")
         require(self.patience >= 0, "patience must not be negative")
+        require(self.peak_tflops is None or 0 < self.peak_tflops < math.inf, "peak_tflops must be above 0, and finite")
         require(
             min(self.log_every, self.validate_every, self.checkpoint_every, self.keep_checkpoints) >= 1,
             "log_every, validate_every, checkpoint_every and keep_checkpoints must be at least 1",
@@ -99,6 +102,11 @@ def require_one_of(name: str, value: str, *allowed: str) -> None:
 def require_share(name: str, value: float) -> None:
     """Raise InputError unless the setting `name` is a share, from 0 to 1."""
     require(0 <= value <= 1, f"{name} must lie between 0 and 1, got {value:g}")
+
+
+def require_workers(number: int) -> None:
+    """Raise InputError unless so many processes may read batches."""
+    require(0 <= number <= MOST_WORKERS, f"data.workers must lie between 0 and {MOST_WORKERS}, got {number}")
 
 
 def require_preset(name: str) -> None:
@@ -157,7 +165,7 @@ def parse_override(override: str) -> dict:
     import yaml
 
     name, equals, text = override.partition("=")
-    if not equals or not name:
+    if not equals or not all(name.split(".")):
         raise InputError(f"{override}: an override looks like optim.lr=1e-4")
     last, *groups = reversed(name.split("."))
     try:
@@ -190,8 +198,15 @@ def from_plain(kind: type[Kind], values: dict, prefix: str = "") -> Kind:
     names = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]  # a dataclass
     for name in values:
         if name not in names:
-            raise InputError(f"unknown setting {prefix}{name}; {did_you_mean(name, names, prefix=prefix)}")
+            group = next((field for field in names if name in names_of(hints[field])), None)
+            hint = f"did you mean {prefix}{group}.{name}?" if group else did_you_mean(name, names, prefix=prefix)
+            raise InputError(f"unknown setting {prefix}{name}; {hint}")
     return kind(**{name: convert(hints[name], value, prefix + name) for name, value in values.items()})
+
+
+def names_of(hint: typing.Any) -> list[str]:
+    """Return the names of a group of settings; nothing for a single setting."""
+    return [f.name for f in dataclasses.fields(hint)] if dataclasses.is_dataclass(hint) else []
 
 
 def convert(hint: typing.Any, value: typing.Any, name: str) -> typing.Any:

@@ -59,7 +59,7 @@ class SkippedItems:
         if len(self.reasons) > self.max_share * self.items:
             raise InputError(
                 f"{len(self.reasons)} {self.unit} cannot be read, more than data.max_bad_share={self.max_share:g} "
-                f"of all; the last: {next(reversed(self.reasons.items()))}; see {self.file}"
+                f"of all; the last: {': '.join(next(reversed(self.reasons.items())))}; see {self.file}"
             )
 
 

@@ -67,6 +67,8 @@ class Trainer:
         runs_again = settings.optim.accumulate > 1 or settings.optim.checkpoint_blocks
         self.statistics = RunningStatistics(task.model, enabled=runs_again)
         if settings.compile:
+            if world.is_main:
+                print("compile=true: the first update waits about a minute for compilation")
             task.compile()
         self.peak = settings.peak_tflops or (peak_tflops(self.device) if uses_bfloat16(settings, self.device) else None)
         self.wrap_model()
@@ -289,6 +291,7 @@ class Trainer:
             raise InputError("--resume: the processes see different checkpoints; is the run folder on a shared disk?")
         if state is not None:
             check_resumable(state, self.settings, self.world.size, self.task.data_checksum)
+            self.folder.keep_config(to_plain(self.settings))
             self.restore(state)
         if self.world.is_main:
             self.checkpoints.repair(self.step, state is not None and state["is_best"])

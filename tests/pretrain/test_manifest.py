@@ -20,6 +20,8 @@ def test_written_manifest_is_read_again(tmp_path):
     ]
     assert write_manifest(tmp_path / "m.tsv", iter(clips)) == 2
     assert read_manifest(tmp_path / "m.tsv") == clips
+    (tmp_path / "windows.tsv").write_bytes("\ufeff".encode() + (tmp_path / "m.tsv").read_bytes())
+    assert read_manifest(tmp_path / "windows.tsv") == clips
 
 
 def test_files_inside_the_folder_are_relative(tmp_path, monkeypatch):

@@ -68,5 +68,5 @@ def test_fresh_deletes_the_run_and_leaves_nothing_else(run):
     (run / "encoder.pt").touch()
     folder, _ = choose("--out", "run", "--fresh")
     folder.prepare({"seed": 1}, fresh=True)
-    assert sorted(path.name for path in run.iterdir()) == ["checkpoints", "config.yaml"]
+    assert sorted(path.name for path in run.iterdir()) == [".lock", "checkpoints", "config.yaml"]
     assert sorted(path.name for path in run.parent.iterdir()) == ["empty", "foreign", "run"]

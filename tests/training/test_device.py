@@ -1,10 +1,11 @@
-"""The precision that a run computes in."""
+"""The device and the precision that a run computes in."""
 
 import pytest
 import torch
 
-from mmpt.training.device import set_precision, uses_bfloat16
+from mmpt.training.device import set_precision, use_device, uses_bfloat16
 from mmpt.training.settings import TrainSettings
+from mmpt.upstream.errors import InputError
 
 GPU = torch.device("cuda")
 
@@ -41,3 +42,11 @@ def test_float32_on_a_gpu_is_not_tf32(old_gpu):
         assert torch.backends.cudnn.allow_tf32
     set_precision(TrainSettings(precision="float32"), GPU)
     assert not torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(
+    "name, message", [("meta", "its tensors have no values"), ("gpu", "device=gpu cannot be used")]
+)
+def test_a_device_that_cannot_train_is_refused(name, message):
+    with pytest.raises(InputError, match=message):
+        use_device(name)

@@ -29,6 +29,8 @@ def test_stored_settings_are_read_again():
     "override, complaint",
     [
         ("optim.stps=5", "did you mean optim.steps"),
+        ("lr=3", "unknown setting lr; did you mean optim.lr"),
+        (".lr=3", "an override looks like"),
         ("optim=5", "group"),
         ("optim.steps=many", "optim.steps must be of kind int"),
         ("optim.steps=1.5", "optim.steps must be of kind int"),
@@ -38,6 +40,9 @@ def test_stored_settings_are_read_again():
         ("data.batch_size=1", "batch_size"),
         ("video.size=50", "multiple of video.patch"),
         ("data.workers=2", "data.workers=0"),
+        ("data.workers=100000", "data.workers must lie between 0 and 512, got 100000"),
+        ("peak_tflops=-5", "peak_tflops must be above 0"),
+        ("weights.clr=0", "objective clr: all of its losses have weight 0; give one of weights.clr"),
         ("seed=yes", "seed must be of kind int"),
         ("seed=-1", "seed must be"),
         ("temperature=0", "temperature"),

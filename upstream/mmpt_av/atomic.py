@@ -37,6 +37,8 @@ def replacing(path: str | os.PathLike[str], sync: bool = False) -> Iterator[Path
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk: the system does not tell which file it was
         raise

@@ -30,7 +30,10 @@ def write_atomically(value: object, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, sync=True) as temporary, temporary.open("wb") as file:
-        torch.save(value, file)
+        try:
+            torch.save(value, file)
+        except RuntimeError as error:  # torch's writer hides what the system said, such as a full disk
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def read_plain(path: str | os.PathLike[str]) -> Any:

@@ -1,6 +1,7 @@
 """The encoder checkpoint: it is read as it was written, and nothing else is accepted."""
 
 import copy
+import errno
 import json
 import os
 import pickle
@@ -416,3 +417,18 @@ def test_the_error_is_one_line_whatever_the_problem():
 def test_a_files_hash_is_its_sha_256(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert file_hash(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path, monkeypatch):
+    """Torch's writer raises an error of its own over the system's, and that one does not know the file's name."""
+
+    def save(value, file):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise RuntimeError("[enforce fail at inline_container.cc:672]")  # noqa: B904
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(OSError, match="No space left") as error:
+        write_atomically({}, tmp_path / "encoder.pt")
+    assert error.value.filename == str(tmp_path / "encoder.pt") and not any(tmp_path.iterdir())
