@@ -121,14 +121,23 @@ def _cell(entry: dict | None, metric: str) -> str:
 
 
 def _interval_note(content: dict) -> list[str]:
-    """Return how the intervals were found, task by task; nothing if there are none."""
-    tasks: dict[str, dict[str, None]] = {}
-    for entry in content["summary"]:
-        found = entry.get(PRIMARY[entry["task"]], {}).get("interval")
-        if found:
-            tasks.setdefault(found["method"], {})[entry["task"].upper()] = None
-    methods = [f"{listed(names)} {method}" for method, names in tasks.items()]
-    return textwrap.wrap(f"In brackets: 95 % interval: {'; '.join(methods)}", WIDTH) if methods else []
+    """Return how the intervals were found, task by task; nothing if there are none.
+
+    The split is named where a task has several, and the encoder where encoders differ.
+    """
+    found = {
+        (entry["task"], entry["split"], entry["encoder"]): entry[PRIMARY[entry["task"]]]["interval"]["method"]
+        for entry in content["summary"]
+        if entry.get(PRIMARY[entry["task"]], {}).get("interval")
+    }
+    names: dict[str, dict[str, None]] = {}
+    for (task, split, encoder), method in found.items():
+        splits = {cell[1] for cell in found if cell[0] == task}
+        methods = {other for cell, other in found.items() if cell[:2] == (task, split)}
+        parts = [task.upper(), *([split] if len(splits) > 1 else []), *([encoder] if len(methods) > 1 else [])]
+        names.setdefault(method, {})[" ".join(parts)] = None
+    texts = [f"{listed(those)} {method}" for method, those in names.items()]
+    return textwrap.wrap(f"In brackets: 95 % interval: {'; '.join(texts)}", WIDTH) if texts else []
 
 
 def _width(column: list[str]) -> int:

@@ -8,6 +8,7 @@ from mmpt.superb.printout import SMOKE, comparability_notes, footnotes, job_line
 from mmpt.superb.results import read_results, unalignable
 from mmpt.superb.selection import summaries
 from mmpt.superb.statistics.encoder_in_run import EncoderInRun
+from mmpt.superb.statistics.metrics import PRIMARY
 from mmpt.superb.statistics.pairs import compare_pairs
 from mmpt.superb.text_table import text_table
 
@@ -107,3 +108,15 @@ def test_rates_that_dev_did_not_measure_are_not_shown_as_measured():
     object.__setattr__(jobs[0], "_trained", {**jobs[0].trained(), "dev_score": None})
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in rates_table(jobs, []).splitlines()]
     assert rows[2] == ["ks a", "0.0", "not measured"]
+
+
+def test_the_note_on_intervals_tells_splits_and_encoders_apart():
+    methods = {("ks", "test", "a"): "t", ("ks", "test", "b"): "bootstrap"}
+    methods |= {("asr", split, name): "bootstrap" for split in ("test-clean", "test-other") for name in "ab"}
+    summary = [
+        {"task": task, "split": split, "encoder": name, "best_on_dev": True}
+        | {PRIMARY[task]: {"interval": {"method": method}}}
+        for (task, split, name), method in methods.items()
+    ]
+    (line,) = footnotes({"summary": summary, "jobs": [], "notes": []}, [], [], [])
+    assert line.endswith("interval: KS a t; KS b, ASR test-clean and ASR test-other bootstrap")

@@ -46,6 +46,8 @@ def fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings)
     checkpoint = _find_checkpoint(plan, world)
     content = world.read_checkpoint(checkpoint)
     stored = plan.restored = vars(content["Args"])
+    if values.get("auto_resume"):
+        _check_same(values, stored, checkpoint)
     plan.task = find_stock_task(stored["downstream"], corpus_name(content["Config"]))
     for name in sorted(values.keys() - NOT_RESTORED):
         if not values.get("auto_resume"):
@@ -71,6 +73,15 @@ def fill_from_checkpoint(plan: Plan, data_root: str | None, world: Surroundings)
     if is_file and "args.upstream_ckpt" not in given and not encoder.exists():
         raise InputError(f"{encoder}: the encoder of {checkpoint} is gone; name it with -o args.upstream_ckpt=FILE")
     values["override"] = overrides.merge(ours, values.get("override"))
+
+
+def _check_same(typed: dict[str, Any], stored: dict[str, Any], checkpoint: Path) -> None:
+    """Refuse `-a` with the name of an experiment of another task or encoder."""
+    known = find_stock_task(typed.get("downstream", ""))
+    typed = {**typed, **({"downstream": known.downstream} if known else {})}
+    for name in ("downstream", "upstream", "upstream_ckpt"):
+        if name in typed and typed[name] != stored.get(name):
+            raise InputError(f"-a: {checkpoint} is of --{name} {stored.get(name)}, not of {typed[name]}")
 
 
 def _find_checkpoint(plan: Plan, world: Surroundings) -> Path:

@@ -38,6 +38,12 @@ def test_auto_resume_needs_a_checkpoint_and_takes_a_named_experiment(world):
     plan = fill("-u fbank -d asr -a -n mine", stored)
     assert plan.values["past_exp"].endswith("result/downstream/mine/states-3.ckpt")
     assert "resuming result/downstream/mine" in plan.notes and "no effect with -e" not in "\n".join(plan.notes)
+    for line, message in (
+        ("-u mel -d asr", "is of --upstream fbank, not of mel"),
+        ("-u fbank -d ks", "is of --downstream asr, not of"),
+    ):
+        with pytest.raises(InputError, match=message):
+            fill(f"{line} -a -n mine", stored)
     assert "past_exp" not in fill("-u fbank -d asr -a -n begun", world).values
     best = with_checkpoint(world, expdir="result/downstream/best")
     assert fill("-u fbank -d asr -a -n best", best).values["past_exp"].endswith("best/dev-best.ckpt")
