@@ -16,10 +16,11 @@ COUNTS = ("total_steps", "eval_step", "save_step", "log_step")
 def fill_steps(plan: Plan, world: Surroundings) -> None:
     """Lower eval_step and save_step to total_steps.
 
-    S3PRL measures dev and saves a checkpoint at their multiples alone: a shorter training would leave nothing.
+    S3PRL measures dev and saves a checkpoint at their multiples alone: a shorter training would leave nothing. What was
+    given stays: a very large eval_step turns measuring off.
 
     Raises:
-        InputError: a setting is misspelt, or not such a number; or eval_step or save_step was given, and is too large.
+        InputError: a setting is misspelt, or not such a number.
     """
     values = plan.values
     if values["mode"] != "train" or "config" not in values:
@@ -30,9 +31,7 @@ def fill_steps(plan: Plan, world: Surroundings) -> None:
     given, lowered = overrides.read(values.get("override")), {}
     total = runner.get("total_steps", math.inf)
     for key in ("eval_step", "save_step"):
-        if runner.get(key, 0) > total:
-            if f"config.runner.{key}" in given:
-                raise InputError(f"-o config.runner.{key}={runner[key]}: above runner.total_steps={total}")
+        if runner.get(key, 0) > total and f"config.runner.{key}" not in given:
             lowered[f"config.runner.{key}"] = total
     if lowered:
         values["override"] = overrides.merge(lowered, values.get("override"))
