@@ -129,7 +129,7 @@ class BatchDataset(Dataset):
         segments, wavs = [segment for segment, _ in readable], [wav for _, wav in readable]
         layout, drawn = Layout([len(wav) for wav in wavs]).prepare(), self.specaugment
         if drawn:
-            layout.frames.owners()
+            layout.frames.owners()  # which Hidden.hide asks for
         texts = [self.vocabularies.target.encode(segment.target) for segment in segments]
         source = self.vocabularies.source
         transcripts = [source.encode(spoken(segment.source)) if source else [] for segment in segments]
