@@ -14,6 +14,12 @@ from helpers.no_waiting import HAS_FAKE_GPU, fake_gpu, to_fake_gpu
 
 SIZES = {"conv_channels": 8, "d_model": 16, "n_layers": 2, "n_heads": 2, "ffn_dim": 16, "depthwise_kernel": 3}
 
+TORCH = tuple(map(int, torch.__version__.split(".")[:2]))
+# On a processor alone: GPUs have a convolution of ours.
+FIXES_LENGTHS = pytest.mark.skipif(
+    TORCH >= (2, 14), reason="inductor fixes the length in a convolution's backward pass"
+)
+
 
 def step(encoder: Encoder, samples: list[int]) -> torch.Tensor:
     """Run a training step's forward and backward pass on noise; return the last states."""
@@ -26,7 +32,7 @@ def step(encoder: Encoder, samples: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.slow  # torch 2.8 starts a process when it first compiles
-@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=FIXES_LENGTHS)])
 def test_one_graph_serves_all_blocks_and_twenty_ragged_batches(strict_compiler, backend):
     torch.manual_seed(0)
     encoder = Encoder(EncoderConfig(**SIZES, dropout=0.1)).train()
