@@ -186,8 +186,6 @@ def read_options(arguments: argparse.Namespace, tasks: list[str], samples: Calla
     on_slurm = arguments.executor == "slurm"
     if arguments.slurm and not on_slurm:
         raise InputError("--slurm is for --executor slurm")
-    if arguments.frame_hop and not any(flag == CKPT for flag, _ in arguments.encoders):
-        raise InputError(f"--frame-hop is for encoders of ours ({CKPT})")
     device = arguments.device or ("cuda" if on_slurm else _best_device())
     asked = dict(read_pair(text, "--slurm") for text in arguments.slurm).get("cpus-per-task", str(SLURM_CPUS))
     cores = int(asked) if on_slurm and asked.isdigit() else max(1, (os.cpu_count() or 1) // arguments.jobs)

@@ -8,13 +8,12 @@ import math
 import typing
 from pathlib import Path
 
+from mmpt.training.sole_use import LOCK
 from mmpt.upstream.errors import InputError
 from mmpt.upstream.files import remove_folder, replacing_folder, write_text
 
 if typing.TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
-
-LOCK = ".lock"
 
 
 class RunFolder:
@@ -86,7 +85,8 @@ class RunFolder:
     def lock(self) -> None:
         """Hold the folder's lock until this process ends, however it ends.
 
-        It is a lock of POSIX: the processes that read batches do not inherit it, and outlive this one for seconds.
+        It is a lock of POSIX, unlike that of `sole_use`: the processes that read batches would inherit the other kind,
+        and they outlive a killed run by seconds, in which it could not be resumed.
 
         Raises:
             InputError: another process holds it.

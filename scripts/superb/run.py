@@ -12,6 +12,7 @@ from mmpt.superb import options as opt
 from mmpt.superb.encoders import read_encoders
 from mmpt.superb.results_folder import output_folder
 from mmpt.upstream.command import clean_exit
+from mmpt.upstream.errors import InputError
 
 EXAMPLES = """\
 examples:
@@ -63,6 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the jobs as Ctrl-C does
     started, out = time.time(), output_folder(arguments.out)
     encoders = read_encoders(arguments.encoders)
+    if arguments.frame_hop and not any(encoder.is_ours for encoder in encoders):
+        raise InputError("--frame-hop is for encoders of ours (--ckpt)")
     tasks = opt.read_tasks(arguments.tasks)
     options = opt.read_options(arguments, tasks, built_samples)
     rates, seeds = opt.read_numbers(arguments.lr, arguments.seeds)

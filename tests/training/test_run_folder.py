@@ -6,7 +6,8 @@ import sys
 import pytest
 import yaml
 
-from mmpt.training.run_folder import LOCK, RunFolder
+from mmpt.training.run_folder import RunFolder
+from mmpt.training.sole_use import LOCK
 from mmpt.upstream.errors import InputError
 
 HOLD = """

@@ -298,3 +298,11 @@ def test_bad_input_is_one_line(place, capsys, monkeypatch, arguments, message):
     assert run(place, *arguments, out="bad") == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and message in error
+
+
+@pytest.mark.slow
+def test_a_hop_may_be_asked_of_our_encoder_by_either_flag(place, capsys):
+    data = ["--tasks", "ks", "--data-root", str(place / "noise"), "--frame-hop", "320", "--dry-run"]
+    for flag in (["--ckpt", str(place / "a/encoder.pt")], ["--encoder", f"mmpt_av:{place / 'a/encoder.pt'}"]):
+        assert run(place, *flag, *data, out="hop") == 0
+        assert "mmpt_av.yaml" in capsys.readouterr().out
